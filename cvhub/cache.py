@@ -1,0 +1,65 @@
+"""Where cvhub keeps what it downloaded, converted and compiled, and how such a folder is made exactly once."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def cache_dir() -> Path:
+    """`CVHUB_CACHE`, or the `cvhub` folder in the system's place for caches."""
+    if chosen := os.environ.get("CVHUB_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "cvhub"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/cvhub"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "cvhub"
+
+
+def build_once(target: Path, build: Callable[[Path], None]) -> Path:
+    """Returns the folder `target`, made by `build(folder)` if it isn't there: once, however many ask at once.
+
+    Threads and processes wait for one another on a lock file. `build` fills a sibling folder that takes `target`'s
+    name in one step, so a kill at any point leaves no half-written target; the leftovers go with the next build.
+    """
+    if target.is_dir():
+        return target
+    from filelock import FileLock
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(target.name + ".lock")):
+        if not target.is_dir():
+            for leftover in target.parent.glob(f".{target.name}.*.partial"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            write_folder(target, build)
+    return target
+
+
+def write_folder(target: Path, build: Callable[[Path], None]) -> None:
+    """Makes the folder `target` by `build(folder)`, all or nothing; `target` must be missing or empty."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        build(partial)
+        partial.chmod(0o755)  # mkdtemp makes private folders
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        partial.replace(target)
+        _flush(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """To the disk, so that the new name can't outlive a power cut without its content."""
+    if path.is_dir() and sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

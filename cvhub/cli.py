@@ -1,0 +1,223 @@
+"""The command line: parses, calls, prints. What a command does stands in the module that it calls.
+
+Exit codes: 0 all well, 1 some input failed, 2 bad usage.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cvhub.catalog import CATALOG, DEFAULT_MODEL
+from cvhub.errors import CvhubError
+
+TASKS = sorted({entry.task for entry in CATALOG})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        return options.run(options)
+    except CvhubError as error:
+        print(f"cvhub: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("cvhub", description="The classic vision architectures as Hugging Face models.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    model_help = "a name of the catalogue, a folder or a Hub id"
+
+    models = _command(commands, "models", run_models, "list the catalogue")
+    models.add_argument("--task", choices=TASKS, help="only models of this task")
+
+    info = _command(commands, "info", run_info, "a model's layers, shapes, parameters, multiply-adds, receptive field")
+    info.add_argument("model", metavar="MODEL", help=model_help)
+    info.add_argument("--size", type=_size, metavar="HxW", help="size of the input, the model's own unless given")
+
+    predict = _command(commands, "predict", run_predict, "name what pictures show")
+    predict.add_argument("model", metavar="MODEL", help=f"{model_help}; {DEFAULT_MODEL} needs no network")
+    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture files or folders of them")
+    predict.add_argument("--top-k", type=_positive, default=5, metavar="K", help="classes to print (5)")
+    predict.add_argument("--runtime", choices=("auto", "torch", "openvino"), default="auto")
+    predict.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto")
+    predict.add_argument("--batch-size", type=_positive, default=16, metavar="N", help="pictures a forward (16)")
+
+    convert = _command(commands, "convert", run_convert, "a checkpoint of timm, torchvision, transformers, or to one")
+    convert.add_argument("source", metavar="SOURCE", help="folder, Hub id, or weights file with --arch")
+    convert.add_argument("dest", metavar="DEST", type=Path, help="new folder")
+    convert.add_argument("--arch", metavar="NAME", help="architecture of a bare weights file, e.g. resnet50")
+    convert.add_argument(
+        "--set", action="append", default=[], type=_assignment, dest="overrides", metavar="FIELD=VALUE",
+        help="a field of the config that the source can't tell",
+    )  # fmt: skip
+    convert.add_argument("--to", choices=("cvhub", "timm", "torchvision", "transformers"), default="cvhub")
+
+    push = _command(commands, "push", run_push, "upload a model's folder to the Hub")
+    push.add_argument("folder", metavar="DIR", type=Path)
+    push.add_argument("repo", metavar="REPO", help="OWNER/NAME")
+    push.add_argument("--private", action="store_true", help="create the repo private")
+
+    space = commands.add_parser("space", help="the project's Hugging Face Space")
+    actions = space.add_subparsers(metavar="ACTION", required=True)
+    check = _command(actions, "check", run_space_check, "compare spaces.yaml, README and requirements.txt")
+    check.add_argument("--root", type=Path, default=Path(), help="the project's folder (this one)")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, description: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=description, description=description)
+    command.add_argument("--json", action="store_true", help="one JSON object a line, nothing else on stdout")
+    command.set_defaults(run=run)
+    return command
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 224x224")
+    return int(height), int(width)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """FIELD=VALUE; the value is read as JSON where it is JSON, else as a string."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not FIELD=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def run_models(options: argparse.Namespace) -> int:
+    rows = [entry for entry in CATALOG if options.task in (None, entry.task)]
+    for entry in rows:
+        if options.json:
+            keys = ("name", "family", "task", "source", "dataset", "num_labels", "parameters", "metrics", "licence")
+            print_json({key: getattr(entry, key) for key in keys})
+        else:
+            millions = f"{entry.parameters / 1e6:.2f} M"
+            print(f"{entry.name:<22}{millions:>9}  {entry.source:<8} {entry.dataset:<12} {entry.location}")
+    return 0
+
+
+def run_info(options: argparse.Namespace) -> int:
+    from cvhub.explain.cost import measure_config
+    from cvhub.load import load_processor, resolve
+
+    folder = resolve(options.model)
+    if options.size is None:
+        crop = load_processor(options.model).crop_size
+        options.size = crop["height"], crop["width"]
+    height, width = options.size
+    cost = measure_config(folder, height, width)
+    if options.json:
+        layers = [vars(layer) if hasattr(layer, "__dict__") else layer._asdict() for layer in cost.layers]
+        print_json(
+            {
+                "model": options.model,
+                "size": [height, width],
+                "parameters": cost.parameters,
+                "multiply_adds": cost.multiply_adds,
+                "receptive_field": cost.receptive_field,
+                "layers": layers,
+            }
+        )
+        return 0
+    for layer in cost.layers:
+        shape = "×".join(str(side) for side in layer.output_shape[1:])
+        print(f"{layer.name:<52}{layer.kind:<18}{shape:>16}{layer.parameters:>12,}{layer.multiply_adds:>15,}")
+    print(f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {height}x{width}")
+    return 0
+
+
+def run_predict(options: argparse.Namespace) -> int:
+    from cvhub.inference.images import find_pictures
+    from cvhub.inference.pool import default_pool
+
+    classifier = default_pool().get(options.model, options.runtime, options.precision)
+    failed = False
+    for result in classifier.predict_files(find_pictures(options.paths), options.batch_size):
+        failed |= result.error is not None
+        if result.classification is None:
+            report = {"path": str(result.path), "error": result.error}
+        else:
+            top = result.classification.top(classifier.labels, options.top_k)
+            predictions = [{"label": prediction.label, "score": prediction.score} for prediction in top]
+            report = {"path": str(result.path), "predictions": predictions}
+        print_json(report) if options.json else print_prediction(report)
+    return 1 if failed else 0
+
+
+def print_prediction(report: dict[str, Any]) -> None:
+    if "error" in report:
+        print(f"{report['path']}: {report['error']}", file=sys.stderr)
+        return
+    print(report["path"])
+    for prediction in report["predictions"]:
+        print(f"  {prediction['score']:7.2%}  {prediction['label']}")
+
+
+def run_convert(options: argparse.Namespace) -> int:
+    from cvhub.convert import convert_checkpoint, export_checkpoint
+    from cvhub.load import is_hub_id, resolve
+
+    source = Path(options.source)
+    overrides = dict(options.overrides)
+    if options.to != "cvhub":
+        export_checkpoint(resolve(options.source), options.dest, options.to)
+    elif source.exists() or not is_hub_id(options.source):
+        convert_checkpoint(source, options.dest, options.arch, overrides)
+    else:
+        from cvhub.hub.download import download
+
+        convert_checkpoint(download(options.source), options.dest, options.arch, overrides, origin=options.source)
+    report = {"source": options.source, "dest": str(options.dest), "to": options.to}
+    print_json(report) if options.json else print(f"wrote {options.dest}")
+    return 0
+
+
+def run_push(options: argparse.Namespace) -> int:
+    from cvhub.hub.push import push
+
+    url = push(options.folder, options.repo, private=options.private)
+    print_json({"url": url}) if options.json else print(url)
+    return 0
+
+
+def run_space_check(options: argparse.Namespace) -> int:
+    from cvhub.hub.space import check
+
+    problems = check(options.root)
+    for problem in problems:
+        print_json({"problem": problem}) if options.json else print(problem)
+    if not problems and not options.json:
+        print("spaces.yaml, README.md and requirements.txt agree.")
+    return 1 if problems else 0
+
+
+def print_json(report: dict[str, Any]) -> None:
+    print(json.dumps(report), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Reads a foreign checkpoint from disk: its tensors, config and preprocessing, and nothing that could run code."""
+
+import json
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from cvhub.convert.family import Fields
+from cvhub.errors import CvhubError
+
+PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
+
+
+@dataclass
+class Checkpoint:
+    """`library` and `architecture` as the source names them; `config` and `processor` are its JSON files' content."""
+
+    library: str
+    architecture: str
+    tensors: dict[str, Tensor]
+    config: Fields = field(default_factory=dict)
+    processor: Fields | None = None
+
+
+def read_json(file: Path) -> Fields:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CvhubError(f"{file.name} in {file.parent.name} can't be read as JSON ({type(error).__name__}).") from None
+    if not isinstance(content, dict):
+        raise CvhubError(f"{file.name} in {file.parent.name} holds a {type(content).__name__}, expected an object.")
+    return content
+
+
+def read_folder(folder: Path) -> Checkpoint:
+    """A folder in timm's layout (`architecture` in config.json) or transformers' (`model_type`)."""
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise CvhubError(f"{folder.name} has no config.json, which would name its architecture or model_type.")
+    config = read_json(config_file)
+    tensors = read_weights(folder)
+    if architecture := config.get("architecture"):
+        return Checkpoint("timm", str(architecture), tensors, config, config.get("pretrained_cfg", config))
+    if model_type := config.get("model_type"):
+        file = folder / "preprocessor_config.json"
+        processor = read_json(file) if file.is_file() else None
+        return Checkpoint("transformers", str(model_type), tensors, config, processor)
+    raise CvhubError(
+        f"config.json of {folder.name} has neither an architecture (timm) nor a model_type (transformers)."
+    )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a folder's safetensors files, one or several with an index."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = read_json(index).get("weight_map", {})
+        files: Iterable[Path] = [folder / Path(str(name)).name for name in sorted(set(shards.values()))]
+    elif (single := folder / "model.safetensors").is_file():
+        files = [single]
+    else:
+        files = sorted(folder.glob("*.safetensors"))[:1]
+    if not files:
+        pickles = [file.name for file in folder.iterdir() if file.suffix in PICKLES] if folder.is_dir() else []
+        told = f", only {pickles[0]}, a pickle, which is never loaded from a folder or repo" if pickles else ""
+        raise CvhubError(f"{folder.name} has no safetensors weights{told}.")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        tensors |= read_safetensors(file)
+    return tensors
+
+
+def read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise CvhubError(f"There is no file {file}.") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CvhubError(f"{file.name} is not a whole safetensors file ({_first_line(error)}).") from None
+
+
+def read_file(file: Path) -> dict[str, Tensor]:
+    """A weights file that a user points at: safetensors, or a pickle of nothing but tensors."""
+    if file.suffix == ".safetensors":
+        return read_safetensors(file)
+    if file.suffix not in PICKLES:
+        raise CvhubError(f"{file.name} is neither a .safetensors nor a .pth file.")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CvhubError(f"{file.name} is damaged or holds more than tensors, which could run code: refused.") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError):
+        raise CvhubError(f"{file.name} is not a PyTorch checkpoint, or is damaged or cut short.") from None
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CvhubError(f"{file.name} is not a state dict: a mapping of names to tensors was expected.")
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:120] or type(error).__name__

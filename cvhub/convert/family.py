@@ -1,0 +1,91 @@
+"""What a family's file in this folder states: how each library lays out its checkpoints."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cvhub.errors import CvhubError
+
+Fields = dict[str, Any]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One library's way to write a family, read in both directions.
+
+    - `library`: "timm", "torchvision", "transformers", or the project that made a package's file.
+    - `architectures`: the library's names of its nets (transformers: `model_type`) → fields of our config.
+    - `names`: our config → pairs (our module, their module); what follows the module in a tensor's name is the same.
+    - `read`: their config.json → further fields of our config, which tensors' shapes can't tell.
+    - `write`: our config → the fields of their config.json; raises `NoForeignForm` where they have none.
+    - `processor`: the architecture's name → preprocessing to assume where a source says nothing.
+    """
+
+    library: str
+    architectures: Mapping[str, Fields]
+    names: Callable[[Any], Iterable[tuple[str, str]]]
+    read: Callable[[Fields], Fields]
+    write: Callable[[Any], Fields]
+    processor: Callable[[str], Fields]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A file of models/, called `name`, whose classes' names begin with `prefix`.
+
+    `sizes`: a config of the right structure and the shapes of our tensors → the fields that shapes tell.
+    """
+
+    name: str
+    prefix: str
+    layouts: tuple[Layout, ...]
+    sizes: Callable[[Any, Shapes], Fields]
+
+
+class NoForeignForm(CvhubError):
+    """Our config has a value that the other library can't express."""
+
+    def __init__(self, library: str, field: str, value: Any):
+        super().__init__(f"{library} has no form for {field}={value!r}.")
+
+
+def require(config: Any, library: str, **expected: Any) -> None:
+    """Raises `NoForeignForm` for the first field of `config` that hasn't its expected value."""
+    for name in differing(config, expected):
+        raise NoForeignForm(library, name, getattr(config, name))
+
+
+def differing(config: Any, fields: Fields) -> list[str]:
+    """The names of those `fields` that `config` has other values for; tuples and lists are alike, as JSON is."""
+    return [name for name, value in fields.items() if _listed(getattr(config, name)) != _listed(value)]
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def write_architecture(config: Any, library: str, architectures: Mapping[str, Fields]) -> Fields:
+    """The library's name of a net; where it has none, the field in which the most similar one differs is named."""
+    closest = min(architectures, key=lambda name: len(differing(config, architectures[name])))
+    require(config, library, **architectures[closest])
+    return {"architecture": closest}
+
+
+IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+HALF = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+
+
+def resize_then_crop(short: int, crop: int, resample: int, **rest: Any) -> Fields:
+    """Preprocessing fields: shorter side to `short` pixels by Pillow's filter `resample`, centre crop of `crop`."""
+    return {
+        "size": {"shortest_edge": short},
+        "crop_size": {"height": crop, "width": crop},
+        "resample": resample,
+        **rest,
+    }
+
+
+def imagenet_224(resample: int, **rest: Any) -> Callable[[str], Fields]:
+    """What most ImageNet classifiers were evaluated with: 256, then 224 pixels."""
+    return lambda architecture: resize_then_crop(256, 224, resample, **rest)

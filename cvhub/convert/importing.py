@@ -1,0 +1,209 @@
+"""A foreign checkpoint becomes a complete folder of ours: config, weights, processor, labels, card, code."""
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cvhub.cache import write_folder
+from cvhub.convert import processor as processors
+from cvhub.convert.checkpoint import Checkpoint, read_file, read_folder
+from cvhub.convert.family import Family, Fields, Layout
+from cvhub.convert.labels import checkpoint_labels
+from cvhub.errors import CvhubError
+from cvhub.models import FAMILIES
+
+log = logging.getLogger("cvhub")
+
+Overrides = Mapping[str, Any]
+
+
+def convert_checkpoint(
+    source: Path, dest: Path, arch: str | None = None, overrides: Overrides | None = None, origin: str | None = None
+) -> None:
+    """Writes the foreign checkpoint `source`, a folder or a file, to the new folder `dest`, or nothing at all.
+
+    `arch` names the architecture of a bare file; `overrides` set fields of our config that the source can't tell;
+    `origin` is what the card gives as the weights' source.
+    """
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):
+        raise CvhubError(f"{dest} exists and is not an empty folder.")
+
+    def build(folder: Path) -> None:
+        if source.is_dir():
+            import_folder(source, folder, overrides or {}, origin)
+        else:
+            import_file(source, folder, arch, overrides or {}, origin)
+
+    write_folder(dest, build)
+
+
+def import_folder(source: Path, folder: Path, overrides: Overrides, origin: str | None = None, **card: Any) -> None:
+    """A folder in timm's or transformers' layout."""
+    checkpoint = read_folder(source)
+    family, layout = next(find_layouts(checkpoint.architecture, checkpoint.library))
+    _write(checkpoint, family, layout, folder, overrides, origin or source.name, card)
+
+
+def import_file(
+    file: Path, folder: Path, arch: str | None, overrides: Overrides, origin: str | None = None, **card: Any
+) -> None:
+    """A bare file of weights, whose architecture only the user knows; `card` holds further facts about it."""
+    if not file.is_file():
+        raise CvhubError(f"There is no file or folder {file}.")
+    if not arch:
+        raise CvhubError(f"{file.name} doesn't say what it is: name its architecture, e.g. --arch resnet50.")
+    tensors = read_file(file)
+    family, layout = max(find_layouts(arch), key=lambda candidate: _known_tensors(*candidate, arch, tensors))
+    _write(Checkpoint(layout.library, arch, tensors), family, layout, folder, overrides, origin or file.name, card)
+
+
+def families() -> Iterator[Family]:
+    for name in FAMILIES:
+        yield importlib.import_module(f"cvhub.convert.{name}").FAMILY
+
+
+def find_layouts(architecture: str, library: str | None = None) -> Iterator[tuple[Family, Layout]]:
+    """The families and layouts that know `architecture`, at least one; `library` narrows them down."""
+    layouts = [(family, layout) for family in families() for layout in family.layouts]
+    layouts = [(family, layout) for family, layout in layouts if library in (None, layout.library)]
+    found = [(family, layout) for family, layout in layouts if architecture in layout.architectures]
+    if not found:
+        names = sorted({name for _, layout in layouts for name in layout.architectures})
+        told = ", ".join(names) if len(names) < 10 else f"{', '.join(names[:8])} and {len(names) - 8} more"
+        whose = f" of {library}" if library else ""
+        raise CvhubError(f"Architecture {architecture!r} is unknown here; known{whose} are {told}."[:300])
+    yield from found
+
+
+def _known_tensors(family: Family, layout: Layout, architecture: str, tensors: Mapping[str, Tensor]) -> int:
+    """How many tensors have names of this layout: a bare file says no more about which library wrote it."""
+    config = make_config(_class(family, "Config"), dict(layout.architectures[architecture]))
+    modules = {theirs for _, theirs in layout.names(config)}
+    return sum(name.rpartition(".")[0] in modules for name in tensors)
+
+
+def _write(
+    checkpoint: Checkpoint,
+    family: Family,
+    layout: Layout,
+    folder: Path,
+    overrides: Overrides,
+    origin: str,
+    card: Fields,
+) -> None:
+    config, tensors = translate(checkpoint, family, layout, overrides)
+    labels = checkpoint_labels(checkpoint.config, config.num_labels)
+    if labels:
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: index for index, label in enumerate(labels)}
+    model_class = _class(family, "ForImageClassification")
+    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
+    model = model_class.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
+    model.save_pretrained(folder)
+    save_processor(folder, _processor_fields(checkpoint, layout, config.num_channels))
+    write_model_card(folder, checkpoint, origin, card)
+
+
+def translate(
+    checkpoint: Checkpoint, family: Family, layout: Layout, overrides: Overrides
+) -> tuple[Any, dict[str, Tensor]]:
+    """Our config and our tensors; raises `CvhubError` with the names of the first tensors that don't fit."""
+    config_class = _class(family, "Config")
+    fields = dict(layout.architectures[checkpoint.architecture]) | layout.read(checkpoint.config)
+    unknown = [name for name in overrides if name not in config_class().to_dict()]
+    if unknown:
+        raise CvhubError(f"{config_class.__name__} has no field {unknown[0]!r}.")
+    config = make_config(config_class, fields)
+    theirs_to_ours = {theirs: ours for ours, theirs in layout.names(config)}
+    tensors, unexpected = rename(checkpoint.tensors, theirs_to_ours)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    model_class = _class(family, "ForImageClassification")
+    try:
+        fields |= family.sizes(config, shapes)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError):
+        check_fit(model_class, config, tensors, unexpected)  # says which tensors are wrong
+        raise
+    config = make_config(config_class, fields | dict(overrides))
+    check_fit(model_class, config, tensors, unexpected)
+    return config, tensors
+
+
+def make_config(config_class: Any, fields: Fields) -> Any:
+    try:
+        return config_class(**fields)
+    except Exception as error:  # transformers wraps a field's error in its own classes
+        raise CvhubError(f"{config_class.__name__}: {str(error).splitlines()[-1].strip()}"[:300]) from None
+
+
+def rename(tensors: Mapping[str, Tensor], modules: Mapping[str, str]) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors under the names that `modules` gives their modules, and the names whose module it doesn't know."""
+    renamed, unknown = {}, []
+    for name, tensor in tensors.items():
+        module, _, leaf = name.rpartition(".")
+        if module in modules:
+            renamed[f"{modules[module]}.{leaf}"] = tensor
+        else:
+            unknown.append(name)
+    return renamed, unknown
+
+
+def check_fit(model_class: Any, config: Any, tensors: dict[str, Tensor], unexpected: list[str]) -> None:
+    """Compares with a model that holds no memory; step counters of BatchNorm may be missing and start at zero."""
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in model_class(config).state_dict().items()}
+    for name in expected:
+        if name.endswith("num_batches_tracked"):
+            tensors.setdefault(name, torch.zeros((), dtype=torch.int64))
+    missing = [name for name in expected if name not in tensors]
+    unexpected = unexpected + [name for name in tensors if name not in expected]
+    misshapen = [
+        f"{name} is {list(tensors[name].shape)}, expected {list(shape)}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    problems = [
+        f"{kind}: {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+        for kind, names in (("missing", missing), ("unexpected", unexpected), ("misshapen", misshapen))
+        if names
+    ]
+    if problems:
+        raise CvhubError(f"The tensors don't fit {model_class.__name__}; {'; '.join(problems)}.")
+
+
+def _processor_fields(checkpoint: Checkpoint, layout: Layout, num_channels: int) -> Fields:
+    default = layout.processor(checkpoint.architecture)
+    read = processors.from_transformers if checkpoint.library == "transformers" else processors.from_timm
+    if checkpoint.processor:
+        fields = read(checkpoint.processor, default)
+    else:
+        fields = default
+        log.warning("The source has no preprocessing: %s's default for this family is used.", layout.library)
+    if len(fields["image_mean"]) != num_channels:
+        average = {key: sum(fields[key]) / len(fields[key]) for key in ("image_mean", "image_std")}
+        fields = fields | {key: [value] * num_channels for key, value in average.items()}
+    return fields
+
+
+def save_processor(folder: Path, fields: Fields) -> None:
+    from cvhub.models.image_processing import CvImageProcessor
+
+    CvImageProcessor(**fields).save_pretrained(folder)
+
+
+def write_model_card(folder: Path, checkpoint: Checkpoint, origin: str, known: Fields) -> None:
+    from cvhub.hub.card import write_card
+
+    licence = checkpoint.config.get("license") or (checkpoint.processor or {}).get("license")
+    facts = {"title": origin, "task": "image-classification", "licence": licence, "dataset": None, "metrics": {}}
+    write_card(folder, **(facts | known), source=origin)
+
+
+def _class(family: Family, suffix: str) -> Any:
+    module = importlib.import_module(f"cvhub.models.{family.name}")
+    return getattr(module, family.prefix + suffix)

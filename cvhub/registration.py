@@ -1,0 +1,104 @@
+"""Makes transformers' Auto classes know cvhub's models, without importing transformers before somebody else does.
+
+`import cvhub` costs milliseconds, and still `AutoModel.from_pretrained(folder)` finds our classes: a finder watches
+transformers' Auto modules being imported and registers our classes as soon as they can be imported in turn.
+"""
+
+import importlib
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+from cvhub.models import FAMILIES
+
+# The modules in which transformers defines its Auto classes.
+AUTO_MODULES = (
+    "transformers.models.auto.configuration_auto",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.image_processing_auto",
+)
+# Our model files and what they import. Some of it imports Auto modules while it is half done: then we have to wait.
+NEEDED_MODULES = (
+    *(f"cvhub.models.{file}" for file in (*FAMILIES, "base", "image_processing")),
+    "transformers.modeling_layers",
+    "transformers.modeling_utils",
+    "transformers.backbone_utils",
+    "transformers.image_processing_backends",
+)
+
+
+def install() -> None:
+    """Registers with each Auto module that is loaded already, and watches for the others."""
+    finder = _WatchingFinder()
+    finder.waiting = [sys.modules[name] for name in AUTO_MODULES if name in sys.modules]
+    sys.meta_path.insert(0, finder)
+    finder.register_waiting()
+
+
+def _register(auto_module: ModuleType) -> None:
+    """Lists the classes of all families under the Auto classes that `auto_module` defines."""
+    kind = auto_module.__name__.rpartition(".")[2]
+    for family in FAMILIES:
+        classes = _classes(family)
+        config = next(cls for cls in classes if "AutoConfig" in cls.auto_classes)
+        if kind == "configuration_auto":
+            auto_module.AutoConfig.register(config.model_type, config)
+        elif kind == "image_processing_auto":
+            processing = importlib.import_module("cvhub.models.image_processing")
+            processors = dict.fromkeys(("pil", "torchvision"), processing.CvImageProcessor)
+            auto_module.AutoImageProcessor.register(config, image_processor_classes=processors)
+        else:
+            for cls in classes:
+                for auto in set(cls.auto_classes) - {"AutoConfig"}:
+                    getattr(auto_module, auto).register(config, cls)
+
+
+def _classes(family: str) -> list:
+    """Imported here, since a model file brings torch and transformers."""
+    module = importlib.import_module(f"cvhub.models.{family}")
+    return importlib.import_module("cvhub.models.base").family_classes(module.__name__)
+
+
+class _WatchingFinder:
+    """Counts how many watched modules are being imported, one inside another, and acts when the outermost is done."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.waiting: list[ModuleType] = []
+
+    def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
+        if name not in AUTO_MODULES + NEEDED_MODULES:
+            return None
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _WatchedLoader(spec.loader, self)
+        return spec
+
+    def register_waiting(self) -> None:
+        if self.depth:
+            return
+        self.depth += 1  # what our own imports load joins the list and is served below
+        try:
+            while self.waiting:
+                _register(self.waiting.pop(0))
+        finally:
+            self.depth -= 1
+
+
+class _WatchedLoader:
+    def __init__(self, loader, finder: _WatchingFinder):
+        self.loader = loader
+        self.finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self.loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self.finder.depth += 1
+        try:
+            self.loader.exec_module(module)
+        finally:
+            self.finder.depth -= 1
+        if module.__name__ in AUTO_MODULES:
+            self.finder.waiting.append(module)
+        self.finder.register_waiting()
