@@ -32,8 +32,8 @@ TIMM_ONLY = {
 
 def _fields(row: tuple[str, tuple[int, ...], int, int]) -> Fields:
     block, depths, groups, width_per_group = row
-    fields: Fields = dict(block=block, depths=depths, groups=groups, width_per_group=width_per_group)
-    return fields | {"stride_in_1x1": False} if block == "bottleneck" else fields
+    stride: Fields = {"stride_in_1x1": False} if block == "bottleneck" else {}
+    return dict(block=block, depths=depths, groups=groups, width_per_group=width_per_group) | stride
 
 
 TIMM_ARCHITECTURES = {name: _fields(row) for name, row in (VARIANTS | TIMM_ONLY).items()}
@@ -96,6 +96,8 @@ def _write_named(config: CvResNetConfig, library: str, architectures: dict[str, 
     """The library's name for a net of the paper's widths."""
     _require_plain(config, library)
     require(config, library, stem_width=64, widths=(64, 128, 256, 512), first_stage_stride=1)
+    if config.block == "bottleneck":
+        require(config, library, stride_in_1x1=False)
     return write_architecture(config, library, architectures)
 
 

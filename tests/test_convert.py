@@ -1,0 +1,297 @@
+"""What a converted folder holds, and what is refused. Equality of the numbers is in test_parity.py."""
+
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+import torchvision
+import transformers
+from safetensors.torch import load_file, save_file
+from timm.models._hub import save_for_hf
+from transformers import AutoModelForImageClassification
+
+from cvhub.convert import convert_checkpoint, export_checkpoint
+from cvhub.convert import processor as processors
+from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
+from cvhub.errors import CvhubError
+from cvhub.models.image_processing import CvImageProcessor
+from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
+from cvhub.models.pixels import PixelTransform
+from cvhub.models.resnet import CvResNetConfig, CvResNetForImageClassification
+
+DEFAULT = resize_then_crop(256, 224, 2, **IMAGENET)
+
+
+@pytest.fixture(scope="module")
+def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A torchvision checkpoint file."""
+    file = tmp_path_factory.mktemp("torchvision") / "resnet18.safetensors"
+    save_file(torchvision.models.resnet18(num_classes=4).state_dict(), file)
+    return file
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+# --- The folder -------------------------------------------------------------------------------------------------------
+
+
+def test_the_folder_is_complete(resnet18: Path, tmp_path: Path) -> None:
+    convert_checkpoint(resnet18, tmp_path / "ours", "resnet18")
+    files = {file.name for file in (tmp_path / "ours").iterdir()}
+    assert files >= {
+        "config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "README.md",
+        "resnet.py",
+        "base.py",
+    }
+    assert config_of(tmp_path / "ours")["auto_map"].keys() == {
+        "AutoConfig",
+        "AutoModel",
+        "AutoModelForImageClassification",
+        "AutoBackbone",
+    }
+
+
+def test_a_source_without_preprocessing_warns_once(
+    resnet18: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="cvhub"):
+        convert_checkpoint(resnet18, tmp_path / "ours", "resnet18")
+    assert len(caplog.records) == 1
+    assert PixelTransform.from_folder(tmp_path / "ours").size == {"shortest_edge": 256}
+
+
+def test_timm_preprocessing_and_labels_come_along(tmp_path: Path) -> None:
+    model = timm.create_model("mobilenetv2_035", num_classes=3)
+    settings = {"input_size": (3, 160, 160), "crop_pct": 0.9, "interpolation": "bilinear", "mean": (0.1, 0.2, 0.3)}
+    model.pretrained_cfg.update(settings)
+    save_for_hf(model, tmp_path / "timm", model_config={"label_names": ["ant", "bee", "cat"]}, safe_serialization=True)
+    convert_checkpoint(tmp_path / "timm", tmp_path / "ours")
+    transform = PixelTransform.from_folder(tmp_path / "ours")
+    assert transform.size == {"shortest_edge": 177}
+    assert transform.crop_size == {"height": 160, "width": 160}
+    assert transform.resample == 2
+    assert list(transform.image_mean) == [0.1, 0.2, 0.3]
+    assert config_of(tmp_path / "ours")["id2label"] == {"0": "ant", "1": "bee", "2": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "first", "last"),
+    [(1000, "tench", "toilet tissue, toilet paper, bathroom tissue"), (1001, "background", "toilet tissue")],
+)
+def test_imagenet_classes_have_timms_names(classes: int, first: str, last: str, tmp_path: Path) -> None:
+    config = transformers.MobileNetV2Config(depth_multiplier=0.35, num_labels=classes)
+    AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / "theirs")
+    convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+    names = config_of(tmp_path / "ours")["id2label"]
+    assert names["0"].startswith(first)
+    assert names[str(classes - 1)].startswith(last.split(",")[0])
+
+
+def test_half_precision_stays_half_in_the_file_and_loads_as_float32(tmp_path: Path) -> None:
+    source = tmp_path / "half.safetensors"
+    tensors = torchvision.models.resnet18(num_classes=3).half().state_dict()
+    save_file(tensors, source)
+    convert_checkpoint(source, tmp_path / "ours", "resnet18")
+    stored = load_file(tmp_path / "ours" / "model.safetensors")
+    assert stored["classifier.weight"].dtype == torch.float16
+    assert AutoModelForImageClassification.from_pretrained(tmp_path / "ours").dtype == torch.float32
+    export_checkpoint(tmp_path / "ours", tmp_path / "back.safetensors", "torchvision")
+    back = load_file(tmp_path / "back.safetensors")
+    assert all(torch.equal(back[name], tensors[name]) for name in tensors)
+
+
+def test_shards_are_read(tmp_path: Path) -> None:
+    config = transformers.ResNetConfig(hidden_sizes=[32, 64], depths=[1, 1], num_labels=3)
+    model = AutoModelForImageClassification.from_config(config)
+    model.save_pretrained(tmp_path / "theirs", max_shard_size="20KB")
+    assert (tmp_path / "theirs" / "model.safetensors.index.json").is_file()
+    convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+    assert (tmp_path / "ours" / "model.safetensors").is_file()
+
+
+def test_set_overrides_what_tensors_cannot_tell(resnet18: Path, tmp_path: Path) -> None:
+    convert_checkpoint(resnet18, tmp_path / "ours", "resnet18", {"label_smoothing": 0.1})
+    assert config_of(tmp_path / "ours")["label_smoothing"] == 0.1
+
+
+# --- Preprocessing of the other libraries -----------------------------------------------------------------------------
+
+
+def test_convnext_processor_of_resnet_checkpoints() -> None:
+    source = {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 224}, "crop_pct": 0.875}
+    fields = processors.from_transformers(source, DEFAULT)
+    assert (fields["size"], fields["crop_size"]) == ({"shortest_edge": 256}, {"height": 224, "width": 224})
+    large = processors.from_transformers(source | {"size": 384}, DEFAULT)
+    assert (large["size"], large["do_center_crop"]) == ({"height": 384, "width": 384}, False)
+
+
+def test_transformers_processor_with_its_own_crop() -> None:
+    source = {"size": {"shortest_edge": 256}, "crop_size": 192, "do_center_crop": True, "resample": 3, **HALF}
+    fields = processors.from_transformers(source, DEFAULT)
+    assert fields["crop_size"] == {"height": 192, "width": 192}
+    assert fields["resample"] == 3
+    assert fields["image_mean"] == [0.5, 0.5, 0.5]
+
+
+def test_transformers_processor_that_only_resizes() -> None:
+    fields = processors.from_transformers({"size": {"height": 96, "width": 128}}, DEFAULT)
+    assert not fields["do_center_crop"]
+    assert fields["crop_size"] == {"height": 96, "width": 128}
+
+
+@pytest.mark.parametrize(("resized", "crop"), [(256, 224), (272, 240), (292, 260), (309, 280), (224, 224), (177, 160)])
+def test_timm_reads_back_the_size_that_was_written(resized: int, crop: int) -> None:
+    transform = PixelTransform(**resize_then_crop(resized, crop, 3, **IMAGENET))
+    written = processors.to_timm(transform)
+    assert processors.from_timm(written, DEFAULT)["size"] == {"shortest_edge": resized}
+
+
+def test_squash_mode_resizes_both_sides() -> None:
+    fields = processors.from_timm({"input_size": (3, 96, 96), "crop_pct": 1.0, "crop_mode": "squash"}, DEFAULT)
+    assert fields["size"] == {"height": 96, "width": 96}
+
+
+# --- What is refused --------------------------------------------------------------------------------------------------
+
+
+def refused(tmp_path: Path, source: Path, arch: str | None = None, overrides: dict[str, Any] | None = None) -> str:
+    """The sentence; nothing stays at the destination."""
+    dest = tmp_path / "refused"
+    with pytest.raises(CvhubError) as caught:
+        convert_checkpoint(source, dest, arch, overrides)
+    assert not dest.exists()
+    assert not list(tmp_path.glob(".refused*"))
+    assert len(str(caught.value)) <= 500
+    return str(caught.value)
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_named(resnet18: Path, tmp_path: Path) -> None:
+    tensors = load_file(resnet18)
+    tensors.pop("layer1.0.bn1.bias")
+    tensors["extra.weight"] = torch.zeros(1)
+    tensors["layer2.0.conv1.weight"] = torch.zeros(2, 2, 3, 3)
+    save_file(tensors, tmp_path / "wrong.safetensors")
+    sentence = refused(tmp_path, tmp_path / "wrong.safetensors", "resnet18")
+    assert "missing: resnet.stages.0.0.conv1.norm.bias" in sentence
+    assert "unexpected: extra.weight" in sentence
+    assert "misshapen: resnet.stages.1.0.conv1.conv.weight is [2, 2, 3, 3], expected [128, 64, 3, 3]" in sentence
+
+
+def test_weights_of_another_depth_are_refused(resnet18: Path, tmp_path: Path) -> None:
+    assert "missing: resnet.stages" in refused(tmp_path, resnet18, "resnet50")
+
+
+@pytest.mark.parametrize(
+    ("arch", "expected"),
+    [("vgg11", "Architecture 'vgg11' is unknown here"), (None, "name its architecture")],
+)
+def test_unknown_or_missing_architecture(resnet18: Path, tmp_path: Path, arch: str | None, expected: str) -> None:
+    assert expected in refused(tmp_path, resnet18, arch)
+
+
+def test_unknown_field_and_bad_value(resnet18: Path, tmp_path: Path) -> None:
+    assert "no field 'colour'" in refused(tmp_path, resnet18, "resnet18", {"colour": "red"})
+    assert "stem is 'wide', expected one of" in refused(tmp_path, resnet18, "resnet18", {"stem": "wide"})
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch executed",)
+
+
+def test_a_pickle_with_more_than_tensors_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Hostile()}, tmp_path / "hostile.pth")
+    (tmp_path / "plain.pth").write_bytes(pickle.dumps(Hostile()))
+    for name in ("hostile.pth", "plain.pth"):
+        assert "could run code" in refused(tmp_path, tmp_path / name, "resnet18")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path) -> None:
+    whole = tmp_path / f"whole{suffix}"
+    tensors = {"weight": torch.zeros(1000)}
+    torch.save(tensors, whole) if suffix == ".pth" else save_file(tensors, whole)
+    short = tmp_path / f"short{suffix}"
+    short.write_bytes(whole.read_bytes()[:1500])
+    assert "short" in refused(tmp_path, short, "resnet18")
+
+
+def test_folders_that_are_no_checkpoints(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert "has no config.json" in refused(tmp_path, folder)
+    (folder / "config.json").write_text("{")
+    assert "can't be read as JSON" in refused(tmp_path, folder)
+    (folder / "config.json").write_text("[]")
+    assert "holds a list, expected an object" in refused(tmp_path, folder)
+    (folder / "config.json").write_text('{"architecture": "resnet18"}')
+    assert "has no safetensors weights" in refused(tmp_path, folder)
+    (folder / "pytorch_model.bin").touch()
+    assert "pytorch_model.bin, a pickle" in refused(tmp_path, folder)
+    save_file({"weight": torch.zeros(1)}, folder / "model.safetensors")
+    assert "don't fit" in refused(tmp_path, folder)
+    (folder / "config.json").write_text("{}")
+    assert "neither an architecture (timm) nor a model_type" in refused(tmp_path, folder)
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    assert "'bert' is unknown here" in refused(tmp_path, folder)
+
+
+def test_files_that_are_no_state_dicts(tmp_path: Path) -> None:
+    assert "no file or folder" in refused(tmp_path, tmp_path / "nowhere.pth", "resnet18")
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    assert "not a state dict" in refused(tmp_path, tmp_path / "list.pth", "resnet18")
+    (tmp_path / "weights.h5").touch()
+    assert "neither a .safetensors nor a .pth" in refused(tmp_path, tmp_path / "weights.h5", "resnet18")
+
+
+def test_a_destination_in_use_is_left_alone(resnet18: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    with pytest.raises(CvhubError, match="exists and is not an empty folder"):
+        convert_checkpoint(resnet18, tmp_path, "resnet18")
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("config", "library", "field"),
+    [
+        (CvResNetConfig.cifar(8), "torchvision", "stem"),
+        (CvResNetConfig.variant("resnet18", shortcut="A"), "timm", "shortcut"),
+        (CvResNetConfig.variant("resnet18", shortcut="C"), "transformers", "shortcut"),
+        (CvResNetConfig(depths=(1, 1, 1, 1), widths=(8, 8, 8, 8)), "timm", "widths"),
+        (CvResNetConfig(widths=(8, 8), depths=(1, 1), groups=2), "transformers", "groups"),
+        (CvResNetConfig.variant("resnet50"), "torchvision", "stride_in_1x1"),
+        (CvMobileNetV2Config(rows=[(1, 8, 1, 1), (6, 8, 1, 2)]), "timm", "rows"),
+        (CvMobileNetV2Config(width_multiplier=0.35, padding="same"), "torchvision", "padding"),
+        (CvMobileNetV2Config(width_multiplier=0.35, scale_ends=False), "transformers", "scale_ends"),
+    ],
+)
+def test_a_config_without_foreign_form_is_refused_by_its_field(
+    config: Any, library: str, field: str, tmp_path: Path
+) -> None:
+    is_resnet = isinstance(config, CvResNetConfig)
+    model_class = CvResNetForImageClassification if is_resnet else CvMobileNetV2ForImageClassification
+    model_class(config).save_pretrained(tmp_path / "ours")
+    CvImageProcessor().save_pretrained(tmp_path / "ours")
+    with pytest.raises(NoForeignForm, match=f"{library} has no form for {field}="):
+        export_checkpoint(tmp_path / "ours", tmp_path / "theirs", library)
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_only_folders_of_ours_are_exported(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "config.json").write_text('{"model_type": "resnet"}')
+    with pytest.raises(CvhubError, match="not a folder of cvhub's: its model_type is 'resnet'"):
+        export_checkpoint(tmp_path / "theirs", tmp_path / "back", "timm")
