@@ -14,6 +14,7 @@ from cvhub.cache import build_once, cache_dir
 from cvhub.catalog import CATALOG, Entry, find_entry
 from cvhub.errors import CvhubError
 from cvhub.models.pixels import PixelTransform
+from cvhub.quiet import without_progress_bars
 
 # Raised when conversion writes something else than before, so that older folders in the cache are not used.
 CONVERSION = 1
@@ -43,7 +44,8 @@ def load_model(model: str) -> Any:
     """The PyTorch model of a MODEL, in eval mode and float32."""
     from transformers import AutoModelForImageClassification
 
-    return AutoModelForImageClassification.from_pretrained(resolve(model)).eval()
+    with without_progress_bars():
+        return AutoModelForImageClassification.from_pretrained(resolve(model)).eval()
 
 
 def load_processor(model: str) -> PixelTransform:

@@ -38,6 +38,9 @@ def install() -> None:
 def _register(auto_module: ModuleType) -> None:
     """Lists the classes of all families under the Auto classes that `auto_module` defines."""
     kind = auto_module.__name__.rpartition(".")[2]
+    if kind == "modeling_auto":
+        base = importlib.import_module("cvhub.models.base")
+        base.CvPreTrainedModel.complete_card = importlib.import_module("cvhub.hub.card").complete_card
     for family in FAMILIES:
         classes = _classes(family)
         config = next(cls for cls in classes if "AutoConfig" in cls.auto_classes)

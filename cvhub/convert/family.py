@@ -19,7 +19,8 @@ class Layout:
     - `names`: our config → pairs (our module, their module); what follows the module in a tensor's name is the same.
     - `read`: their config.json → further fields of our config, which tensors' shapes can't tell.
     - `write`: our config → the fields of their config.json; raises `NoForeignForm` where they have none.
-    - `processor`: the architecture's name → preprocessing to assume where a source says nothing.
+    - `processor`: the architecture's name → preprocessing where a source says nothing: assumed, or exact where the
+      weights of a name are known to have been trained with it.
     """
 
     library: str
@@ -28,6 +29,7 @@ class Layout:
     read: Callable[[Fields], Fields]
     write: Callable[[Any], Fields]
     processor: Callable[[str], Fields]
+    processor_is_exact: bool = False
 
 
 @dataclass(frozen=True)

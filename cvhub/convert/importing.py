@@ -16,6 +16,7 @@ from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.labels import checkpoint_labels
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
+from cvhub.quiet import without_progress_bars
 
 log = logging.getLogger("cvhub")
 
@@ -104,8 +105,9 @@ def _write(
     model_class = _class(family, "ForImageClassification")
     dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
-    model = model_class.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
-    model.save_pretrained(folder)
+    with without_progress_bars():
+        model = model_class.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
+        model.save_pretrained(folder)
     save_processor(folder, _processor_fields(checkpoint, layout, config.num_channels))
     write_model_card(folder, checkpoint, origin, card)
 
@@ -183,7 +185,8 @@ def _processor_fields(checkpoint: Checkpoint, layout: Layout, num_channels: int)
         fields = read(checkpoint.processor, default)
     else:
         fields = default
-        log.warning("The source has no preprocessing: %s's default for this family is used.", layout.library)
+        if not layout.processor_is_exact:
+            log.warning("The source has no preprocessing: %s's default for this family is used.", layout.library)
     if len(fields["image_mean"]) != num_channels:
         average = {key: sum(fields[key]) / len(fields[key]) for key in ("image_mean", "image_std")}
         fields = fields | {key: [value] * num_channels for key, value in average.items()}

@@ -249,6 +249,7 @@ FAMILY = Family(
             read=lambda config: {},
             write=_write_named("efficientnet-lite-pytorch", LITE_ARCHITECTURES),
             processor=_lite_processor,
+            processor_is_exact=True,
         ),
     ),
 )

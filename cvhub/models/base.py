@@ -6,6 +6,7 @@ and how a convolutional net serves as a backbone.
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,8 +37,8 @@ class CvConvNetConfig(BackboneConfigMixin, CvConfig):
 
     num_channels: int = 3
     output_stride: int = 32
-    # Whether the first block of a dilated stage already has the stage's new dilation (segmentation_models_pytorch)
-    # or still the old one (torchvision, transformers).
+    # Whether a convolution that lost its stride already has its stage's new dilation (segmentation_models_pytorch) or
+    # still the old one (torchvision, transformers). The convolutions after it have the new one.
     dilate_first_block: bool = False
     label_smoothing: float = 0.0
 
@@ -121,6 +122,16 @@ class CvPreTrainedModel(PreTrainedModel):
             raise ValueError(
                 f"pixel_values are {height}x{width} pixels, this net's strides need at least {smallest}x{smallest}."
             )
+
+    # `cvhub.hub.card.complete_card`, set by registration.py where cvhub is installed: it can't travel with the models.
+    complete_card: ClassVar[Callable[[Path, str], None] | None] = None
+
+    def _upload_modified_files(self, working_dir: str | Path, repo_id: str, *args: Any, **kwargs: Any) -> Any:
+        """The last step of `push_to_hub`, in which transformers' blank card gives way to one made from what is known."""
+        complete_card = type(self).complete_card
+        if complete_card is not None:
+            complete_card(Path(working_dir), repo_id)
+        return super()._upload_modified_files(working_dir, repo_id, *args, **kwargs)
 
     def save_pretrained(self, save_directory: str | Path, *args: Any, **kwargs: Any) -> None:
         """Saves config, weights and the model's code, so that a folder works where cvhub is not installed.

@@ -58,12 +58,12 @@ def pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 
 class Sampling(NamedTuple):
-    """How a block samples: its stride were no stage dilated, the stride left to it, its first and later dilation."""
+    """How a block samples its input, where strides may have been turned into dilations."""
 
-    nominal_stride: int
-    stride: int
-    first_dilation: int
-    dilation: int
+    nominal_stride: int  # were no stage dilated
+    stride: int  # what is left of it
+    first_dilation: int  # of the convolution that has, or had, the stride
+    dilation: int  # of the convolutions after it
 
     @property
     def after_first(self) -> "Sampling":
@@ -72,10 +72,10 @@ class Sampling(NamedTuple):
 
 
 def dilate_strides(strides: Iterable[int], output_stride: int, dilate_first_block: bool) -> Iterator[Sampling]:
-    """Turns strides into dilations once the net's stride has reached `output_stride` (Chen et al. 2017, section 3.1).
+    """The sampling of each stage's first block: strides become dilations once the net's stride is `output_stride`.
 
-    Yields the sampling of each stage's first block. `dilate_first_block` says whether a stage whose stride was taken
-    away starts with its new dilation or the old one.
+    So each convolution meets the same pixels as before, at more places (Chen et al. 2017, section 3.1). Not so the one
+    whose stride was taken away if `dilate_first_block` gives it its stage's new dilation too.
     """
     reached, dilation = 1, 1
     for stride in strides:

@@ -125,7 +125,9 @@ def to_mode(image: Image.Image, mode: str) -> Image.Image:
     """Any Pillow picture as "RGB" or "L": 16-bit and float values are scaled to 8 bits, transparency shows white."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_eight_bits(image)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if image.mode == "LAB":
+        image = image.convert("RGB")  # the only way that Pillow has
+    if image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)

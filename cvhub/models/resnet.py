@@ -168,9 +168,12 @@ class Bottleneck(GradientCheckpointingLayer):
         super().__init__()
         middle = int(width * config.width_per_group / 64) * config.groups
         out_channels = width * EXPANSION["bottleneck"]
-        stride_1x1, stride_3x3 = (sampling.stride, 1) if config.stride_in_1x1 else (1, sampling.stride)
+        if config.stride_in_1x1:
+            stride_1x1, stride_3x3, dilation = sampling.stride, 1, sampling.dilation
+        else:
+            stride_1x1, stride_3x3, dilation = 1, sampling.stride, sampling.first_dilation
         self.conv1 = ConvNormAct(in_channels, middle, 1, stride_1x1)
-        self.conv2 = ConvNormAct(middle, middle, 3, stride_3x3, sampling.first_dilation, config.groups)
+        self.conv2 = ConvNormAct(middle, middle, 3, stride_3x3, dilation, config.groups)
         self.conv3 = ConvNormAct(middle, out_channels, 1, activation=None)
         self.shortcut = make_shortcut(config, in_channels, out_channels, sampling)
 

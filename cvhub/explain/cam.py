@@ -1,0 +1,160 @@
+"""Where in a picture a class was seen: class activation maps, and the picture with the heat laid over it.
+
+torch is imported only where a gradient is needed: nets that end in global pooling and a linear layer are explained by
+what their one forward pass left behind.
+"""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cvhub.errors import CvhubError
+from cvhub.models.pixels import to_mode
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from cvhub.inference.classify import Classification, Classifier
+
+# Dark blue over red to pale yellow, evenly spaced: lightness rises steadily, so order shows in grey and to the
+# colour-blind too. (Anchors of "inferno" by Smith and van der Walt, CC0.)
+HEAT_COLOURS = (
+    (0, 0, 4), (27, 12, 65), (74, 12, 107), (120, 28, 109), (165, 44, 96),
+    (207, 68, 70), (237, 105, 37), (251, 155, 6), (247, 209, 61), (252, 255, 164),
+)  # fmt: skip
+UNSEEN_BRIGHTNESS = 0.6  # of the part of a picture that the network did not see
+
+_one_gradient_at_a_time = threading.Lock()
+
+
+def class_activation_map(features: np.ndarray, weight: np.ndarray, class_index: int) -> np.ndarray:
+    """M_c = Σ_k w_kc f_k (Zhou et al. 2016, https://arxiv.org/abs/1512.04150, eq. 2), what speaks for the class.
+
+    `features` (C, h, w): the map before global average pooling; `weight` (K, C): the linear layer after it.
+    Returns (h, w) in [0, 1]: negative values are 0, the largest is 1.
+    """
+    _check_class(class_index, len(weight))
+    return _rectify(np.tensordot(weight[class_index], features, axes=1))
+
+
+def grad_cam(
+    model: "nn.Module", pixel_values: "Tensor", class_index: int, layer: "nn.Module | None" = None
+) -> np.ndarray:
+    """Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391, eq. 1 and 2) of one picture.
+
+    `model` returns logits (1, K), as a tensor or under `.logits`; `pixel_values` (1, C, H, W); `layer`: whose output
+    (1, C', h, w) is looked at, otherwise the last module whose output is a map of more than one position.
+    Returns (h, w) in [0, 1]. Parameters, gradients, hooks and mode of the model stay as they were; while it runs, no
+    other thread may use the model.
+    """
+    import torch
+
+    training = [module for module in model.modules() if module.training]
+    with _last_map(model, layer) as maps, torch.enable_grad():
+        try:
+            output = model.eval()(pixel_values.detach().requires_grad_())
+        finally:
+            for module in training:
+                module.training = True
+        if not maps:
+            raise CvhubError(f"no layer of {type(model).__name__} gives a map of more than one position to explain.")
+        logits = output if isinstance(output, torch.Tensor) else output.logits
+        _check_class(class_index, logits.shape[-1])
+        (gradient,) = torch.autograd.grad(logits[0, class_index], maps)
+    weight = gradient[0].mean((1, 2))  # α, eq. 1
+    heat = torch.tensordot(weight, maps[0][0].detach(), dims=1)
+    return _rectify(heat.float().cpu().numpy())
+
+
+def heat_map(
+    classifier: "Classifier", image: Image.Image, classification: "Classification", class_index: int
+) -> np.ndarray:
+    """(h, w) in [0, 1]: where `classifier`, which answered `classification` about `image`, saw class `class_index`.
+
+    The exact class activation map where the net ends in global pooling and a linear layer, otherwise Grad-CAM.
+    """
+    if classification.features is not None and classifier.classifier_weight is not None:
+        return class_activation_map(classification.features, classifier.classifier_weight, class_index)
+    import torch
+
+    pixel_values = torch.from_numpy(classifier.processor([image]))
+    with _one_gradient_at_a_time:
+        return grad_cam(_torch_model(classifier.folder), pixel_values, class_index)
+
+
+def overlay(
+    image: Image.Image,
+    heat: np.ndarray,
+    opacity: float = 0.7,
+    crop_box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """The picture as RGB with `heat` (h, w) in [0, 1] over the part inside `crop_box`, the rest of it darker.
+
+    `crop_box` is left, top, right, bottom in the picture's pixels (`PixelTransform.crop_box`), None for all of it.
+    `opacity` is how much of the picture the hottest place hides; where there is no heat, the picture shows as it is.
+    """
+    picture = to_mode(image, "RGB")
+    left, top, right, bottom = (round(edge) for edge in crop_box or (0, 0, *picture.size))
+    box = (left, top, max(right, left + 1), max(bottom, top + 1))
+    seen = picture.crop(box)
+    shades = Image.fromarray(np.rint(heat * 255).astype(np.uint8)).resize(seen.size, Image.Resampling.BICUBIC)
+    seen.paste(paint(shades), mask=shades.point([round(opacity * value) for value in range(256)]))
+    result = Image.blend(Image.new("RGB", picture.size), picture, UNSEEN_BRIGHTNESS)
+    result.paste(seen, box)
+    return result
+
+
+def paint(shades: Image.Image) -> Image.Image:
+    """An 8-bit grey picture in the colours of heat, as RGB."""
+    anchors = np.linspace(0, 255, len(HEAT_COLOURS))
+    channels = [np.interp(np.arange(256), anchors, channel) for channel in zip(*HEAT_COLOURS, strict=True)]
+    palette = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    painted = shades.copy()
+    painted.putpalette(palette.tobytes())
+    return painted.convert("RGB")
+
+
+@contextlib.contextmanager
+def _last_map(model: "nn.Module", layer: "nn.Module | None") -> "Iterator[list[Tensor]]":
+    """While active, the list holds the map that `layer`, or the last module to give one, gave in the last forward."""
+    import torch
+
+    maps: list[torch.Tensor] = []
+
+    def keep(module: "nn.Module", args: Any, output: Any) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+            maps[:] = [output]
+
+    watched = model.modules() if layer is None else [layer]
+    handles = [module.register_forward_hook(keep) for module in watched]
+    try:
+        yield maps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@functools.lru_cache(maxsize=2)
+def _torch_model(folder: Path) -> "nn.Module":
+    """A model of our own to take gradients of, which no runtime uses at the same time."""
+    from cvhub.load import load_model
+
+    return load_model(str(folder))
+
+
+def _rectify(heat: np.ndarray) -> np.ndarray:
+    """Negative to 0, the largest to 1; all 0 where nothing is positive."""
+    heat = np.maximum(heat, 0)
+    peak = heat.max()
+    return heat / peak if peak > 0 else heat
+
+
+def _check_class(class_index: int, num_labels: int) -> None:
+    if not 0 <= class_index < num_labels:
+        raise CvhubError(f"class {class_index} doesn't exist, expected 0 to {num_labels - 1}.")

@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: cards, push, pull, and the Space's settings."""

@@ -1,0 +1,205 @@
+"""Model cards made from what is known of a folder, and from nothing else: what is unknown is left out.
+
+Metadata reference: https://huggingface.co/docs/hub/model-cards#model-card-metadata
+"""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from PIL import Image
+
+from cvhub import models
+from cvhub.models.pixels import PixelTransform
+
+# Stands in a card's examples until the model is pushed and has a name.
+FOLDER = "path/to/this/folder"
+# In every card that transformers' `push_to_hub` fills in from its template.
+BLANK = "[More Information Needed]"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def write_card(
+    folder: Path,
+    *,
+    title: str,
+    task: str,
+    licence: str | None,
+    dataset: str | None,
+    metrics: Mapping[str, float],
+    source: str | None,
+) -> None:
+    """Writes README.md into a folder that has its config.json and, if it is to have one, its processor's file."""
+    card = model_card(folder, title=title, task=task, licence=licence, dataset=dataset, metrics=metrics, source=source)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def complete_card(folder: Path, repo_id: str) -> None:
+    """Makes the README.md of a folder that is about to become `repo_id` the best that is known.
+
+    A missing or blank card is written from the folder's files; in one that is there, the examples get the repo's name.
+    """
+    file = folder / "README.md"
+    card = file.read_text(encoding="utf-8") if file.is_file() else BLANK
+    if BLANK in card:
+        card = model_card(folder, title=repo_id.rpartition("/")[2])
+    file.write_text(card.replace(FOLDER, repo_id), encoding="utf-8")
+
+
+def model_card(
+    folder: Path,
+    *,
+    title: str,
+    task: str | None = None,
+    licence: str | None = None,
+    dataset: str | None = None,
+    metrics: Mapping[str, float] | None = None,
+    source: str | None = None,
+) -> str:
+    """The text of a card.
+
+    - `task`: transformers' name of it, read from the config's class unless given; `licence`: of the weights.
+    - `dataset`: what the weights were trained and measured on; `metrics`: name → measured value.
+    - `source`: where the weights come from: a Hub id becomes the card's `base_model`.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    family = config["model_type"].removeprefix("cvhub_")
+    auto_class = _auto_class(config)
+    task = task or _task(auto_class)
+    data = _metadata(title, task, family, licence, dataset, metrics or {}, source)
+    parts = [
+        f"# {title}",
+        _paper(family),
+        _origin(licence, dataset, source),
+        _usage(folder, task, auto_class),
+        _preprocessing(folder),
+        _labels(config),
+        _measurements(dataset, metrics or {}),
+    ]
+    body = "\n\n".join(part for part in parts if part)
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n"))
+
+
+def _metadata(
+    title: str,
+    task: str | None,
+    family: str,
+    licence: str | None,
+    dataset: str | None,
+    metrics: Mapping[str, float],
+    source: str | None,
+) -> ModelCardData:
+    results = []
+    if task and dataset:  # a `model-index` needs both
+        results = [
+            EvalResult(task_type=task, dataset_type=dataset, dataset_name=dataset, metric_type=name, metric_value=value)
+            for name, value in metrics.items()
+        ]
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag=task,
+        license=licence.lower() if licence else None,
+        tags=["cvhub", family],
+        datasets=[dataset] if dataset else None,
+        base_model=source if source and HUB_ID.fullmatch(source) else None,
+        model_name=title if results else None,
+        eval_results=results or None,
+    )
+
+
+def _auto_class(config: Mapping[str, Any]) -> str:
+    """The Auto class that lists the class whose weights the folder holds."""
+    saved = config["architectures"][0]
+    return next(auto for auto, place in config["auto_map"].items() if place.endswith(f".{saved}"))
+
+
+def _task(auto_class: str) -> str | None:
+    """AutoModelForImageClassification → image-classification; None for features."""
+    _, _, head = auto_class.partition("For")
+    return re.sub(r"(?<=.)(?=[A-Z])", "-", head).lower() or None
+
+
+def _paper(family: str) -> str:
+    """The first line of the model file: the paper and its address."""
+    file = Path(models.__path__[0]) / f"{family}.py"
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+    assert docstring, f"{file.name} has no docstring"
+    return f"Architecture: {docstring.splitlines()[0]}"
+
+
+def _origin(licence: str | None, dataset: str | None, source: str | None) -> str:
+    sentences = []
+    if source:
+        place = f"[{source}](https://huggingface.co/{source})" if HUB_ID.fullmatch(source) else source
+        sentences.append(f"The weights come from {place}, rewritten by cvhub without changing a number.")
+    if dataset:
+        sentences.append(f"They were trained on {dataset}." if source else f"The weights were trained on {dataset}.")
+    if licence:
+        sentences.append(f"Their licence: {licence}." if sentences else f"The weights' licence: {licence}.")
+    return " ".join(sentences)
+
+
+def _usage(folder: Path, task: str | None, auto_class: str) -> str:
+    trust = "trust_remote_code=True"
+    with_processor = (folder / "preprocessor_config.json").is_file()
+    imports = [auto_class] + (["AutoImageProcessor", "pipeline"] if with_processor else [])
+    lines = [f"from transformers import {', '.join(sorted(imports, key=str.lower))}", "", f'name = "{FOLDER}"']
+    lines.append(f"model = {auto_class}.from_pretrained(name, {trust})")
+    if with_processor:
+        lines.append(f"processor = AutoImageProcessor.from_pretrained(name, {trust})")
+    if with_processor and task:
+        lines += ["", f'predict = pipeline("{task}", model=model, image_processor=processor)', 'predict("photo.jpg")']
+    note = (
+        f"`{trust}` lets transformers run the `.py` files that lie beside the weights; "
+        "where the package cvhub is installed and imported, its own code is used instead."
+    )
+    return "\n".join(["## Use", "", "```python", *lines, "```", "", note])
+
+
+def _preprocessing(folder: Path) -> str | None:
+    file = folder / "preprocessor_config.json"
+    if not file.is_file():
+        return None
+    transform = PixelTransform.from_config(json.loads(file.read_text(encoding="utf-8")))
+    steps = [f"A picture is read as {'grey' if transform.mode == 'L' else 'RGB'}"]
+    if transform.do_resize:
+        shortest = transform.size.get("shortest_edge")
+        size = f"a shorter side of {shortest}" if shortest else f"{transform.size['height']}×{transform.size['width']}"
+        steps.append(f"resized to {size} pixels ({Image.Resampling(transform.resample).name.lower()})")
+    if transform.do_center_crop:
+        steps.append(f"cropped to the central {transform.crop_size['height']}×{transform.crop_size['width']}")
+    if transform.do_rescale:
+        steps.append(f"divided by {1 / transform.rescale_factor:.6g}")
+    if transform.do_normalize:
+        steps.append(
+            f"normalised with mean {_numbers(transform.image_mean)} and deviation {_numbers(transform.image_std)}"
+        )
+    return f"## Pictures\n\n{', '.join(steps)}."
+
+
+def _numbers(values: Any) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _labels(config: Mapping[str, Any]) -> str | None:
+    """How many classes, and their names where they are few; unnamed ones (LABEL_0 …) are only counted."""
+    names = list((config.get("id2label") or {}).values())
+    if not names:
+        return None
+    if str(names[0]).startswith("LABEL_"):
+        return f"## Classes\n\n{len(names)}, without names."
+    listed = ": " + ", ".join(names) if len(names) <= 50 else ", named under `id2label` in `config.json`"
+    return f"## Classes\n\n{len(names)}{listed}."
+
+
+def _measurements(dataset: str | None, metrics: Mapping[str, float]) -> str | None:
+    if not metrics:
+        return None
+    place = f", on {dataset}" if dataset else ""
+    rows = [f"| {name} | {value:.4g} |" for name, value in metrics.items()]
+    heading = f"## Measured\n\nBy `cvhub evaluate`{place}:"
+    return "\n".join([heading, "", "| metric | value |", "|---|---|", *rows])

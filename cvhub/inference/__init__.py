@@ -1,0 +1,1 @@
+"""Answers about pictures: opening them, running a network on them, and keeping networks warm."""

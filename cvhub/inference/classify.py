@@ -1,0 +1,167 @@
+"""Asks a classifier about pictures: a few at once, or any number of files."""
+
+import itertools
+import json
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from cvhub.errors import CvhubError
+from cvhub.inference.images import decoded
+from cvhub.inference.runtime import build_runtime
+from cvhub.load import load_processor, resolve
+
+DECODERS = min(4, os.cpu_count() or 1)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A class's name, index, and softmax probability."""
+
+    label: str
+    index: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a classifier said about one picture.
+
+    `logits` (K,); `features` (C, h, w), the map before global pooling, or None; `milliseconds` of the forward pass,
+    a batch's time divided by its pictures.
+    """
+
+    logits: np.ndarray
+    features: np.ndarray | None
+    milliseconds: float
+
+    def top(self, labels: list[str], k: int = 5, temperature: float = 1.0) -> list[Prediction]:
+        """The `k` likeliest classes, best first, with the softmax of logits / temperature."""
+        if k < 1:
+            raise CvhubError(f"top k is {k}, expected at least 1.")
+        scores = softmax(self.logits, temperature)
+        best = np.argsort(-scores, kind="stable")[:k].tolist()
+        return [Prediction(labels[index], index, float(scores[index])) for index in best]
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """One file's classification, without features, or the sentence that says why there is none."""
+
+    path: Path
+    classification: Classification | None
+    error: str | None
+
+
+class Classifier:
+    """A MODEL, ready to answer.
+
+    - `name`: the MODEL as asked; `folder`: where it lies; `labels`: the classes' names by index.
+    - `processor`: pictures → (N, C, H, W); `runtime`: what computes.
+    - `classifier_weight` (K, C): the last linear layer where the runtime gives features, else None.
+    """
+
+    def __init__(self, model: str, runtime: str = "auto", precision: str = "auto"):
+        self.name = model
+        self.folder = resolve(model)
+        self.labels = _labels(self.folder)
+        self.processor = load_processor(str(self.folder))
+        self.runtime = build_runtime(self.folder, runtime, precision)
+        self.classifier_weight: np.ndarray | None = None
+        if self.runtime.gives_features:
+            self.classifier_weight = _read_tensor(self.folder / "model.safetensors", "classifier.weight")
+
+    def predict(self, images: Sequence[Image.Image]) -> list[Classification]:
+        """One forward pass for all pictures; one for each run of equal sizes where the processor keeps sizes."""
+        return list(self._classify([self.processor([image])[0] for image in images], keep_features=True))
+
+    def predict_files(self, paths: Iterable[Path], batch_size: int = 16) -> Iterator[FileResult]:
+        """Any number of files, in order and in flat memory: the next are decoded while a batch is computed."""
+        if batch_size < 1:
+            raise CvhubError(f"batch size is {batch_size}, expected at least 1.")
+        prepared = _map_ahead(self._prepare, paths, ahead=2 * batch_size)
+        while batch := list(itertools.islice(prepared, batch_size)):
+            classifications = self._classify([x for _, x in batch if isinstance(x, np.ndarray)], keep_features=False)
+            for path, x in batch:
+                if isinstance(x, str):
+                    yield FileResult(path, None, x)
+                else:
+                    yield FileResult(path, next(classifications), None)
+
+    def _prepare(self, path: Path) -> tuple[Path, np.ndarray | str]:
+        """A file's pixels (C, H, W), or what is wrong with it."""
+        try:
+            with decoded(path) as image:
+                return path, self.processor([image])[0]
+        except CvhubError as error:
+            return path, str(error)
+
+    def _classify(self, pixel_values: list[np.ndarray], keep_features: bool) -> Iterator[Classification]:
+        """Pictures (C, H, W) of any sizes, in order: a forward pass for each run of equal ones."""
+        for _, group in itertools.groupby(pixel_values, key=np.shape):
+            batch = np.stack(list(group))
+            start = time.perf_counter()
+            outputs = self.runtime.run(batch)
+            milliseconds = (time.perf_counter() - start) * 1000 / len(batch)
+            for i, logits in enumerate(outputs["logits"]):
+                features = outputs["features"][i] if keep_features and "features" in outputs else None
+                yield Classification(logits, features, milliseconds)
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """exp(z_k / T) / Σ_j exp(z_j / T) over the last axis, float64, safe for any logits and any T > 0."""
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise CvhubError(f"temperature is {temperature}, expected more than 0.")
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    with np.errstate(over="ignore", under="ignore"):  # -inf becomes probability 0
+        powers = np.exp(shifted / temperature)
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def _map_ahead(function: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
+    """`map` in threads, in order, never more than `ahead` results before what is taken."""
+    waiting: deque[Future[Result]] = deque()
+    threads = ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
+    try:
+        for item in items:
+            waiting.append(threads.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def _labels(folder: Path) -> list[str]:
+    """`id2label` of config.json by index; transformers leaves it out where it is two classes without names."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    return [str(names[index]) for index in sorted(names, key=int)]
+
+
+def _read_tensor(file: Path, name: str) -> np.ndarray:
+    """One tensor of a safetensors file as float32. safetensors' own numpy reader doesn't know bfloat16."""
+    with file.open("rb") as opened:
+        header_bytes = int.from_bytes(opened.read(8), "little")
+        entry = json.loads(opened.read(header_bytes))[name]
+        begin, end = entry["data_offsets"]
+        opened.seek(8 + header_bytes + begin)
+        data = opened.read(end - begin)
+    if entry["dtype"] == "BF16":  # the upper half of a float32
+        values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    else:
+        values = np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[entry["dtype"]])
+    return values.reshape(entry["shape"]).astype(np.float32)

@@ -1,0 +1,173 @@
+"""Runs a network with OpenVINO. The only file that imports it.
+
+A network is converted once, compared once with torch before it answers anybody, and kept in the cache as OpenVINO's own
+files, its compiled form too: from then on neither torch nor transformers is needed.
+"""
+
+import functools
+import hashlib
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+import cvhub.models
+from cvhub.cache import build_once, cache_dir
+from cvhub.errors import CvhubError
+from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_pixels, one_line
+
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+# Largest difference from torch's fp32, as a share of the largest value.
+TOLERANCE = {"fp32": 1e-4, "bf16": 5e-2}
+# What torch answered, at the processor's size and at another, odd one, so that padding shows and size arithmetic that
+# froze in conversion. A network that takes one size only has no second file.
+OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
+LARGER_BY = (37, 11)
+# Raised when conversion writes something else than before, so that older files in the cache are not used.
+CONVERSION = 1
+
+
+class OpenVINORuntime:
+    """One program for pictures of the processor's size, known beforehand and so a tenth faster; one for all others."""
+
+    name = "openvino"
+
+    def __init__(self, folder: Path, precision: str, chosen: str):
+        native_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not native_bf16:
+            raise RuntimeUnavailable("this processor has no native bf16, and OpenVINO would silently compute in fp32.")
+        self.precision, why = choose_precision(precision, native_bf16)
+        kept = cache_dir() / "openvino" / _fingerprint(folder)
+        self._converted = build_once(kept / "converted", functools.partial(_convert, folder))
+        try:
+            self._compiled = _compile_once(self._converted, self.precision)
+        except RuntimeUnavailable as error:
+            if precision != "auto" or self.precision == "fp32":
+                raise
+            self.precision, why = "fp32", f"fp32, since bf16 is too coarse: {error}"
+            self._compiled = _compile_once(self._converted, self.precision)
+        self.reason = f"{chosen}; {why.rstrip('.')}."
+        self._program = _Program(self._converted, self._compiled, self.precision, OWN_SIZE)
+        self._program_for_other_sizes: _Program | None = None
+        self._loading = threading.Lock()
+        self.gives_features = "features" in self._program.outputs
+
+    def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
+        x = np.ascontiguousarray(pixel_values, dtype=np.float32)
+        program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes()
+        try:
+            return program.run(x)
+        except RuntimeError as error:
+            raise CvhubError(f"OpenVINO can't run pixels of shape {x.shape}: {one_line(error)}.") from error
+
+    def _for_other_sizes(self) -> "_Program":
+        with self._loading:
+            if self._program_for_other_sizes is None:
+                if not (self._converted / OTHER_SIZE).exists():
+                    raise CvhubError(f"this network takes pixels of shape {self._program.shape} and no others.")
+                self._program_for_other_sizes = _Program(self._converted, self._compiled, self.precision, OTHER_SIZE)
+            return self._program_for_other_sizes
+
+
+class _Program:
+    """A compiled network with one request, which threads use in turn: a second one would fight for the same cores.
+
+    `reference` OWN_SIZE makes it for that size alone. `compiled` is where OpenVINO keeps what it compiles.
+    """
+
+    def __init__(self, converted: Path, compiled: Path, precision: str, reference: str):
+        model = _core().read_model(converted / "model.xml")
+        with np.load(converted / reference) as answered:
+            self.shape = answered["pixel_values"].shape[1:]
+        if reference == OWN_SIZE:
+            model.reshape([-1, *self.shape])
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "CACHE_DIR": str(compiled),
+        }
+        program = _core().compile_model(model, "CPU", settings)
+        self.outputs = [output.any_name for output in program.outputs]
+        self._request = program.create_infer_request()
+        self._turn = threading.Lock()
+
+    def run(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        with self._turn:
+            # The request keeps hold of a shared array, and would copy the next call's input INTO it if that one did
+            # not share. Results are copies.
+            results = self._request.infer([x], share_inputs=True, share_outputs=False)
+            return {name: results[name] for name in self.outputs}
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    return openvino.Core()
+
+
+def _fingerprint(folder: Path) -> str:
+    """Tells answers apart by all that makes them: config, picture size, weights, our code, OpenVINO's version."""
+    digest = hashlib.sha256(f"{CONVERSION} {openvino.__version__}".encode())
+    names = ("config.json", "preprocessor_config.json", "model.safetensors")
+    code = sorted(Path(cvhub.models.__path__[0]).glob("*.py"))
+    for file in [*(folder / name for name in names), *code]:
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()[:20]
+
+
+def _convert(folder: Path, target: Path) -> None:
+    """Writes the network as OpenVINO's file, and what torch answers at two sizes."""
+    import torch
+
+    from cvhub.inference.torch_runtime import load_plain_module
+
+    example = torch.from_numpy(example_pixels(folder, batch=2))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # tracing warns of each size that it records
+            model = openvino.convert_model(load_plain_module(folder), example_input=example)
+    except CvhubError:
+        raise
+    except Exception as error:  # converters raise anything
+        raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
+    openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
+    fresh = load_plain_module(folder)  # tracing may have changed the first
+    for name, larger_by in ((OWN_SIZE, (0, 0)), (OTHER_SIZE, LARGER_BY)):
+        pixel_values = example_pixels(folder, 3, larger_by)
+        with torch.inference_mode():
+            try:
+                outputs = fresh(torch.from_numpy(pixel_values))
+            except (RuntimeError, ValueError):
+                if name == OWN_SIZE:
+                    raise
+                continue  # a network of one size
+        answers = {output: values.numpy() for output, values in outputs.items()}
+        np.savez(target / name, allow_pickle=False, pixel_values=pixel_values, **answers)
+
+
+def _compile_once(converted: Path, precision: str) -> Path:
+    """The folder that keeps the compiled programs: made when they were seen to give torch's answers."""
+
+    def build(target: Path) -> None:
+        for reference in (OWN_SIZE, OTHER_SIZE):
+            if (converted / reference).exists():
+                _compare(converted, target, precision, reference)
+
+    return build_once(converted.with_name(precision), build)
+
+
+def _compare(converted: Path, compiled: Path, precision: str, reference: str) -> None:
+    """Raises RuntimeUnavailable where the program's answers are not torch's."""
+    with np.load(converted / reference) as file:
+        expected = dict(file)
+    pixel_values = expected.pop("pixel_values")
+    try:
+        answers = _Program(converted, compiled, precision, reference).run(pixel_values)
+    except RuntimeError as error:
+        raise RuntimeUnavailable(f"OpenVINO can't run this network: {one_line(error)}.") from error
+    for name, values in expected.items():
+        difference = np.abs(answers[name] - values).max() / np.abs(values).max()
+        if not difference <= TOLERANCE[precision]:
+            raise RuntimeUnavailable(f"OpenVINO's {name} in {precision} are off by {difference:.1e} of their range.")

@@ -1,0 +1,103 @@
+"""The one interface that runs a network, and the choice of who does: OpenVINO or torch, in fp32 or bf16."""
+
+import logging
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from cvhub.errors import CvhubError
+
+RUNTIMES = ("auto", "openvino", "torch")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+log = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """A network, loaded and ready. Several threads may call `run` at once.
+
+    - `name`: "openvino" or "torch"; `precision`: "fp32" or "bf16"; `reason`: a sentence that says why these.
+    - `gives_features`: whether the net ends in global average pooling and a linear layer, so that `run` also gives
+      the map before the pooling.
+    """
+
+    name: str
+    precision: str
+    reason: str
+    gives_features: bool
+
+    def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
+        """(N, C, H, W) float32, left as it is → "logits" (N, K) and perhaps "features" (N, C', h, w), float32."""
+        ...
+
+
+class RuntimeUnavailable(CvhubError):
+    """This runtime can't run this model here. Another one may."""
+
+
+def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto") -> Runtime:
+    """The network of a folder of ours on a CPU.
+
+    `runtime` "auto" takes OpenVINO, which is fastest there, and torch where OpenVINO can't run this model, with a line
+    of log that says why. `precision` "auto" takes bf16 where the processor computes it natively, else fp32.
+    """
+    _check_choice("runtime", runtime, RUNTIMES)
+    if precision == "int8":
+        raise CvhubError("precision int8 is not available yet, choose one of auto, fp32, bf16.")
+    _check_choice("precision", precision, PRECISIONS)
+    if runtime == "torch":
+        return _on_torch(folder, precision, "torch, as asked")
+    chosen = "OpenVINO, as asked" if runtime == "openvino" else "OpenVINO, the fastest on a CPU"
+    try:
+        return _on_openvino(folder, precision, chosen)
+    except RuntimeUnavailable as error:
+        if runtime == "openvino":
+            raise
+        log.warning("torch runs %s: %s", folder.name, error)
+        return _on_torch(folder, precision, f"torch, since OpenVINO was no choice ({error})")
+
+
+def _on_torch(folder: Path, precision: str, chosen: str) -> Runtime:
+    from cvhub.inference.torch_runtime import TorchRuntime
+
+    return TorchRuntime(folder, precision, chosen)
+
+
+def _on_openvino(folder: Path, precision: str, chosen: str) -> Runtime:
+    try:
+        from cvhub.inference.openvino_runtime import OpenVINORuntime
+    except ImportError as error:
+        raise RuntimeUnavailable(f"OpenVINO can't be imported: {one_line(error)}.") from None
+    return OpenVINORuntime(folder, precision, chosen)
+
+
+def choose_precision(precision: str, native_bf16: bool) -> tuple[str, str]:
+    """The precision to compute in, and why. "auto" depends on whether the processor has instructions for bf16."""
+    if precision == "auto":
+        if native_bf16:
+            return "bf16", "bf16, which this processor computes natively"
+        return "fp32", "fp32, since this processor has no native bf16"
+    return precision, f"{precision}, as asked"
+
+
+def example_pixels(folder: Path, batch: int, larger_by: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Noise of the shape that the folder's processor makes, (batch, C, H + more, W + more) float32; always the same."""
+    from cvhub.load import load_processor
+
+    transform = load_processor(str(folder))
+    _, channels, height, width = transform([Image.new(transform.mode, (256, 256))]).shape
+    shape = (batch, channels, height + larger_by[0], width + larger_by[1])
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
+def one_line(error: Exception) -> str:
+    """What a library raised, cut to fit a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:160].rstrip(".")
+
+
+def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise CvhubError(f"{name} is {value!r}, expected one of {', '.join(allowed)}.")

@@ -1,0 +1,84 @@
+"""Runs a network with torch, and prepares it for conversion to others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cvhub.errors import CvhubError
+from cvhub.inference.runtime import choose_precision, example_pixels, one_line
+from cvhub.load import load_model
+
+
+class Logits(nn.Module):
+    """A classifier that returns a plain dict, which every tracer understands."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.model(pixel_values).logits}
+
+
+class LogitsAndFeatures(nn.Module):
+    """A classifier that ends in global average pooling and a linear layer, with the map before the pooling."""
+
+    def __init__(self, base_model: Any, classifier: nn.Linear):
+        super().__init__()
+        self.base_model = base_model
+        self.classifier = classifier
+
+    def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        features = self.base_model(pixel_values).last_hidden_state
+        return {"logits": self.classifier(features.mean((2, 3))), "features": features}
+
+
+class TorchRuntime:
+    name = "torch"
+
+    def __init__(self, folder: Path, precision: str, chosen: str):
+        native_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+        self.precision, why = choose_precision(precision, native_bf16)
+        self.reason = f"{chosen}; {why}."
+        module = load_plain_module(folder)
+        self.gives_features = isinstance(module, LogitsAndFeatures)
+        self._module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
+        x = torch.tensor(pixel_values).to(memory_format=torch.channels_last)  # a copy: layers may work in place
+        try:
+            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+                outputs = self._module(x)
+        except (RuntimeError, ValueError) as error:
+            raise CvhubError(f"torch can't run pixels of shape {pixel_values.shape}: {one_line(error)}.") from error
+        return {name: np.ascontiguousarray(output.float().numpy()) for name, output in outputs.items()}
+
+
+def load_plain_module(folder: Path) -> Logits | LogitsAndFeatures:
+    """The folder's network, freshly loaded, as a module (N, C, H, W) → {"logits", perhaps "features"}."""
+    try:
+        model = load_model(str(folder))
+    except CvhubError:
+        raise
+    except Exception as error:  # transformers and safetensors raise many things on broken folders
+        raise CvhubError(f"the model in {folder.name} can't be loaded: {one_line(error)}.") from error
+    return plain_module(model, torch.from_numpy(example_pixels(folder, batch=2)))
+
+
+@torch.inference_mode()
+def plain_module(model: Any, pixel_values: Tensor) -> Logits | LogitsAndFeatures:
+    """Gives features only where, on `pixel_values`, pooling them and the last linear layer make up the logits."""
+    classifier = dict(model.named_children()).get("classifier")
+    if model.base_model is model or not isinstance(classifier, nn.Linear):
+        return Logits(model)
+    features = model.base_model(pixel_values).last_hidden_state
+    if features.ndim != 4 or features.shape[1] != classifier.in_features:
+        return Logits(model)
+    expected = model(pixel_values).logits
+    difference = (classifier(features.mean((2, 3))) - expected).abs().max()
+    if difference <= 1e-5 * expected.abs().max():
+        return LogitsAndFeatures(model.base_model, classifier)
+    return Logits(model)
