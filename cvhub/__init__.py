@@ -4,39 +4,41 @@ Public names are resolved when first used, so that importing the package costs m
 """
 
 import importlib
+from typing import Any
 
 from cvhub import registration
+from cvhub.models import FAMILIES
 
 __version__ = "0.1.0"
 
-# Public name → the module that defines it.
+# Public name → the module that defines it. The classes of the models are found by their names, `Cv` and the family's.
 _HOME = {
-    "CvhubError": "cvhub.errors",
     "CATALOG": "cvhub.catalog",
     "find_entry": "cvhub.catalog",
+    "CvhubError": "cvhub.errors",
     "resolve": "cvhub.load",
     "load_model": "cvhub.load",
     "load_processor": "cvhub.load",
     "convert_checkpoint": "cvhub.convert",
+    "export_checkpoint": "cvhub.convert",
     "Classifier": "cvhub.inference.classify",
     "CvImageProcessor": "cvhub.models.image_processing",
-    "CvResNetConfig": "cvhub.models.resnet",
-    "CvResNetModel": "cvhub.models.resnet",
-    "CvResNetForImageClassification": "cvhub.models.resnet",
-    "CvResNetBackbone": "cvhub.models.resnet",
-    "CvMobileNetV2Config": "cvhub.models.mobilenet_v2",
-    "CvMobileNetV2Model": "cvhub.models.mobilenet_v2",
-    "CvMobileNetV2ForImageClassification": "cvhub.models.mobilenet_v2",
-    "CvMobileNetV2Backbone": "cvhub.models.mobilenet_v2",
 }
 
 __all__ = ["__version__", *_HOME]
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name) or _family_of(name)
+    if home is None:
         raise AttributeError(f"module 'cvhub' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    return getattr(importlib.import_module(home), name)
+
+
+def _family_of(name: str) -> str | None:
+    """The module of a class such as CvMobileNetV2Config: `mobilenet_v2`."""
+    matches = [family for family in FAMILIES if name.lower().startswith("cv" + family.replace("_", ""))]
+    return f"cvhub.models.{max(matches, key=len)}" if matches else None
 
 
 def __dir__() -> list[str]:

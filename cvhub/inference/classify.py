@@ -76,6 +76,9 @@ class Classifier:
     def __init__(self, model: str, runtime: str = "auto", precision: str = "auto"):
         self.name = model
         self.folder = resolve(model)
+        for file in ("config.json", "preprocessor_config.json", "model.safetensors"):
+            if not (self.folder / file).is_file():
+                raise CvhubError(f"the folder {self.folder.name} has no {file}.")
         self.labels = _labels(self.folder)
         self.processor = load_processor(str(self.folder))
         self.runtime = build_runtime(self.folder, runtime, precision)

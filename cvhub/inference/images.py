@@ -1,6 +1,7 @@
 """Opening pictures that strangers bring: what is odd but valid opens, what is damaged or too big is one sentence."""
 
 import contextlib
+import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cvhub.errors import CvhubError
 
 MAX_FILE_BYTES = 200_000_000
-MAX_PIXELS = 64 * 2**20  # 67 million; decoded and converted, about 1 GB at worst
+MAX_PIXELS = 8192 * 6144  # a telephone's 50 megapixels; decoded and turned, 400 MB
 LARGE_PIXELS = 16 * 2**20  # of such pictures `decoded` holds one at a time
 
 # Pillow opens more kinds than these, some of them by starting other programs. The common ones first: the first five
@@ -21,7 +22,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000
 # What marks a picture file in a folder.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".webp")
 SUFFIXES += (".tif", ".tiff", ".avif", ".jp2", ".j2k")
-PNG_END = bytes.fromhex("ae426082")  # the last chunk's checksum, which Pillow doesn't look at
+PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"  # the last chunk, of which Pillow looks at the name only
 # Colour modes that Pillow can't turn into RGB.
 UNCONVERTIBLE_MODES = ("LAB",)
 
@@ -57,7 +58,7 @@ def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:
     What can't be listed gives itself too, so that opening it says what is wrong.
     """
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # Path.is_dir raises where a name is too long or a folder forbidden
             yield from _pictures_in(path)
         else:
             yield path
@@ -70,7 +71,7 @@ def _pictures_in(folder: Path) -> Iterator[Path]:
         yield folder
         return
     for child in children:
-        if child.is_dir():
+        if os.path.isdir(child):
             if not child.is_symlink():  # it may lead back up
                 yield from _pictures_in(child)
         elif child.suffix.lower() in SUFFIXES:
@@ -99,7 +100,7 @@ def _open_file(path: Path, name: str) -> BinaryIO:
 
 
 def _recognise(file: BinaryIO, name: str) -> Image.Image:
-    size = file.seek(0, 2)
+    size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size == 0:
         raise CvhubError(f"{name} is empty.")
@@ -107,12 +108,8 @@ def _recognise(file: BinaryIO, name: str) -> Image.Image:
         raise CvhubError(f"{name} has {size / 1e6:.0f} MB, the limit is {MAX_FILE_BYTES / 1e6:.0f} MB.")
     try:
         image = Image.open(file, formats=FORMATS)
-        if image.format == "PNG":  # the only kind with checksums, of which decoding skips those of the pixels
-            image.verify()
-            if file.read(len(PNG_END)) != PNG_END:
-                raise ValueError("its end is missing")
-            file.seek(0)
-            image = Image.open(file, formats=FORMATS)
+        if image.format == "PNG":
+            image = _check_sums(image, file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise CvhubError(f"{name} claims far more than {MAX_PIXELS:,} pixels, which is the limit.") from None
     except UnidentifiedImageError:
@@ -125,6 +122,16 @@ def _recognise(file: BinaryIO, name: str) -> Image.Image:
     if image.mode in UNCONVERTIBLE_MODES:
         raise CvhubError(f"{name} has colours in mode {image.mode}, expected RGB, grey, CMYK or a palette.")
     return image
+
+
+def _check_sums(image: Image.Image, file: BinaryIO) -> Image.Image:
+    """Opens a PNG again, once its checksums are found right: decoding alone skips those of the pixels."""
+    image.verify()
+    file.seek(-8, os.SEEK_CUR)
+    if file.read(len(PNG_END)) != PNG_END:
+        raise ValueError("its end is missing")
+    file.seek(0)
+    return Image.open(file, formats=FORMATS)
 
 
 def _decode(image: Image.Image, name: str) -> Image.Image:

@@ -4,10 +4,13 @@ A network is converted once, compared once with torch before it answers anybody,
 files, its compiled form too: from then on neither torch nor transformers is needed.
 """
 
+import contextlib
 import functools
 import hashlib
+import logging
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +22,9 @@ from cvhub.errors import CvhubError
 from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_pixels, one_line
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
-# Largest difference from torch's fp32, as a share of the largest value.
-TOLERANCE = {"fp32": 1e-4, "bf16": 5e-2}
+# Largest difference from torch's fp32, as a share of the largest value. Noise as input and 8 bits of precision cost
+# EfficientNet-Lite0 up to 6 %; what conversion gets wrong costs more.
+TOLERANCE = {"fp32": 1e-4, "bf16": 0.15}
 # What torch answered, at the processor's size and at another, odd one, so that padding shows and size arithmetic that
 # froze in conversion. A network that takes one size only has no second file.
 OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
@@ -35,10 +39,9 @@ class OpenVINORuntime:
     name = "openvino"
 
     def __init__(self, folder: Path, precision: str, chosen: str):
-        native_bf16 = "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bf16" and not native_bf16:
+        if precision == "bf16" and not has_native_bf16():
             raise RuntimeUnavailable("this processor has no native bf16, and OpenVINO would silently compute in fp32.")
-        self.precision, why = choose_precision(precision, native_bf16)
+        self.precision, why = choose_precision(precision, has_native_bf16())
         kept = cache_dir() / "openvino" / _fingerprint(folder)
         self._converted = build_once(kept / "converted", functools.partial(_convert, folder))
         try:
@@ -106,6 +109,10 @@ def _core() -> openvino.Core:
     return openvino.Core()
 
 
+def has_native_bf16() -> bool:
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 def _fingerprint(folder: Path) -> str:
     """Tells answers apart by all that makes them: config, picture size, weights, our code, OpenVINO's version."""
     digest = hashlib.sha256(f"{CONVERSION} {openvino.__version__}".encode())
@@ -125,8 +132,7 @@ def _convert(folder: Path, target: Path) -> None:
 
     example = torch.from_numpy(example_pixels(folder, batch=2))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # tracing warns of each size that it records
+        with _quiet():
             model = openvino.convert_model(load_plain_module(folder), example_input=example)
     except CvhubError:
         raise
@@ -136,15 +142,27 @@ def _convert(folder: Path, target: Path) -> None:
     fresh = load_plain_module(folder)  # tracing may have changed the first
     for name, larger_by in ((OWN_SIZE, (0, 0)), (OTHER_SIZE, LARGER_BY)):
         pixel_values = example_pixels(folder, 3, larger_by)
-        with torch.inference_mode():
-            try:
+        try:
+            with torch.inference_mode():
                 outputs = fresh(torch.from_numpy(pixel_values))
-            except (RuntimeError, ValueError):
-                if name == OWN_SIZE:
-                    raise
-                continue  # a network of one size
+        except (RuntimeError, ValueError):
+            continue  # a network that takes one size only
         answers = {output: values.numpy() for output, values in outputs.items()}
         np.savez(target / name, allow_pickle=False, pixel_values=pixel_values, **answers)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Tracing warns of each size that it records, and looks at what makes transformers warn of losses."""
+    logger = logging.getLogger("transformers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _compile_once(converted: Path, precision: str) -> Path:
@@ -168,6 +186,6 @@ def _compare(converted: Path, compiled: Path, precision: str, reference: str) ->
     except RuntimeError as error:
         raise RuntimeUnavailable(f"OpenVINO can't run this network: {one_line(error)}.") from error
     for name, values in expected.items():
-        difference = np.abs(answers[name] - values).max() / np.abs(values).max()
-        if not difference <= TOLERANCE[precision]:
-            raise RuntimeUnavailable(f"OpenVINO's {name} in {precision} are off by {difference:.1e} of their range.")
+        difference, largest = np.abs(answers[name] - values).max(), np.abs(values).max()
+        if not difference <= TOLERANCE[precision] * largest:  # so that NaN fails too
+            raise RuntimeUnavailable(f"OpenVINO's {name} in {precision} are off by {difference:.1g} of {largest:.1g}.")

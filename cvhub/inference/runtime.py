@@ -56,7 +56,7 @@ def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto") 
         if runtime == "openvino":
             raise
         log.warning("torch runs %s: %s", folder.name, error)
-        return _on_torch(folder, precision, f"torch, since OpenVINO was no choice ({error})")
+        return _on_torch(folder, precision, f"torch, since {str(error).rstrip('.')}")
 
 
 def _on_torch(folder: Path, precision: str, chosen: str) -> Runtime:

@@ -40,8 +40,7 @@ class TorchRuntime:
     name = "torch"
 
     def __init__(self, folder: Path, precision: str, chosen: str):
-        native_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-        self.precision, why = choose_precision(precision, native_bf16)
+        self.precision, why = choose_precision(precision, has_native_bf16())
         self.reason = f"{chosen}; {why}."
         module = load_plain_module(folder)
         self.gives_features = isinstance(module, LogitsAndFeatures)
@@ -57,15 +56,20 @@ class TorchRuntime:
         return {name: np.ascontiguousarray(output.float().numpy()) for name, output in outputs.items()}
 
 
+def has_native_bf16() -> bool:
+    capabilities = torch.cpu.get_capabilities()  # of x86 or ARM
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def load_plain_module(folder: Path) -> Logits | LogitsAndFeatures:
     """The folder's network, freshly loaded, as a module (N, C, H, W) → {"logits", perhaps "features"}."""
+    example = torch.from_numpy(example_pixels(folder, batch=2))
     try:
-        model = load_model(str(folder))
+        return plain_module(load_model(str(folder)), example)
     except CvhubError:
         raise
     except Exception as error:  # transformers and safetensors raise many things on broken folders
         raise CvhubError(f"the model in {folder.name} can't be loaded: {one_line(error)}.") from error
-    return plain_module(model, torch.from_numpy(example_pixels(folder, batch=2)))
 
 
 @torch.inference_mode()

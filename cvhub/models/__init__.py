@@ -1,4 +1,12 @@
 """The architectures, a file each. They import nothing of cvhub but their siblings: all of them travel to the Hub."""
 
-# Files that define an architecture, in the order of the study notes.
-FAMILIES = ("resnet", "mobilenet_v2")
+from os import listdir
+from os.path import dirname
+
+# What architectures share; every other file here is one.
+SHARED = ("base", "image_processing", "layers", "losses", "pixels")
+FAMILIES = tuple(
+    name.removesuffix(".py")
+    for name in sorted(listdir(dirname(__file__)))
+    if name.endswith(".py") and name.removesuffix(".py") not in ("__init__", *SHARED)
+)

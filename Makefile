@@ -1,0 +1,41 @@
+# make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
+# make test  the tests                              make bench        speed, beside the peers
+#                                                   make screenshots  the pictures in docs/
+# Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: app test check bench screenshots
+
+app: $(VENV)/app-installed
+	$(RUN) app.py
+
+test: $(VENV)/dev-installed
+	$(RUN) -m pytest
+
+check: $(VENV)/dev-installed
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pyright --pythonpath $(RUN)
+
+bench: $(VENV)/dev-installed
+	$(RUN) -m benchmarks
+
+screenshots: $(VENV)/dev-installed
+	$(RUN) docs/screenshots.py
+
+# The stamps make a second run start at once; they age when the dependencies change.
+$(VENV)/app-installed: requirements.txt pyproject.toml | $(VENV)/created
+	$(RUN) -m pip install --editable .
+	touch $@
+
+$(VENV)/dev-installed: requirements.txt pyproject.toml | $(VENV)/created
+	$(RUN) -m pip install --editable '.[dev]'
+	touch $@ $(VENV)/app-installed
+
+$(VENV)/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cvhub needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] + ": name another with `make PYTHON=python3.12 ...`")'
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@

@@ -1,0 +1,1 @@
+"""How fast cvhub is, beside its peers, on the machine at hand: `python -m benchmarks`."""

@@ -1,0 +1,161 @@
+"""Asking models about a picture: where the page meets inference. Heavy imports wait for their first use."""
+
+import logging
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from cvhub.errors import CvhubError
+from cvhub.ui.pictures import SHOWN_BY_BROWSERS, heat_layer
+from cvhub.ui.readout import heat_label
+from cvhub.ui.state import Answer, Facts, Heat, Session, View
+from cvhub.ui.strings import Say
+
+if TYPE_CHECKING:
+    from cvhub.inference.classify import Classification, Classifier
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+PATIENCE = 0.3  # seconds until models that still load are shown as loading
+
+Key = tuple[str, str, str]  # MODEL, runtime, precision
+_forward = Lock()  # one forward pass at a time, so that the latency shown is that of the model alone
+_loading = Lock()  # one model at a time: transformers' imports and loading are not made for several threads
+_costs: dict[Key, Facts] = {}  # of the models that are loaded
+
+log = logging.getLogger(__name__)
+
+
+def locate(name: str, session: Session, say: Say) -> str:
+    """The MODEL string behind a name that came from the browser. A folder of the server is never one."""
+    from cvhub.catalog import find_entry
+
+    if name in session.checkpoints:
+        return str(session.checkpoints[name])
+    if find_entry(name) or (HUB_ID.fullmatch(name) and not Path(name).exists()):
+        return name
+    raise CvhubError(say("unknown_model", name=name[:80]))
+
+
+def title_of(name: str) -> str:
+    from cvhub.catalog import find_entry
+
+    entry = find_entry(name)
+    return entry.title if entry else name
+
+
+def load(model: str, runtime: str = "auto", precision: str = "auto") -> tuple["Classifier", Facts]:
+    """A model ready to answer, and what it costs. What is loaded already waits for nobody."""
+    from cvhub.inference.pool import default_pool
+
+    key = (model, runtime, precision)
+    if key not in _costs:
+        with _loading:
+            classifier = default_pool().get(*key)
+            classifier.predict([Image.new("RGB", (64, 64))])  # the first pass is slower than all others
+            _costs[key] = count(classifier.folder)
+    return default_pool().get(*key), _costs[key]
+
+
+def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision: str, say: Say) -> Answer:
+    """Fill in what one model says; a failure becomes a sentence, so that the others still answer."""
+    try:
+        classifier, answer.facts = load(model, runtime, precision)
+        with _forward:
+            (said,) = classifier.predict([image])
+        fill(answer, classifier, said)
+    except CvhubError as error:
+        answer.error = str(error)
+    except Exception as error:
+        log.exception("%s failed", model)
+        answer.error = say("unexpected", kind=type(error).__name__)
+    return answer
+
+
+def fill(answer: Answer, classifier: "Classifier", said: "Classification") -> None:
+    answer.labels = classifier.labels
+    answer.features = said.features
+    answer.milliseconds = said.milliseconds
+    answer.runtime = classifier.runtime.name
+    answer.precision = classifier.runtime.precision
+    answer.reason = classifier.runtime.reason
+    answer.logits = said.logits  # last: from here on the answer counts as given
+
+
+def count(folder: Path) -> Facts:
+    """What the model costs at the size of picture that it is shown."""
+    from cvhub.explain.cost import measure_config
+    from cvhub.models.pixels import PixelTransform
+
+    transform = PixelTransform.from_folder(folder)
+    size = transform.crop_size if transform.do_center_crop else transform.size
+    cost = measure_config(folder, size["height"], size["width"])
+    return Facts(cost.parameters, cost.multiply_adds, cost.memory_bytes)
+
+
+def ask_missing(session: Session, image: Image.Image, say: Say) -> Iterator[None]:
+    """Ask each model of the session that has not answered yet; yields whenever there is something new to show.
+
+    A model that still loads holds up none that is loaded; nothing is shown as loading that takes no time.
+    """
+    missing = [answer for answer in session.answers.values() if not answer.answered and answer.error is None]
+    if not missing:
+        return
+    with ThreadPoolExecutor(len(missing)) as threads:
+        waiting: set[Future[Answer]] = set()
+        for answer in missing:
+            try:
+                model = locate(answer.model, session, say)
+            except CvhubError as error:
+                answer.error = str(error)
+                continue
+            waiting.add(threads.submit(ask, answer, model, image, session.runtime, session.precision, say))
+        waiting = wait(waiting, timeout=PATIENCE).not_done
+        while waiting:
+            yield
+            waiting = wait(waiting, return_when="FIRST_COMPLETED").not_done
+
+
+def add_heats(session: Session, view: View, say: Say) -> None:
+    """Work out the heat maps that the view asks for, where they are not there yet; from kept features, no forward."""
+    wanted = [(answer, heat_label(answer, view)) for answer in session.answered()]
+    missing = [
+        (answer, answer.labels.index(label))
+        for answer, label in wanted
+        if label in answer.labels and answer.labels.index(label) not in answer.heats
+    ]
+    if not missing or session.picture is None:
+        return
+    image = open_picture(session.picture)
+    for answer, index in missing:
+        answer.heats[index] = find_heat(answer, index, image, session, say)
+
+
+def find_heat(answer: Answer, index: int, image: Image.Image, session: Session, say: Say) -> Heat:
+    from cvhub.explain.cam import heat_map
+    from cvhub.inference.classify import Classification
+
+    classifier, _ = load(locate(answer.model, session, say), session.runtime, session.precision)
+    said = Classification(answer.logits, answer.features, answer.milliseconds)
+    heat = heat_map(classifier, image, said, index)
+    left, top, right, bottom = classifier.processor.crop_box(*image.size)
+    box = (left / image.width, top / image.height, (right - left) / image.width, (bottom - top) / image.height)
+    exact = answer.features is not None and classifier.classifier_weight is not None
+    return heat_layer(heat, box, exact)
+
+
+def open_picture(path: str) -> Image.Image:
+    """The picture at `path`, within the limits that inference sets; CvhubError where it can't be read."""
+    from cvhub.inference import images
+
+    return images.open_picture(Path(path))
+
+
+def browser_shows(path: str) -> bool:
+    """Whether browsers can draw this file themselves."""
+    with Image.open(path) as opened:
+        return opened.format in SHOWN_BY_BROWSERS and opened.mode != "CMYK"

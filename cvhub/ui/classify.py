@@ -1,0 +1,243 @@
+"""The Classify tab: what is on it, and what leads to what. Each thing it does is a function in handlers.py."""
+
+from typing import Any
+
+import gradio as gr
+
+from cvhub.ui import handlers, link
+from cvhub.ui.frame import Frame
+from cvhub.ui.picture_input import PictureInput
+from cvhub.ui.pictures import picture_style
+from cvhub.ui.readout import results
+from cvhub.ui.state import Answer, Session, View
+
+NAME = "classify"
+
+# What a page shows until its first answer: the cards of the models that are about to be asked.
+EXPECTED = [Answer(name, handlers.title_of(name), place) for place, name in enumerate(link.DEFAULT_MODELS)]
+PICK_CLASS = """
+element.addEventListener("click", (event) => {
+  const bar = event.target.closest("button[data-class]");
+  if (bar) trigger("click", { label: bar.dataset.class });
+});
+"""
+
+
+def build(frame: Frame) -> "ClassifyTab":
+    return ClassifyTab(frame)
+
+
+class ClassifyTab:
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.session = gr.State(Session(), delete_callback=handlers.forget)
+        with gr.Row(elem_classes="thirds"):
+            with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
+                self.build_picture()
+                self.build_choices()
+                self.build_checkpoint()
+            with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
+                self.build_results()
+
+    def build_picture(self) -> None:
+        add = self.frame.add
+        self.picture = add(
+            PictureInput,
+            {"label": "picture", "placeholder": "picture_placeholder", "alt_text": "picture_alt"},
+            value=handlers.choose_sample(link.SAMPLES[0]),
+            type="filepath",
+            sources=["upload", "clipboard", "webcam"],
+            show_label=False,
+            buttons=[],
+            elem_id="picture",
+        )
+        self.style = gr.HTML(picture_style(None, EXPECTED, replace=False), elem_id="style")
+        self.sample = add(
+            gr.Radio,
+            {
+                "label": "samples",
+                "choices": lambda say: [(say(f"sample_{sample}"), sample) for sample in link.SAMPLES],
+            },
+            value=link.SAMPLES[0],
+            elem_id="samples",
+        )
+
+    def build_choices(self) -> None:
+        add = self.frame.add
+        defaults = list(link.DEFAULT_MODELS)
+        self.models = add(
+            gr.Dropdown,
+            {"label": "models"},
+            choices=handlers.model_choices(Session(), defaults),
+            value=defaults,
+            multiselect=True,
+            max_choices=link.MAX_MODELS,
+            allow_custom_value=True,
+            elem_id="models",
+        )
+        low, high = link.TEMPERATURES
+        self.temperature = add(
+            gr.Slider,
+            {"label": "temperature", "info": "temperature_info"},
+            minimum=low,
+            maximum=high,
+            step=0.1,
+            value=1.0,
+            buttons=[],
+            elem_id="temperature",
+        )
+        self.opacity = add(
+            gr.Slider, {"label": "opacity"}, minimum=0, maximum=100, step=5, value=60, buttons=[], elem_id="opacity"
+        )
+        self.heat_class = self.class_list("heat_class", "heat_class_own", elem_id="heat-class")
+        self.true_class = self.class_list("true_class", "true_class_mean", elem_id="true-class")
+        with add(gr.Accordion, {"label": "advanced"}, open=False, elem_id="advanced"):
+            self.runtime = add(
+                gr.Radio,
+                {"label": "runtime", "info": "runtime_info"},
+                choices=[("auto", "auto"), ("OpenVINO", "openvino"), ("PyTorch", "torch")],
+                value="auto",
+                elem_id="runtime",
+            )
+            self.precision = add(
+                gr.Radio, {"label": "precision"}, choices=["auto", "fp32", "bf16"], value="auto", elem_id="precision"
+            )
+            low, high = link.EPSILONS
+            self.epsilon = add(
+                gr.Slider,
+                {"label": "epsilon"},
+                minimum=low,
+                maximum=high,
+                step=0.05,
+                value=0.1,
+                buttons=[],
+                elem_id="epsilon",
+            )
+
+    def class_list(self, name: str, first: str, elem_id: str) -> gr.Dropdown:
+        """A list of classes; its choices arrive with the first answer."""
+        return self.frame.add(
+            gr.Dropdown,
+            {"label": name, "info": f"{name}_info"},
+            choices=[(self.frame.say(first), "")],
+            value="",
+            allow_custom_value=True,
+            elem_id=elem_id,
+        )
+
+    def build_checkpoint(self) -> None:
+        add = self.frame.add
+        with add(gr.Accordion, {"label": "checkpoint"}, open=False, elem_id="checkpoint"):
+            self.hub_id = add(gr.Textbox, {"label": "hub_id", "info": "hub_id_info"}, max_lines=1, elem_id="hub-id")
+            self.files = add(
+                gr.File,
+                {"label": "checkpoint_files"},
+                file_count="multiple",
+                file_types=[".safetensors", ".json"],
+                height=110,
+                elem_id="checkpoint-files",
+            )
+            self.add_button = add(gr.Button, {"value": "add"}, size="sm", elem_id="add-checkpoint")
+            self.checkpoint_note = gr.HTML("", elem_id="checkpoint-note")
+
+    def build_results(self) -> None:
+        add = self.frame.add
+        self.waiting = gr.HTML("", elem_id="waiting")  # where a visitor's place in the queue is shown
+        self.results = gr.HTML(
+            results(EXPECTED, View()), js_on_load=PICK_CLASS, apply_default_css=False, elem_id="results"
+        )
+        self.losses = gr.HTML("", apply_default_css=False, elem_id="losses")
+        with gr.Row(elem_id="out"):
+            self.csv_button = add(gr.Button, {"value": "save_csv"}, size="sm", elem_id="save-csv")
+            self.json_button = add(gr.Button, {"value": "save_json"}, size="sm", elem_id="save-json")
+            self.link_button = add(gr.Button, {"value": "copy_link"}, size="sm", elem_id="copy-link")
+            self.note = gr.HTML("", elem_id="note")
+        self.outgoing = gr.Textbox(visible=False)  # text on its way to a file or the clipboard
+        self.api_button = gr.Button(visible=False)  # what /classify hangs on: an endpoint for programs
+        self.top_k = gr.Number(5, precision=0, visible=False)
+        self.api_answer = gr.JSON(visible=False)
+
+    def connect(self, opened: gr.events.Dependency) -> None:
+        """What leads to what. `opened` is the event in which a page opens, its language known."""
+        frame = self.frame
+        view = [self.temperature, self.heat_class, self.true_class, self.epsilon, frame.language]
+        shown = [self.results, self.losses, self.heat_class, self.true_class]
+        asking: dict[str, Any] = {
+            "fn": handlers.answer,
+            "inputs": [self.session, self.picture, self.models, self.runtime, self.precision, *view],
+            "outputs": [self.session, self.style, *shown],
+            "show_progress": "minimal",
+            "show_progress_on": [self.waiting],
+        }
+        at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+
+        opened.then(
+            handlers.open_link,
+            None,
+            [
+                *(self.picture, self.sample, self.models, self.temperature, self.opacity),
+                *(self.heat_class, self.true_class, self.epsilon),
+            ],
+            api_visibility="undocumented",
+            **at_once,
+        ).then(**asking, api_name="answer_link", api_visibility="undocumented")
+        gr.on(
+            [self.picture.input, self.models.input, self.runtime.input, self.precision.input],
+            **asking,
+            js="(...values) => cvhub.withoutRemoved(values)",
+            trigger_mode="always_last",
+            api_name="answer",
+        )
+        self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
+        self.picture.input(None, None, self.sample, js="() => null")
+        self.sample.input(handlers.choose_sample, self.sample, self.picture, **at_once).then(
+            **asking, api_name="answer_sample", api_visibility="undocumented"
+        )
+        gr.on(
+            [
+                *(self.temperature.input, self.heat_class.input, self.true_class.input, self.epsilon.input),
+                frame.language.change,
+            ],
+            handlers.show,
+            [self.session, *view],
+            shown,
+            trigger_mode="always_last",
+            api_name="show",
+            **at_once,
+        )
+        self.results.click(
+            handlers.pick_class,
+            [self.session, self.temperature, self.true_class, self.epsilon, frame.language],
+            shown,
+            api_visibility="private",
+            **at_once,
+        )
+        self.opacity.change(None, self.opacity, None, js="(percent) => cvhub.fade(percent)")
+        self.add_button.click(
+            handlers.add_checkpoint,
+            [self.session, self.hub_id, self.files, self.models, frame.language],
+            [self.session, self.models, self.checkpoint_note],
+        ).then(**asking, api_name="answer_checkpoint", api_visibility="undocumented")
+        self.connect_outgoing(view, at_once)
+
+    def connect_outgoing(self, view: list[gr.components.Component], at_once: dict[str, Any]) -> None:
+        for button, export, name, kind in (
+            (self.csv_button, handlers.export_csv, "cvhub.csv", "text/csv"),
+            (self.json_button, handlers.export_json, "cvhub.json", "application/json"),
+        ):
+            button.click(export, [self.session, *view], self.outgoing, **at_once).then(
+                None, self.outgoing, None, js=f"(text) => cvhub.save(text, '{name}', '{kind}')"
+            )
+        temperature, heat_class, true_class, epsilon, language = view
+        self.link_button.click(
+            handlers.compose_link,
+            [self.sample, self.models, temperature, self.opacity, heat_class, true_class, epsilon, language],
+            [self.outgoing, self.note],
+            **at_once,
+        ).then(None, self.outgoing, None, js="(query) => cvhub.copyLink(query)")
+        self.api_button.click(
+            handlers.classify,
+            [self.picture, self.models, self.temperature, self.top_k],
+            self.api_answer,
+            api_name="classify",
+        )

@@ -1,0 +1,81 @@
+"""The frame that all tabs share: header, language switch, light and dark, and what re-labels every component."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from cvhub.ui.strings import LANGUAGES, Say, speaker
+
+Component = TypeVar("Component", bound=gr.blocks.Block)
+Texts = dict[str, str | Callable[[Say], Any]]
+
+THEME_BUTTON = '<button type="button" id="theme-switch" aria-label="{label}" title="{label}">◐</button>'
+TITLE = '<h1>cvhub</h1><p class="tagline">{tagline}</p>'
+
+
+class Frame:
+    """Built once inside the page's `gr.Blocks`; a tab builds its components through `add`."""
+
+    def __init__(self) -> None:
+        self.say = speaker("en")  # what components say until the page knows better
+        self._labelled: list[tuple[gr.blocks.Block, Texts]] = []
+        with gr.Row(elem_id="header"):
+            self.add_html(lambda say: TITLE.format(tagline=say("tagline")), elem_id="title")
+            self.language = self.add(
+                gr.Radio,
+                {"label": "language"},
+                choices=[(title, code) for code, title in LANGUAGES.items()],
+                value="en",
+                container=False,
+                elem_id="language",
+            )
+            self.add_html(lambda say: THEME_BUTTON.format(label=say("switch_theme")), elem_id="theme")
+
+    def add(self, kind: Callable[..., Component], texts: Texts, **arguments: Any) -> Component:
+        """Build a component whose `texts` follow the language: property → key of the strings, or function of `say`."""
+        component = kind(**_spoken(texts, self.say), **arguments)
+        self._labelled.append((component, texts))
+        return component
+
+    def add_html(self, html: Callable[[Say], str], elem_id: str) -> gr.HTML:
+        """A piece of HTML that follows the language."""
+        return self.add(gr.HTML, {"value": html}, apply_default_css=False, elem_id=elem_id)
+
+    def connect(self, demo: gr.Blocks) -> gr.events.Dependency:
+        """Wire the language switch, after all components are built. Returns the event in which a page opens."""
+        self.language.change(
+            self.set_language,
+            self.language,
+            [component for component, _ in self._labelled],
+            js="(language) => cvhub.speak(language)",
+            queue=False,
+            show_progress="hidden",
+            api_name="set_language",
+            api_visibility="undocumented",
+        )
+        return demo.load(
+            read_language,
+            None,
+            self.language,
+            queue=False,
+            show_progress="hidden",
+            api_name="read_language",
+            api_visibility="undocumented",
+        )
+
+    def set_language(self, language: str) -> list[dict[str, Any]]:
+        """What each labelled component says in this language."""
+        say = speaker(language)
+        return [gr.update(**_spoken(texts, say)) for _, texts in self._labelled]
+
+
+def _spoken(texts: Texts, say: Say) -> dict[str, Any]:
+    return {name: say(text) if isinstance(text, str) else text(say) for name, text in texts.items()}
+
+
+def read_language(request: gr.Request) -> str:
+    """The language that the link asks for; else the one the browser prefers, where the page speaks it."""
+    asked = request.query_params.get("lang", "")
+    preferred = request.headers.get("accept-language", "")[:2]
+    return next((code for code in (asked, preferred) if code in LANGUAGES), "en")

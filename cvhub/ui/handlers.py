@@ -1,0 +1,281 @@
+"""What the Classify tab does when something is chosen. Each handler is an endpoint too, for `gradio_client`."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from cvhub.catalog import CATALOG, find_entry
+from cvhub.errors import CvhubError
+from cvhub.ui import export, link
+from cvhub.ui.answering import HUB_ID, add_heats, ask_missing, browser_shows, open_picture, title_of
+from cvhub.ui.loss_readout import loss_table
+from cvhub.ui.palette import assign_colours
+from cvhub.ui.pictures import picture_style
+from cvhub.ui.readout import message, results, top_classes
+from cvhub.ui.state import Answer, Session, View
+from cvhub.ui.strings import Say, speaker
+from cvhub.ui.theme import SAMPLE_FOLDER
+
+Update = dict[str, Any]
+Shown = tuple[str, str, Update, Update]  # cards, loss readout, the two lists of classes
+
+
+def model_choices(session: Session, models: list[str]) -> list[tuple[str, str]]:
+    """(title, name) of all that a visitor can choose: the catalogue, the visit's own checkpoints, what is chosen."""
+    catalogue = [(entry.title, entry.name) for entry in CATALOG if entry.task == "image-classification"]
+    own = [name for name in dict.fromkeys([*session.checkpoints, *models]) if not find_entry(name)]
+    return catalogue + [(name, name) for name in own]
+
+
+def open_link(request: gr.Request) -> tuple[str, str | None, Update, float, int, str, str, float]:
+    """The choices that the page's address asks for."""
+    asked = link.parse(dict(request.query_params))
+    models = list(asked.models)
+    return (
+        choose_sample(asked.sample),
+        asked.sample,
+        gr.update(choices=model_choices(Session(), models), value=models),
+        asked.temperature,
+        asked.opacity,
+        asked.heat_class,
+        asked.true_class,
+        asked.epsilon,
+    )
+
+
+def choose_sample(sample: str) -> str:
+    """The file of a sample picture."""
+    return str(SAMPLE_FOLDER / f"{sample}.jpg")
+
+
+def answer(
+    session: Session,
+    picture: str | None,
+    models: list[str],
+    runtime: str,
+    precision: str,
+    temperature: float,
+    heat_class: str,
+    true_class: str,
+    epsilon: float,
+    language: str,
+) -> Iterator[tuple[Session, str | Update, *Shown]]:
+    """Ask the chosen models about the picture; what is known is shown at once, the rest as it comes.
+
+    A new picture takes back the choice of classes, which belonged to the old one.
+    """
+    say = speaker(language)
+    if session.picture not in (None, picture):
+        heat_class = true_class = ""
+    view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+    prepare(session, picture, models or [], runtime, precision)
+    try:
+        image = open_for(session, say)
+        replace = not browser_shows(str(session.picture))
+        style: str | Update = picture_style(image, list(session.answers.values()), replace)
+        for _ in ask_missing(session, image, say):
+            add_heats(session, view, say)
+            yield session, style, *show_view(session, view)
+            style = gr.skip()
+        add_heats(session, view, say)
+        yield session, style, *show_view(session, view)
+    except CvhubError as error:
+        session.answers.clear()
+        yield session, gr.skip(), *blank(str(error), view)
+
+
+def prepare(session: Session, picture: str | None, models: list[str], runtime: str, precision: str) -> None:
+    """Make room for each chosen model's answer; those given to this very question are kept."""
+    asked = (picture, runtime, precision)
+    same = asked == (session.picture, session.runtime, session.precision)
+    kept = {model: given for model, given in session.answers.items() if given.error is None} if same else {}
+    session.picture, session.runtime, session.precision = asked
+    session.colours = assign_colours(models, session.colours, [entry.name for entry in CATALOG])
+    session.answers = {
+        model: kept.get(model) or Answer(model, title_of(model), session.colours[model]) for model in models
+    }
+
+
+def open_for(session: Session, say: Say) -> Image.Image:
+    """The session's picture; CvhubError where there is nothing to answer."""
+    if session.picture is None:
+        raise CvhubError(say("no_picture"))
+    if not session.answers:
+        raise CvhubError(say("no_models"))
+    if len(session.answers) > link.MAX_MODELS:
+        raise CvhubError(say("too_many_models", n=len(session.answers), limit=link.MAX_MODELS))
+    return open_picture(session.picture)
+
+
+def show_view(session: Session, view: View) -> Shown:
+    """What the session's answers look like under a view."""
+    answers = list(session.answers.values())
+    return results(answers, view), loss_table(answers, view), *class_lists(session, view)
+
+
+def blank(sentence: str, view: View) -> Shown:
+    """One sentence where the answers would stand."""
+    return message(escape(sentence)), "", gr.update(value=view.heat_class), gr.update(value=view.true_class)
+
+
+def class_lists(session: Session, view: View) -> tuple[Update, Update]:
+    """The two lists of classes: the choices are sent only when they changed, since there may be thousands."""
+    classes = list(dict.fromkeys(label for given in session.answered() for label in given.labels))
+    heat, true = gr.update(value=view.heat_class), gr.update(value=view.true_class)
+    if (classes, view.language) != session.listed:
+        session.listed = (classes, view.language)
+        say = speaker(view.language)
+        heat["choices"] = [(say("heat_class_own"), ""), *((label, label) for label in classes)]
+        true["choices"] = [(say("true_class_mean"), ""), *((label, label) for label in classes)]
+    return heat, true
+
+
+def show(
+    session: Session, temperature: float, heat_class: str, true_class: str, epsilon: float, language: str
+) -> Shown:
+    """The kept answers under another temperature, class, ε or language: no forward pass."""
+    view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+    if not session.answers:
+        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    add_heats(session, view, speaker(language))
+    return show_view(session, view)
+
+
+def pick_class(
+    event: gr.EventData, session: Session, temperature: float, true_class: str, epsilon: float, language: str
+) -> Shown:
+    """A bar was clicked: show the heat map of its class, in every model's card."""
+    return show(session, temperature, event.label, true_class, epsilon, language)
+
+
+def add_checkpoint(
+    session: Session, hub_id: str, files: list[str] | None, models: list[str], language: str
+) -> tuple[Session, Update, str]:
+    """Let a checkpoint join the models: a Hub id, or one .safetensors file with its config.json.
+
+    It is fetched and converted when it is asked, like any other model, and a failure stands in its own card.
+    """
+    say = speaker(language)
+    hub_id = (hub_id or "").strip()
+    if bool(hub_id) == bool(files):
+        return session, gr.skip(), note(say("checkpoint_both"))
+    try:
+        name = checked_hub_id(hub_id, say) if hub_id else keep_upload(session, files or [], say)
+    except CvhubError as error:
+        return session, gr.skip(), note(str(error))
+    full = len(models) >= link.MAX_MODELS
+    chosen = models if full or name in models else [*models, name]
+    choices = model_choices(session, [*chosen, name])
+    said = say("checkpoint_full" if full else "checkpoint_added", name=name)
+    return session, gr.update(choices=choices, value=chosen), note(said)
+
+
+def checked_hub_id(hub_id: str, say: Say) -> str:
+    if not HUB_ID.fullmatch(hub_id):
+        raise CvhubError(say("unknown_model", name=hub_id[:80]))
+    return hub_id
+
+
+def keep_upload(session: Session, uploads: list[str], say: Say) -> str:
+    """Copy an uploaded checkpoint into a folder of this visit, laid out like a Hub repo; returns its name."""
+    files = [Path(upload) for upload in uploads]
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    processors = [file for file in files if file.name == "preprocessor_config.json"]
+    configs = [file for file in files if file.suffix == ".json" and file not in processors]
+    if len(weights) != 1 or len(configs) != 1 or len(files) != 2 + len(processors):
+        raise CvhubError(say("checkpoint_both"))
+    folder = Path(tempfile.mkdtemp(prefix="cvhub-checkpoint-"))
+    shutil.copyfile(weights[0], folder / "model.safetensors")
+    shutil.copyfile(configs[0], folder / "config.json")
+    for processor in processors:
+        shutil.copyfile(processor, folder / processor.name)
+    stem = weights[0].stem
+    name = next(name for n in range(1, 1000) if (name := f"{stem} {n}" if n > 1 else stem) not in session.checkpoints)
+    session.checkpoints[name] = folder
+    return name
+
+
+def forget(session: Session) -> None:
+    """A visit ended: its uploaded checkpoints go."""
+    for folder in session.checkpoints.values():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def note(sentence: str, denied: str = "") -> str:
+    """A sentence beside the button that it answers, read aloud."""
+    attribute = f' data-denied="{escape(denied)}"' if denied else ""
+    return f'<span role="status"{attribute}>{escape(sentence)}</span>'
+
+
+def export_csv(
+    session: Session, temperature: float, heat_class: str, true_class: str, epsilon: float, language: str
+) -> str:
+    """All that is shown, as CSV: a row a model and class."""
+    view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+    return export.as_csv(list(session.answers.values()), view)
+
+
+def export_json(
+    session: Session, temperature: float, heat_class: str, true_class: str, epsilon: float, language: str
+) -> str:
+    """All that is shown, as JSON."""
+    view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+    return export.as_json(list(session.answers.values()), view)
+
+
+def compose_link(
+    sample: str | None,
+    models: list[str],
+    temperature: float,
+    opacity: int,
+    heat_class: str,
+    true_class: str,
+    epsilon: float,
+    language: str,
+) -> tuple[str, str]:
+    """The query string of a link to this view, and the sentence that says it was copied.
+
+    An uploaded checkpoint lives in this visit only, so it is left out.
+    """
+    say = speaker(language)
+    public = tuple(model for model in models if find_entry(model) or HUB_ID.fullmatch(model))
+    view = link.Link(sample, public, temperature, opacity, heat_class or "", true_class or "", epsilon, language)
+    said = say("link_copied" if sample else "link_copied_upload")
+    return link.compose(view), note(said, denied=say("link_denied"))
+
+
+def classify(image: str, models: list[str], temperature: float, top_k: float) -> dict[str, Any]:
+    """Name what is in a picture: one to four models, the `top_k` likeliest classes of each with their probabilities.
+
+    Returns {"models": [{"model", "runtime", "precision", "milliseconds", "predictions": [{"label", "score"}]}]}; a
+    model that failed has "error", one sentence, instead.
+    """
+    say = speaker("en")
+    session = Session()
+    prepare(session, image, models, "auto", "auto")
+    try:
+        opened = open_for(session, say)
+    except CvhubError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    for _ in ask_missing(session, opened, say):
+        pass
+    return {"models": [api_answer(given, temperature, int(top_k)) for given in session.answers.values()]}
+
+
+def api_answer(given: Answer, temperature: float, top_k: int) -> dict[str, Any]:
+    if not given.answered:
+        return {"model": given.model, "error": given.error}
+    predictions = [{"label": label, "score": score} for label, score in top_classes(given, temperature, top_k)]
+    return {
+        "model": given.model,
+        "runtime": given.runtime,
+        "precision": given.precision,
+        "milliseconds": given.milliseconds,
+        "predictions": predictions,
+    }

@@ -1,0 +1,62 @@
+// Runs once when a page opens: light and dark, the language of the document, downloads, the link.
+() => {
+  const stored = localStorage.getItem("cvhub-theme");
+  if (stored) document.body.classList.toggle("dark", stored === "dark");
+
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#theme-switch")) return;
+    const dark = document.body.classList.toggle("dark");
+    localStorage.setItem("cvhub-theme", dark ? "dark" : "light");
+  });
+
+  // Typing in a list of classes searches for what is typed, not for what stood there with it appended.
+  document.addEventListener("focusin", ({ target }) => {
+    if (target.matches("#heat-class input, #true-class input")) setTimeout(() => target.select());
+  });
+
+  window.cvhub = {
+    // The language of the document, for screen readers, hyphenation and fonts.
+    speak(language) {
+      document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+      return language;
+    },
+
+    // The heat maps' opacity follows its slider without asking the server.
+    fade(percent) {
+      document.documentElement.style.setProperty("--opacity", percent / 100);
+    },
+
+    // When a picture is removed, Gradio also says "input", and still hands over the picture that was there.
+    removed: -Infinity,
+    removePicture() {
+      cvhub.removed = performance.now();
+    },
+    async withoutRemoved([session, picture, ...rest]) {
+      await new Promise((done) => setTimeout(done));
+      return [session, performance.now() - cvhub.removed < 200 ? null : picture, ...rest];
+    },
+
+    save(text, name, type) {
+      if (!text) return;
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type }));
+      link.download = name;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    },
+
+    // The link goes to the address bar and to the clipboard; a refusal is said in place of the success.
+    async copyLink(query) {
+      const url = new URL(window.location.href);
+      url.search = query;
+      window.history.replaceState(null, "", url);
+      try {
+        await navigator.clipboard.writeText(url.href);
+      } catch {
+        const note = document.querySelector("#note [data-denied]");
+        if (note) note.textContent = note.dataset.denied;
+      }
+    },
+  };
+  cvhub.speak(document.documentElement.lang || "en");
+}

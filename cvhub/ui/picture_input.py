@@ -1,0 +1,13 @@
+"""The picture input. (Gradio writes a .pyi file next to a component's class; hence a file of its own.)"""
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+
+class PictureInput(gr.Image):
+    """An image input that hands over the uploaded file as it is; opening it, with its limits, is inference's work."""
+
+    is_template = True
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        return payload.path if payload else None

@@ -1,0 +1,171 @@
+"""Every visible string of the page, in English and Chinese, in one table."""
+
+from collections.abc import Callable
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+
+STRINGS: dict[str, tuple[str, str]] = {
+    # header and tabs
+    "tagline": ("The classic vision networks, side by side on your pictures", "经典视觉网络，在你的图片上并排比较"),
+    "language": ("Language", "语言"),
+    "switch_theme": ("Switch between light and dark", "切换浅色与深色"),
+    "tab_classify": ("Classify", "分类"),
+    # the picture
+    "picture": ("Picture", "图片"),
+    "picture_alt": ("The picture that the models look at", "模型所看的图片"),
+    "picture_placeholder": (
+        "Drop a picture here, paste one, or click to choose a file",
+        "把图片拖到这里、粘贴，或点击选择文件",
+    ),
+    "samples": ("Samples", "示例"),
+    "sample_chelsea": ("Cat", "猫"),
+    "sample_coffee": ("Coffee", "咖啡"),
+    "sample_rocket": ("Rocket", "火箭"),
+    "sample_astronaut": ("Astronaut", "宇航员"),
+    # the choices
+    "models": ("Models (1 to 4)", "模型（1 到 4 个）"),
+    "temperature": ("Temperature τ", "温度 τ"),
+    "temperature_info": (
+        "Probabilities are softmax(z / τ) of the kept logits z; no new forward pass.",
+        "概率为已保存的 logits z 的 softmax(z / τ)，不重新前向计算。",
+    ),
+    "opacity": ("Heat map opacity, %", "热图不透明度，%"),
+    "heat_class": ("Heat map for the class", "热图对应的类别"),
+    "heat_class_info": ("Or click a bar. Type to search.", "也可点击条形；输入可搜索。"),
+    "heat_class_own": ("each model's top class", "各模型的首选类别"),
+    "true_class": ("True class, for the loss", "真实类别（用于损失）"),
+    "true_class_info": ("Type to search.", "输入可搜索。"),
+    "true_class_mean": ("top class of the models' mean", "各模型平均后的首选类别"),
+    "advanced": ("Advanced: runtime, precision, label smoothing", "高级：运行时、精度、标签平滑"),
+    "runtime": ("Runtime", "运行时"),
+    "runtime_info": (
+        "auto takes the fastest that is correct here and says why.",
+        "auto 选取此处正确且最快的一个，并说明理由。",
+    ),
+    "precision": ("Precision", "精度"),
+    "epsilon": ("Label smoothing ε", "标签平滑 ε"),
+    # any checkpoint
+    "checkpoint": ("Add a checkpoint", "添加检查点"),
+    "hub_id": ("Hub id", "Hub 编号"),
+    "hub_id_info": (
+        "A ResNet or MobileNetV2 in timm, transformers or cvhub layout, such as timm/resnet50.a1_in1k.",
+        "timm、transformers 或 cvhub 格式的 ResNet 或 MobileNetV2，例如 timm/resnet50.a1_in1k。",
+    ),
+    "checkpoint_files": ("or a .safetensors file with its config.json", "或 .safetensors 文件及其 config.json"),
+    "add": ("Add", "添加"),
+    "checkpoint_added": ("{name} joins the models of this visit.", "{name} 已加入本次访问的模型。"),
+    "checkpoint_both": (
+        "Give a Hub id, or one .safetensors file and one config.json.",
+        "请给出 Hub 编号，或一个 .safetensors 文件和一个 config.json。",
+    ),
+    "checkpoint_full": (
+        "{name} joins the list; four models are chosen already, so remove one to see it.",
+        "{name} 已加入列表；已选满四个模型，移除一个即可显示。",
+    ),
+    "unknown_model": (
+        "“{name}” is neither a model of the list nor a Hub id like owner/name.",
+        "“{name}” 既不在列表中，也不是 owner/name 形式的 Hub 编号。",
+    ),
+    # states
+    "no_picture": (
+        "No picture yet. Upload, paste or take one, or choose a sample.",
+        "还没有图片。请上传、粘贴或拍摄一张，或选择示例。",
+    ),
+    "no_models": ("No model chosen. Choose one to four.", "还没有选择模型。请选择一到四个。"),
+    "too_many_models": (
+        "{n} models were asked for; at most {limit} answer at once.",
+        "请求了 {n} 个模型；一次最多 {limit} 个。",
+    ),
+    "waiting": ("Asking {n} models.", "正在询问 {n} 个模型。"),
+    "waiting_one": ("Asking one model.", "正在询问一个模型。"),
+    "loading": (
+        "Loading. The first use fetches, converts and compiles the weights, which takes some seconds.",
+        "加载中。首次使用需获取、转换并编译权重，约需数秒。",
+    ),
+    "failed_all": ("No model could answer.", "没有模型能够回答。"),
+    "unexpected": (
+        "This model failed unexpectedly ({kind}); the server's log has the details.",
+        "该模型意外失败（{kind}），详情见服务器日志。",
+    ),
+    # the agreement between the models
+    "numerals": ("zero one two three four", "零 一 两 三 四"),
+    "one_says": ("{title} says {label}, {percent}.", "{title} 认为是 {label}，{percent}。"),
+    "all_say": ("All {n} say {label}.", "{n}个模型都认为是 {label}。"),
+    "both_say": ("Both say {label}.", "两个模型都认为是 {label}。"),
+    "no_two_agree": ("No two of the {n} models agree: ", "{n}个模型各不相同："),
+    "two_disagree": ("The two models disagree: ", "两个模型意见不同："),
+    "group_says": ("{k} of {n} say {label}", "{n}个中有{k}个认为是 {label}"),
+    "title_says": ("{title} says {label}", "{title} 认为是 {label}"),
+    "joint": ("; ", "；"),
+    "stop": (".", "。"),
+    "surest": (
+        "{surest} is the surest ({percent}) and costs {ratio} times the multiply-adds of {cheapest}.",
+        "{surest} 最有把握（{percent}），乘加次数是 {cheapest} 的 {ratio} 倍。",
+    ),
+    "surest_cheapest": (
+        "{surest} is the surest ({percent}) and the cheapest in multiply-adds.",
+        "{surest} 最有把握（{percent}），乘加次数也最少。",
+    ),
+    "surest_only": ("{surest} is the surest ({percent}).", "{surest} 最有把握（{percent}）。"),
+    # one model's card
+    "parameters": ("{n} parameters", "{n} 参数"),
+    "multiply_adds": ("{n} multiply-adds", "{n} 次乘加"),
+    "memory": ("{n} of memory", "{n} 内存"),
+    "took": ("{reason}", "运行时 {runtime}，精度 {precision}（{reason}）"),
+    "bar_label": ("{label}, {percent}. Show its heat map.", "{label}，{percent}。显示其热图。"),
+    "bars_of": ("The five likeliest classes of {title}", "{title} 的前五个类别"),
+    "heat_alt": (
+        "Where {title} sees {label}, as a heat map over the picture. The frame is the part the model is shown.",
+        "{title} 看到 {label} 的位置，以热图叠加在图片上。方框为模型所见部分。",
+    ),
+    "heat_of": ("{method} for {label}", "{label} 的{method}"),
+    "heat_exact": ("Class activation map", "类激活图"),
+    "heat_grad": ("Grad-CAM", "Grad-CAM 热图"),
+    "no_heat": ("“{label}” is not among this model's classes.", "“{label}” 不在该模型的类别中。"),
+    # the loss readout
+    "loss_title": ("Loss if “{label}” is true", "若真实类别为 “{label}” 时的损失"),
+    "loss_mean_note": (
+        "the top class of the models' mean; choose the true one on the left",
+        "各模型平均后的首选类别；可在左侧选择真实类别",
+    ),
+    "loss_caption": ("Loss of each model, in nats", "各模型的损失，单位 nat"),
+    "loss_model": ("model", "模型"),
+    "loss_p": ("probability of the true class", "真实类别的概率"),
+    "loss_ce": ("cross entropy", "交叉熵"),
+    "loss_smooth": ("with label smoothing, ε = {epsilon}", "标签平滑，ε = {epsilon}"),
+    "loss_kl": ("KL to the models' mean m", "与各模型平均 m 的 KL 散度"),
+    "loss_missing": ("not among its classes", "不在其类别中"),
+    "loss_kl_alone": ("needs two models with equal classes", "需要两个类别相同的模型"),
+    "loss_note": (
+        "Natural logarithms, so losses are in nats; z are the logits, τ = {temperature}, K classes, m the mean of the models' p.",
+        "使用自然对数，损失单位为 nat；z 为 logits，τ = {temperature}，K 为类别数，m 为各模型 p 的平均。",
+    ),
+    # results out
+    "save_csv": ("Save CSV", "保存 CSV"),
+    "save_json": ("Save JSON", "保存 JSON"),
+    "copy_link": ("Copy link", "复制链接"),
+    "link_copied": ("The link to this view is copied.", "已复制此视图的链接。"),
+    "link_copied_upload": (
+        "The link to this view is copied; it holds every choice but your own picture.",
+        "已复制此视图的链接；除你自己的图片外，所有选择都在其中。",
+    ),
+    "link_denied": (
+        "The browser refused the clipboard; the link is in the address bar.",
+        "浏览器拒绝访问剪贴板；链接在地址栏中。",
+    ),
+    "nothing_to_save": ("Nothing to save yet.", "还没有可保存的结果。"),
+}
+
+
+def text(key: str, language: str, **values: object) -> str:
+    """The string `key` in a language, its placeholders filled with `values`."""
+    english, chinese = STRINGS[key]
+    return (chinese if language == "zh" else english).format(**values)
+
+
+Say = Callable[..., str]
+
+
+def speaker(language: str) -> Say:
+    """A function `say(key, **values)` that speaks one language."""
+    return lambda key, **values: text(key, language, **values)

@@ -1,0 +1,80 @@
+"""Takes the pictures of the page that the README shows: `make screenshots`. Starts the page itself, in a free port.
+
+docs/classify.png (wide), docs/classify-phone.png (390 px), docs/classify-dark.png. Needs Chromium from the system.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+DOCS = Path(__file__).parent
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FIRST_ANSWER = 300_000  # milliseconds: on an empty cache three models are converted first
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture: how the page is opened, and how much of it is shown."""
+
+    file: str
+    query: str
+    context: dict[str, Any]
+    height: int
+
+
+SHOTS = (
+    Shot("classify.png", "?sample=chelsea", {"viewport": {"width": 1440, "height": 1120}}, 1120),
+    Shot(
+        "classify-phone.png",
+        "?sample=chelsea",
+        {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True},
+        1900,
+    ),
+    Shot(
+        "classify-dark.png",
+        "?sample=coffee&class=espresso",
+        {"viewport": {"width": 1440, "height": 1120}, "color_scheme": "dark"},
+        1120,
+    ),
+)
+
+
+def main() -> None:
+    from cvhub.ui import app
+
+    if not Path(CHROMIUM).exists():
+        raise SystemExit(f"{CHROMIUM} is not installed: apt-get install chromium")
+    demo = app.build()
+    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for shot in SHOTS:
+            take(browser, demo.local_url, shot)
+        browser.close()
+    demo.close()
+
+
+def take(browser: Browser, address: str, shot: Shot) -> None:
+    context = browser.new_context(locale="en-US", **shot.context)
+    page = context.new_page()
+    page.goto(address + shot.query)
+    page.locator("#losses table").wait_for(timeout=FIRST_ANSWER)
+    expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
+    page.evaluate("document.fonts.ready")
+    clip = {"x": 0, "y": 0, "width": shot.context["viewport"]["width"], "height": shot.height}
+    page.screenshot(path=DOCS / shot.file, full_page=True, clip=clip)
+    print(DOCS / shot.file)
+    context.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The READMEs: their examples run, their tables and tree are true, and the two languages say the same."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from cvhub.catalog import CATALOG, Entry
+from tests import loopback_hub
+
+ROOT = Path(__file__).parents[1]
+ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+READMES = pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["en", "zh"])
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block and, for Python followed by text, the output it promises."""
+
+    language: str
+    code: str
+    output: str | None = None
+
+
+def read_blocks(text: str) -> list[Block]:
+    fenced = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(language, code, after if (language, after_language) == ("python", "text") else None)
+        for (language, code), (after_language, after) in pairwise([*fenced, ("", "")])
+        if language != "text"
+    ]
+
+
+BLOCKS = read_blocks(ENGLISH)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for block in BLOCKS
+    if block.language == "console"
+    for line in block.code.splitlines()
+    if line.startswith("$ ")
+]
+
+
+def model_rows() -> list[str]:
+    """The rows of the model table, as the catalogue has them."""
+    return [
+        f"| `{entry.name}` | {entry.title} | `{entry.family}` | {entry.dataset} | {entry.num_labels} "
+        f"| {entry.parameters / 1e6:.1f} M | {_weights(entry)} | {entry.licence} |"
+        for entry in CATALOG
+    ]
+
+
+def _weights(entry: Entry) -> str:
+    site = {"hub": "https://huggingface.co", "package": "https://pypi.org/project"}[entry.source]
+    return f"[{entry.location}]({site}/{entry.location})"
+
+
+def tree_paths(text: str) -> list[str]:
+    """The paths of the annotated tree, indented by two spaces a level."""
+    (tree,) = re.findall(r"^```text\n(app\.py .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    parents: list[str] = []
+    paths = []
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        parents[depth:] = [line.split()[0]]
+        paths.append("".join(parents))
+    return paths
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder with what the examples take for granted: the sample pictures and a torchvision checkpoint."""
+    import torch
+    import torchvision
+
+    shutil.copytree(ROOT / "cvhub" / "ui" / "samples", tmp_path / "cvhub" / "ui" / "samples")
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
+    return tmp_path
+
+
+def run(code: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """What the Python `code` prints in a process of its own; cvhub comes from this repository, not from `folder`."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"} | environment
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def as_python(console: str) -> str:
+    """The commands of a console block for one process, since each would import torch anew."""
+    commands = [line.split()[2:] for line in console.splitlines() if line.startswith("$ cvhub ")]
+    return f"from cvhub.cli import main\nfor command in {commands}:\n    assert main(command) == 0, command\n"
+
+
+@pytest.mark.timeout(900)
+def test_the_examples_run_one_after_another(workplace: Path) -> None:
+    with loopback_hub.serving() as hub:
+        hub.users = {"a-token": "someone"}
+        environment = hub.environment(workplace / "huggingface", token="a-token")
+        for block in BLOCKS:
+            code = as_python(block.code) if block.language == "console" else block.code
+            output = run(code, workplace, environment)
+            assert block.output is None or output == block.output
+    assert "model.safetensors" in hub.repos["someone/my-resnet"].files
+
+
+def test_every_other_command_is_a_target_of_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z]+):", makefile, re.MULTILINE)
+    others = [command for command in COMMANDS if not command.startswith("cvhub ")]
+    assert others == ["make app", "make test"]
+    assert {command.split()[1] for command in others} <= set(targets)
+    for named in re.findall(r"`make (\w+)`", ENGLISH):
+        assert named in targets
+
+
+def test_both_languages_have_the_same_examples() -> None:
+    assert read_blocks(CHINESE) == BLOCKS
+
+
+def test_both_languages_have_the_same_tables() -> None:
+    tables = [[line for line in text.splitlines() if line.startswith("| `")] for text in (ENGLISH, CHINESE)]
+    assert tables[0] == tables[1]
+
+
+def test_both_languages_have_the_same_tree() -> None:
+    assert tree_paths(CHINESE) == tree_paths(ENGLISH)
+
+
+@READMES
+def test_the_model_table_is_the_catalogue(text: str) -> None:
+    (table,) = re.findall(r"<!-- models -->\n(.*?)\n<!-- /models -->", text, re.DOTALL)
+    assert table.splitlines()[2:] == model_rows()
+
+
+def test_every_path_of_the_tree_exists() -> None:
+    missing = [path for path in tree_paths(ENGLISH) if not (ROOT / path).exists()]
+    assert not missing
+
+
+def test_the_tree_names_every_folder_at_the_top_and_every_room_of_the_package() -> None:
+    paths = tree_paths(ENGLISH)
+    made = {"build", "dist", "__pycache__", "cvhub.egg-info"}  # by tools; git ignores them
+    folders = [folder for folder in ROOT.iterdir() if folder.is_dir() and folder.name not in made]
+    visible = {f"{folder.name}/" for folder in folders if not folder.name.startswith(".")}
+    rooms = {f"cvhub/{file.parent.name}/" for file in ROOT.glob("cvhub/*/__init__.py")}
+    assert visible | rooms <= set(paths)
+
+
+@READMES
+def test_every_link_into_the_repository_leads_somewhere(text: str) -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)
+    assert targets
+    assert not [target for target in targets if not (ROOT / target).is_file()]

@@ -1,0 +1,276 @@
+"""The page's pure functions: numbers, sentences, tables, colours, links. No browser, no gradio server, no model."""
+
+import csv
+import json
+import math
+import re
+import string
+from html import unescape
+from io import StringIO
+from urllib.parse import parse_qsl
+
+import numpy as np
+import pytest
+
+from cvhub.ui import export, link, numerals
+from cvhub.ui.loss_readout import loss_table, read_losses
+from cvhub.ui.loss_terms import log_probabilities, loss_terms, mean_probabilities
+from cvhub.ui.palette import SERIES, assign_colours
+from cvhub.ui.readout import results, summary, top_classes
+from cvhub.ui.state import Answer, Facts, View
+from cvhub.ui.strings import LANGUAGES, STRINGS, speaker
+
+LABELS = ["cat", "dog", "cup"]
+
+
+def answer(model: str, probabilities: list[float], multiply_adds: int = 1_000, labels: list[str] = LABELS) -> Answer:
+    logits = np.log(np.array(probabilities, np.float64))
+    facts = Facts(parameters=10, multiply_adds=multiply_adds, memory_bytes=40)
+    return Answer(model, model.title(), 0, list(labels), logits, None, 3.14, "torch", "fp32", "because.", facts)
+
+
+def plain(html: str) -> str:
+    """The text of HTML, tags away."""
+    return unescape(re.sub(r"<[^>]*>", "", html))
+
+
+def said(answers: list[Answer], language: str = "en", temperature: float = 1.0) -> str:
+    return plain(summary(answers, View(temperature=temperature), speaker(language)))
+
+
+# Losses
+
+
+def test_losses_are_those_of_torch():
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    logits, target = random.normal(size=7) * 3, random.dirichlet(np.ones(7))
+    terms = loss_terms(logits, 2, temperature=1.7, epsilon=0.15, target=target)
+    scaled = torch.tensor(logits)[None] / 1.7
+    cross_entropy = torch.nn.functional.cross_entropy
+    assert terms.cross_entropy == pytest.approx(cross_entropy(scaled, torch.tensor([2])).item(), abs=1e-12)
+    assert terms.smoothed == pytest.approx(
+        cross_entropy(scaled, torch.tensor([2]), label_smoothing=0.15).item(), abs=1e-12
+    )
+    divergence = torch.nn.functional.kl_div(scaled.log_softmax(-1), torch.tensor(target)[None], reduction="batchmean")
+    assert terms.divergence == pytest.approx(divergence.item(), abs=1e-12)
+    assert terms.p_true == pytest.approx(scaled.softmax(-1)[0, 2].item(), abs=1e-12)
+
+
+def test_a_target_may_be_zero_somewhere():
+    terms = loss_terms(np.zeros(3), 0, 1.0, 0.1, np.array([1.0, 0.0, 0.0]))
+    assert terms.target_entropy == 0
+    assert terms.divergence == pytest.approx(math.log(3))
+
+
+def test_huge_logits_do_not_overflow():
+    log_p = log_probabilities(np.array([1e4, 0.0], np.float32), temperature=0.1)
+    assert log_p[0] == 0
+    assert np.isfinite(log_p).all()
+
+
+def test_temperature_flattens_and_sharpens():
+    given = answer("a", [0.7, 0.2, 0.1])
+    (_, warm), (_, cool), (_, plain_score) = (top_classes(given, t, 1)[0] for t in (5.0, 0.2, 1.0))
+    assert plain_score == pytest.approx(0.7)
+    assert warm < plain_score < cool
+
+
+def test_the_mean_is_over_models_with_equal_classes():
+    answers = [answer("a", [0.6, 0.3, 0.1]), answer("b", [0.2, 0.7, 0.1]), answer("c", [0.5, 0.5], labels=["x", "dog"])]
+    mean = mean_probabilities([given.logits for given in answers[:2] if given.logits is not None], 1.0)
+    np.testing.assert_allclose(mean, [0.4, 0.5, 0.1])
+    readout = read_losses(answers, View())
+    assert readout is not None
+    assert readout.true_class == "dog"
+    assert not readout.chosen
+    assert readout.terms["a"] is not None
+    assert readout.terms["a"].divergence == pytest.approx(float((mean * np.log(mean / [0.6, 0.3, 0.1])).sum()))
+    assert readout.terms["c"] is not None
+    assert readout.terms["c"].divergence is None
+
+
+def test_the_numbers_that_went_into_a_loss_give_it():
+    table = plain(loss_table([answer("a", [0.7, 0.2, 0.1]), answer("b", [0.4, 0.5, 0.1])], View(true_class="cup")))
+    uniform = -math.log(0.7 * 0.2 * 0.1) / 3
+    assert f"{0.9 * -math.log(0.1) + 0.1 * uniform:.3f}0.9 × 2.303 + 0.1 × {uniform:.3f}" in table
+    assert "2.303−ln 0.100" in table
+    assert "Loss if “cup” is true" in table
+    assert "choose the true one" not in table
+
+
+def test_a_class_that_a_model_lacks_is_said_in_its_row_only():
+    table = plain(
+        loss_table([answer("a", [0.7, 0.3], labels=["x", "y"]), answer("b", [0.4, 0.5, 0.1])], View(true_class="cup"))
+    )
+    assert table.count("not among its classes") == 1
+    assert "2.303" in table
+
+
+def test_nothing_answered_means_no_losses():
+    assert loss_table([Answer("a", "A", 0), Answer("b", "B", 0, error="Gone.")], View()) == ""
+
+
+# The sentence
+
+
+@pytest.mark.parametrize(
+    ("answers", "sentence"),
+    [
+        ([answer("a", [0.7, 0.2, 0.1])], "A says cat, 70.0 %."),
+        (
+            [answer("a", [0.7, 0.2, 0.1]), answer("b", [0.8, 0.1, 0.1], 4_000)],
+            "Both say cat. B is the surest (80.0 %) and costs 4.0 times the multiply-adds of A.",
+        ),
+        (
+            [answer("a", [0.9, 0.05, 0.05]), answer("b", [0.8, 0.1, 0.1], 4_000), answer("c", [0.1, 0.8, 0.1], 2_000)],
+            "Two of three say cat; C says dog. A is the surest (90.0 %) and the cheapest in multiply-adds.",
+        ),
+        (
+            [answer("a", [0.7, 0.2, 0.1]), answer("b", [0.1, 0.8, 0.1])],
+            "The two models disagree: A says cat; B says dog. "
+            "B is the surest (80.0 %) and costs 1.0 times the multiply-adds of A.",
+        ),
+    ],
+)
+def test_agreement_is_said_in_a_sentence(answers: list[Answer], sentence: str):
+    assert said(answers) == sentence
+
+
+def test_no_two_agree_and_chinese():
+    answers = [answer("a", [0.9, 0.05, 0.05]), answer("b", [0.1, 0.8, 0.1]), answer("c", [0.2, 0.1, 0.7])]
+    assert said(answers).startswith("No two of the three models agree: A says cat; B says dog; C says cup.")
+    assert said(answers, "zh").startswith("三个模型各不相同：A 认为是 cat；B 认为是 dog；C 认为是 cup。")
+
+
+def test_a_failed_model_is_left_out_of_the_sentence_and_has_a_card():
+    answers = [answer("a", [0.7, 0.2, 0.1]), Answer("b", "B", 1, error="B is not on the Hub.")]
+    assert said(answers) == "A says cat, 70.0 %."
+    html = results(answers, View())
+    assert html.count("<article") == 2
+    assert "B is not on the Hub." in plain(html)
+
+
+def test_a_model_that_loads_is_waited_for():
+    assert said([answer("a", [0.7, 0.2, 0.1]), Answer("b", "B", 1)]) == "Asking 2 models."
+    assert "Loading." in plain(results([Answer("b", "B", 1)], View()))
+
+
+# Cards
+
+
+def test_bars_start_at_zero_and_share_one_scale():
+    html = results([answer("a", [0.7, 0.2, 0.1])], View())
+    assert html.index("width:70.00%") < html.index("width:20.00%") < html.index("width:10.00%")
+
+
+def test_what_comes_from_a_checkpoint_is_escaped():
+    evil = "<img src=x onerror=alert(1)>"
+    given = answer(evil, [0.7, 0.2, 0.1], labels=[f'{evil}"', "dog", "cup"])
+    given.title, given.reason = evil, evil
+    shown = results([given], View()) + loss_table([given, answer("b", [0.1, 0.8, 0.1])], View(true_class=evil))
+    shown += results([Answer(evil, evil, 0, error=evil)], View())
+    assert "<img src=x" not in shown
+    assert 'alert(1)&gt;&quot;"' in shown
+
+
+def test_numbers_have_units_and_three_digits():
+    assert numerals.count(4_652_008) == "4.65 M"
+    assert numerals.count(385_000_000) == "385 M"
+    assert numerals.count(4_090_000_000) == "4.09 G"
+    assert numerals.count(10) == "10"
+    assert numerals.megabytes(18_608_032) == "18.6 MB"
+    assert numerals.milliseconds(3.14) == "3.1 ms"
+    assert numerals.milliseconds(123.4) == "123 ms"
+    assert numerals.percent(0.6123) == "61.2 %"
+    assert numerals.probability(0.00012345) == "0.000123"
+
+
+# Colours
+
+
+def test_models_shown_together_never_share_a_colour_and_keep_theirs():
+    order = [f"m{i}" for i in range(20)]
+    first = assign_colours(["m0", "m6", "m12"], {}, order)
+    assert len({first[model] for model in ("m0", "m6", "m12")}) == 3
+    later = assign_colours(["m12", "m1", "own/model"], first, order)
+    assert later["m12"] == first["m12"]
+    assert len({later[model] for model in ("m12", "m1", "own/model")}) == 3
+    assert max(later.values()) < len(SERIES)
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2's relative luminance."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(("place", "ground"), [(0, "#ffffff"), (1, "#131316")])
+def test_every_bar_stands_out_from_its_ground(place: int, ground: str):
+    for shades in SERIES:
+        lighter, darker = sorted((luminance(shades[place]), luminance(ground)), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 3, shades[place]
+
+
+# Strings
+
+
+def test_both_languages_say_everything_with_the_same_placeholders():
+    assert set(LANGUAGES) == {"en", "zh"}
+    for key, (english, chinese) in STRINGS.items():
+        assert english, key
+        assert chinese, key
+        fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english, chinese)]
+        assert fields[0] <= fields[1] if key == "took" else fields[1] <= fields[0], key  # only "took" adds in Chinese
+
+
+# Results out
+
+
+def test_csv_and_json_hold_what_is_shown():
+    answers = [answer("a", [0.7, 0.2, 0.1]), Answer("b", "B", 1, error="Gone."), answer("c", [0.1, 0.8, 0.1])]
+    view = View(true_class="dog", epsilon=0.2)
+    data = json.loads(export.as_json(answers, view))
+    assert [model["model"] for model in data["models"]] == ["a", "b", "c"]
+    assert data["models"][0]["predictions"][0] == {"label": "cat", "score": pytest.approx(0.7)}
+    assert data["models"][0]["loss"]["cross_entropy"] == pytest.approx(-math.log(0.2))
+    assert data["models"][1]["error"] == "Gone."
+    rows = list(csv.DictReader(StringIO(export.as_csv(answers, view))))
+    assert [(row["model"], row["rank"], row["label"]) for row in rows[:3]] == [
+        ("a", "1", "cat"),
+        ("a", "2", "dog"),
+        ("a", "3", "cup"),
+    ]
+    assert rows[3]["error"] == "Gone."
+    assert float(rows[0]["cross_entropy"]) == pytest.approx(-math.log(0.2))
+    assert rows[0]["true_class"] == "dog"
+
+
+# Links
+
+
+def test_a_link_says_the_view_and_back():
+    view = link.Link(
+        "coffee", ("efficientnet_lite0", "timm/resnet18.a1_in1k"), 2.5, 40, "espresso", "cup, mug", 0.2, "zh"
+    )
+    query = link.compose(view)
+    assert "models=efficientnet_lite0,timm/resnet18.a1_in1k" in query
+    parsed = dict(parse_qsl(query))
+    assert link.parse(parsed) == view
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "value"),
+    [
+        ({"tau": "nan"}, "temperature", 1.0),
+        ({"tau": "-3"}, "temperature", 0.1),
+        ({"tau": "hot"}, "temperature", 1.0),
+        ({"heat": "1e9"}, "opacity", 100),
+        ({"sample": "../../etc/passwd"}, "sample", "chelsea"),
+        ({"models": "a,a,b,c,d,e"}, "models", ("a", "b", "c", "d")),
+        ({"models": " , "}, "models", link.DEFAULT_MODELS),
+    ],
+)
+def test_a_link_that_makes_no_sense_takes_the_default(query: dict[str, str], field: str, value: object):
+    assert getattr(link.parse(query), field) == value

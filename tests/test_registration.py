@@ -1,0 +1,73 @@
+"""transformers' Auto classes know our models in whatever order things are imported, and `import cvhub` stays light."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+import cvhub
+
+CHECK = """
+import importlib
+from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from cvhub.models import FAMILIES
+for family in FAMILIES:
+    module = importlib.import_module(f"cvhub.models.{family}")
+    base = importlib.import_module("cvhub.models.base")
+    classes = {auto: cls for cls in base.family_classes(module.__name__) for auto in cls.auto_classes}
+    config_class = classes.pop("AutoConfig")
+    assert type(AutoConfig.for_model(config_class.model_type)) is config_class
+    for auto, cls in classes.items():
+        assert type(globals()[auto].from_config(config_class())) is cls, (auto, cls)
+processor = importlib.import_module("cvhub.models.image_processing").CvImageProcessor
+from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
+assert set(IMAGE_PROCESSOR_MAPPING[config_class].values()) == {processor}
+"""
+ORDERS = {
+    "cvhub first": "import cvhub",
+    "Auto classes first": "from transformers import AutoConfig, AutoModel, AutoImageProcessor; import cvhub",
+    "configuration alone first": "from transformers import AutoConfig; import cvhub",
+    "a model file first": "import cvhub.models.mobilenet_v2",
+    "the processor first": "import cvhub.models.image_processing",
+    "a class of ours first": "from cvhub import CvResNetConfig",
+    "the pipeline first": "from transformers import pipeline; import cvhub",
+}
+LIGHT = """
+import sys
+import cvhub
+assert "CvResNetConfig" in dir(cvhub)
+heavy = {"torch", "transformers", "numpy", "PIL", "timm", "openvino", "gradio", "huggingface_hub"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=250)
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[dict[str, Future]]:
+    """All orders' processes, two at a time: each has to import torch."""
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(run, first + CHECK) for name, first in ORDERS.items()}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_auto_classes_know_us_in_any_order_of_imports(order: str, runs: dict[str, Future]) -> None:
+    done = runs[order].result()
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_cvhub_imports_nothing_heavy() -> None:
+    done = run(LIGHT)
+    assert done.returncode == 0, done.stderr
+
+
+def test_public_names_are_all_there() -> None:
+    for name in cvhub.__all__:
+        assert getattr(cvhub, name) is not None
+    assert set(cvhub.__all__) <= set(dir(cvhub))
+    with pytest.raises(AttributeError, match="cvhub.*CvNothing"):
+        cvhub.CvNothing  # noqa: B018
