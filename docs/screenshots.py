@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, expect, sync_playwright
 
 DOCS = Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
@@ -58,7 +58,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for shot in SHOTS:
-            take(browser, demo.local_url, shot)
+            take(browser, str(demo.local_url), shot)
         browser.close()
     demo.close()
 
@@ -70,7 +70,7 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
     page.locator("#losses table").wait_for(timeout=FIRST_ANSWER)
     expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
     page.evaluate("document.fonts.ready")
-    clip = {"x": 0, "y": 0, "width": shot.context["viewport"]["width"], "height": shot.height}
+    clip: FloatRect = {"x": 0, "y": 0, "width": shot.context["viewport"]["width"], "height": shot.height}
     page.screenshot(path=DOCS / shot.file, full_page=True, clip=clip)
     print(DOCS / shot.file)
     context.close()

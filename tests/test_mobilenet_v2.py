@@ -21,6 +21,14 @@ from cvhub.models.mobilenet_v2 import (
     InvertedResidual,
 )
 
+# The smallest net that still has all the family's parts: rows, kernels, strides, shortcuts.
+TINY = {
+    "rows": ((1, 8, 1, 1), (6, 8, 2, 2), (3, 16, 1, 2, 5), (3, 16, 1, 2), (3, 24, 1, 1), (3, 24, 2, 2, 5)),
+    "stem_channels": 8,
+    "head_channels": 32,
+    "padding": "same",
+    "dropout": 0.0,
+}
 IN_PLACE = Sampling(nominal_stride=1, stride=1, first_dilation=1, dilation=1)
 ALPHAS = {"mobilenet_v2_035": 0.35, "mobilenet_v2_050": 0.5, "mobilenet_v2_075": 0.75, "mobilenet_v2_140": 1.4}
 

@@ -53,7 +53,9 @@ def problem_of(row: Row, families: set[str]) -> str | None:
         if row.family in families:
             return f"{row.family} is in the catalogue, the statement waits still"
         return None if row.evidence == f"waits for `{row.family}`" else "an open row says which family it waits for"
-    missing = [f"{file}::{name}" for file, name in TEST_ID.findall(row.evidence) if name not in names_of_tests(ROOT / file)]
+    missing = [
+        f"{file}::{name}" for file, name in TEST_ID.findall(row.evidence) if name not in names_of_tests(ROOT / file)
+    ]
     missing += [figure for figure in FIGURE.findall(row.evidence) if not (ROOT / figure).is_file()]
     if missing:
         return f"{', '.join(missing)} does not exist"

@@ -88,9 +88,9 @@ def workplace(tmp_path: Path) -> Path:
 
 def run(code: str, folder: Path, environment: Mapping[str, str]) -> str:
     """What the Python `code` prints in a process of its own; cvhub comes from this repository, not from `folder`."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"} | environment
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **environment}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

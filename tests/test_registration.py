@@ -37,7 +37,7 @@ ORDERS = {
 LIGHT = """
 import sys
 import cvhub
-assert "CvResNetConfig" in dir(cvhub)
+assert "load_model" in dir(cvhub)
 heavy = {"torch", "transformers", "numpy", "PIL", "timm", "openvino", "gradio", "huggingface_hub"} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -21,6 +21,8 @@ from cvhub.models.resnet import (
     IdentityShortcut,
 )
 
+# The smallest net that still has all the family's parts: stages, kernels, shortcuts, groups.
+TINY = {"depths": (1, 2, 1, 1), "widths": (8, 8, 16, 16), "stem_width": 8, "groups": 2, "width_per_group": 32}
 IN_PLACE = Sampling(nominal_stride=1, stride=1, first_dilation=1, dilation=1)
 HALVING = Sampling(nominal_stride=2, stride=2, first_dilation=1, dilation=1)
 

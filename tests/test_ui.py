@@ -45,6 +45,7 @@ def server() -> Iterator[str]:
 
     demo = app.build()
     app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
+    assert demo.local_url
     yield demo.local_url
     demo.close()
 
@@ -174,6 +175,13 @@ def test_keyboard_alone_is_enough(open_page):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.getAttribute('aria-pressed') === 'true'")
+    page.locator("#models input").focus()
+    page.keyboard.press("Backspace")
+    expect(page.locator(".card")).to_have_count(2)
+    page.keyboard.type("Lite2")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(3)
 
 
 def test_a_phone_needs_no_sideways_scroll(open_page):
@@ -193,17 +201,7 @@ def test_the_language_switch_re_labels_everything(open_page):
     page = open_page()
     parts = [page.locator(part) for part in ("#header", ".inputs", "#results", "#losses")]
     in_english = [part.inner_text() for part in parts]
-    keys = [
-        "tagline",
-        "tab_classify",
-        "models",
-        "temperature",
-        "heat_class",
-        "true_class",
-        "checkpoint",
-        "save_csv",
-        "copy_link",
-    ]
+    keys = ["tagline", "tab_classify", "models", "temperature", "heat_class", "true_class", "checkpoint", "save_csv"]
     for language, other in (("zh", "en"), ("en", "zh")):
         page.get_by_text("中文" if language == "zh" else "English", exact=True).click()
         page.get_by_text(text("temperature_info", language)).wait_for()
@@ -430,11 +428,21 @@ def test_programs_are_told_what_is_wrong(server: str, tmp_path: Path):
         client.predict(handle_file(tmp_path / "note.png"), MODELS, 1.0, 5, api_name="/classify")
 
 
+def test_a_program_cannot_name_a_file_of_the_server(server: str, tmp_path: Path):
+    from gradio_client import Client
+    from gradio_client.exceptions import AppError
+
+    picture = shutil.copy(SAMPLES / "coffee.jpg", tmp_path / "secret.jpg")
+    named = {"path": str(picture), "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(AppError):
+        Client(server, verbose=False).predict(named, MODELS[:1], 1.0, 5, api_name="/classify")
+
+
 def test_every_public_endpoint_is_named_and_typed(server: str):
     from gradio_client import Client
 
     client = Client(server, verbose=False)
-    endpoints = client.view_api(return_format="dict", print_info=False)
+    endpoints: Any = client.view_api(return_format="dict", print_info=False)
     assert not endpoints["unnamed_endpoints"]
     expected = {"/classify", "/answer", "/show", "/export_csv", "/export_json", "/compose_link"}
     assert expected <= set(endpoints["named_endpoints"])

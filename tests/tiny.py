@@ -1,28 +1,10 @@
-"""Tiny nets of each family, quick enough for every test."""
+"""Tiny nets of each family, quick enough for every test: `TINY` in the family's own test file holds their fields."""
 
 import importlib
 from dataclasses import dataclass
 from typing import Any
 
 CLASSIFIER = "AutoModelForImageClassification"
-# The smallest net that still has all its family's parts: stages, kernels, shortcuts, groups. A new family adds its own.
-CONFIGS: dict[str, dict[str, Any]] = {
-    "resnet": {
-        "depths": (1, 2, 1, 1),
-        "widths": (8, 8, 16, 16),
-        "stem_width": 8,
-        "groups": 2,
-        "width_per_group": 32,
-    },
-    "mobilenet_v2": {
-        "rows": ((1, 8, 1, 1), (6, 8, 2, 2), (3, 16, 1, 2, 5), (3, 16, 1, 2), (3, 24, 1, 1), (3, 24, 2, 2, 5)),
-        "stem_channels": 8,
-        "head_channels": 32,
-        "padding": "same",
-        "dropout": 0.0,
-    },
-}
-
 
 @dataclass(frozen=True)
 class TinyFamily:
@@ -43,7 +25,8 @@ class TinyFamily:
         return {auto: cls for cls in base.family_classes(module.__name__) for auto in cls.auto_classes}
 
     def config(self, **fields: Any) -> Any:
-        return self.class_for("AutoConfig")(**({"num_labels": 5} | CONFIGS[self.name] | fields))
+        tiny = importlib.import_module(f"tests.test_{self.name}").TINY
+        return self.class_for("AutoConfig")(**({"num_labels": 5} | tiny | fields))
 
     def model(self, auto: str = CLASSIFIER, **fields: Any) -> Any:
         """A net in evaluation mode whose normalisation is no identity, as a trained net's isn't."""

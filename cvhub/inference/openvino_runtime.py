@@ -22,9 +22,9 @@ from cvhub.errors import CvhubError
 from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_pixels, one_line
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
-# Largest difference from torch's fp32, as a share of the largest value. Noise as input and 8 bits of precision cost
-# EfficientNet-Lite0 up to 6 %; what conversion gets wrong costs more.
-TOLERANCE = {"fp32": 1e-4, "bf16": 0.15}
+# Allowed difference from torch's fp32, ‖a − b‖ / ‖b‖. On noise, bf16's 8 bits cost EfficientNet-Lite0 up to 0.04 and
+# tiny untrained nets 0.1; answers that have nothing to do with each other differ by 1.4.
+TOLERANCE = {"fp32": 1e-4, "bf16": 0.25}
 # What torch answered, at the processor's size and at another, odd one, so that padding shows and size arithmetic that
 # froze in conversion. A network that takes one size only has no second file.
 OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
@@ -44,13 +44,14 @@ class OpenVINORuntime:
         self.precision, why = choose_precision(precision, has_native_bf16())
         kept = cache_dir() / "openvino" / _fingerprint(folder)
         self._converted = build_once(kept / "converted", functools.partial(_convert, folder))
-        try:
-            self._compiled = _compile_once(self._converted, self.precision)
-        except RuntimeUnavailable as error:
-            if precision != "auto" or self.precision == "fp32":
-                raise
-            self.precision, why = "fp32", f"fp32, since bf16 is too coarse: {error}"
-            self._compiled = _compile_once(self._converted, self.precision)
+        self._compiled = _compile_once(self._converted, "fp32")  # judges the conversion, whatever the precision
+        if self.precision == "bf16":
+            try:
+                self._compiled = _compile_once(self._converted, "bf16")
+            except RuntimeUnavailable as error:
+                if precision == "bf16":
+                    raise
+                self.precision, why = "fp32", f"fp32, since bf16 is too coarse: {error}"
         self.reason = f"{chosen}; {why.rstrip('.')}."
         self._program = _Program(self._converted, self._compiled, self.precision, OWN_SIZE)
         self._program_for_other_sizes: _Program | None = None
@@ -186,6 +187,6 @@ def _compare(converted: Path, compiled: Path, precision: str, reference: str) ->
     except RuntimeError as error:
         raise RuntimeUnavailable(f"OpenVINO can't run this network: {one_line(error)}.") from error
     for name, values in expected.items():
-        difference, largest = np.abs(answers[name] - values).max(), np.abs(values).max()
-        if not difference <= TOLERANCE[precision] * largest:  # so that NaN fails too
-            raise RuntimeUnavailable(f"OpenVINO's {name} in {precision} are off by {difference:.1g} of {largest:.1g}.")
+        difference, size = np.linalg.norm(answers[name] - values), np.linalg.norm(values)
+        if not difference <= TOLERANCE[precision] * size:  # so that NaN fails too
+            raise RuntimeUnavailable(f"OpenVINO's {name} in {precision} are off by {difference:.1g} of {size:.1g}.")

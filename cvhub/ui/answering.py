@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -103,21 +103,26 @@ def ask_missing(session: Session, image: Image.Image, say: Say) -> Iterator[None
     A model that still loads holds up none that is loaded; nothing is shown as loading that takes no time.
     """
     missing = [answer for answer in session.answers.values() if not answer.answered and answer.error is None]
-    if not missing:
+    for answer in missing:
+        start_asking(answer, session, image, say)
+    waiting = wait([answer.asking for answer in missing if answer.asking], timeout=PATIENCE).not_done
+    while waiting:
+        yield
+        waiting = wait(waiting, return_when="FIRST_COMPLETED").not_done
+
+
+def start_asking(answer: Answer, session: Session, image: Image.Image, say: Say) -> None:
+    """Ask a model in a thread of its own, unless that is under way already."""
+    if answer.asking is not None:
         return
-    with ThreadPoolExecutor(len(missing)) as threads:
-        waiting: set[Future[Answer]] = set()
-        for answer in missing:
-            try:
-                model = locate(answer.model, session, say)
-            except CvhubError as error:
-                answer.error = str(error)
-                continue
-            waiting.add(threads.submit(ask, answer, model, image, session.runtime, session.precision, say))
-        waiting = wait(waiting, timeout=PATIENCE).not_done
-        while waiting:
-            yield
-            waiting = wait(waiting, return_when="FIRST_COMPLETED").not_done
+    try:
+        model = locate(answer.model, session, say)
+    except CvhubError as error:
+        answer.error = str(error)
+        return
+    thread = ThreadPoolExecutor(1, thread_name_prefix="ask")
+    answer.asking = thread.submit(ask, answer, model, image, session.runtime, session.precision, say)
+    thread.shutdown(wait=False)
 
 
 def add_heats(session: Session, view: View, say: Say) -> None:
@@ -140,6 +145,7 @@ def find_heat(answer: Answer, index: int, image: Image.Image, session: Session, 
     from cvhub.inference.classify import Classification
 
     classifier, _ = load(locate(answer.model, session, say), session.runtime, session.precision)
+    assert answer.logits is not None
     said = Classification(answer.logits, answer.features, answer.milliseconds)
     heat = heat_map(classifier, image, said, index)
     left, top, right, bottom = classifier.processor.crop_box(*image.size)

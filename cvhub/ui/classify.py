@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from cvhub.ui import handlers, link
 from cvhub.ui.frame import Frame
@@ -157,7 +158,7 @@ class ClassifyTab:
         self.top_k = gr.Number(5, precision=0, visible=False)
         self.api_answer = gr.JSON(visible=False)
 
-    def connect(self, opened: gr.events.Dependency) -> None:
+    def connect(self, opened: Dependency) -> None:
         """What leads to what. `opened` is the event in which a page opens, its language known."""
         frame = self.frame
         view = [self.temperature, self.heat_class, self.true_class, self.epsilon, frame.language]
@@ -182,7 +183,10 @@ class ClassifyTab:
             **at_once,
         ).then(**asking, api_name="answer_link", api_visibility="undocumented")
         gr.on(
-            [self.picture.input, self.models.input, self.runtime.input, self.precision.input],
+            [
+                *(self.picture.input, self.models.input, self.runtime.input, self.precision.input),
+                self.models.key_up,  # what Enter adds and Backspace takes away comes without an "input"
+            ],
             **asking,
             js="(...values) => cvhub.withoutRemoved(values)",
             trigger_mode="always_last",

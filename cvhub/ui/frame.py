@@ -4,10 +4,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.events import Dependency
 
 from cvhub.ui.strings import LANGUAGES, Say, speaker
 
-Component = TypeVar("Component", bound=gr.blocks.Block)
+Component = TypeVar("Component", bound=Block)
 Texts = dict[str, str | Callable[[Say], Any]]
 
 THEME_BUTTON = '<button type="button" id="theme-switch" aria-label="{label}" title="{label}">◐</button>'
@@ -19,7 +21,7 @@ class Frame:
 
     def __init__(self) -> None:
         self.say = speaker("en")  # what components say until the page knows better
-        self._labelled: list[tuple[gr.blocks.Block, Texts]] = []
+        self._labelled: list[tuple[Block, Texts]] = []
         with gr.Row(elem_id="header"):
             self.add_html(lambda say: TITLE.format(tagline=say("tagline")), elem_id="title")
             self.language = self.add(
@@ -42,7 +44,7 @@ class Frame:
         """A piece of HTML that follows the language."""
         return self.add(gr.HTML, {"value": html}, apply_default_css=False, elem_id=elem_id)
 
-    def connect(self, demo: gr.Blocks) -> gr.events.Dependency:
+    def connect(self, demo: gr.Blocks) -> Dependency:
         """Wire the language switch, after all components are built. Returns the event in which a page opens."""
         self.language.change(
             self.set_language,

@@ -23,7 +23,7 @@ from cvhub.ui.strings import Say, speaker
 from cvhub.ui.theme import SAMPLE_FOLDER
 
 Update = dict[str, Any]
-Shown = tuple[str, str, Update, Update]  # cards, loss readout, the two lists of classes
+Shown = tuple[str | Update, str | Update, Update, Update]  # cards, loss readout, the two lists of classes
 
 
 def model_choices(session: Session, models: list[str]) -> list[tuple[str, str]]:
@@ -33,13 +33,13 @@ def model_choices(session: Session, models: list[str]) -> list[tuple[str, str]]:
     return catalogue + [(name, name) for name in own]
 
 
-def open_link(request: gr.Request) -> tuple[str, str | None, Update, float, int, str, str, float]:
+def open_link(request: gr.Request) -> tuple[str, str, Update, float, int, str, str, float]:
     """The choices that the page's address asks for."""
     asked = link.parse(dict(request.query_params))
-    models = list(asked.models)
+    sample, models = asked.sample or link.SAMPLES[0], list(asked.models)
     return (
-        choose_sample(asked.sample),
-        asked.sample,
+        choose_sample(sample),
+        sample,
         gr.update(choices=model_choices(Session(), models), value=models),
         asked.temperature,
         asked.opacity,
@@ -68,18 +68,21 @@ def answer(
 ) -> Iterator[tuple[Session, str | Update, *Shown]]:
     """Ask the chosen models about the picture; what is known is shown at once, the rest as it comes.
 
-    A new picture takes back the choice of classes, which belonged to the old one.
+    A new picture takes back the choice of classes, which belonged to the old one. A newer question ends this one.
     """
     say = speaker(language)
     if session.picture not in (None, picture):
         heat_class = true_class = ""
     view = View(temperature, heat_class or "", true_class or "", epsilon, language)
     prepare(session, picture, models or [], runtime, precision)
+    turn = session.turn
     try:
         image = open_for(session, say)
         replace = not browser_shows(str(session.picture))
         style: str | Update = picture_style(image, list(session.answers.values()), replace)
         for _ in ask_missing(session, image, say):
+            if session.turn != turn:
+                return
             add_heats(session, view, say)
             yield session, style, *show_view(session, view)
             style = gr.skip()
@@ -94,8 +97,9 @@ def prepare(session: Session, picture: str | None, models: list[str], runtime: s
     """Make room for each chosen model's answer; those given to this very question are kept."""
     asked = (picture, runtime, precision)
     same = asked == (session.picture, session.runtime, session.precision)
-    kept = {model: given for model, given in session.answers.items() if given.error is None} if same else {}
+    kept = session.answers if same else {}
     session.picture, session.runtime, session.precision = asked
+    session.turn += 1
     session.colours = assign_colours(models, session.colours, [entry.name for entry in CATALOG])
     session.answers = {
         model: kept.get(model) or Answer(model, title_of(model), session.colours[model]) for model in models

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 SAMPLES = ("chelsea", "coffee", "rocket", "astronaut")
-DEFAULT_MODELS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+DEFAULT_MODELS: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 MAX_MODELS = 4
 TEMPERATURES = (0.1, 5.0)
 EPSILONS = (0.0, 0.5)

@@ -1,7 +1,8 @@
 """The picture input. (Gradio writes a .pyi file next to a component's class; hence a file of its own.)"""
 
+from typing import Any
+
 import gradio as gr
-from gradio.data_classes import ImageData
 
 
 class PictureInput(gr.Image):
@@ -9,5 +10,5 @@ class PictureInput(gr.Image):
 
     is_template = True
 
-    def preprocess(self, payload: ImageData | None) -> str | None:
+    def preprocess(self, payload: Any) -> str | None:
         return payload.path if payload else None

@@ -10,6 +10,8 @@ from cvhub.ui.state import Answer, Facts, Heat, View
 from cvhub.ui.strings import Say, speaker
 
 TOP_K = 5
+CLASS_ACTIVATION = "<i>M</i><sub>c</sub> = Σ<sub>k</sub> <i>w</i><sub>c,k</sub> <i>f</i><sub>k</sub>"
+GRAD_CAM = "max(0, Σ<sub>k</sub> <i>α</i><sub>c,k</sub> <i>f</i><sub>k</sub>)"
 
 
 def top_classes(answer: Answer, temperature: float, k: int = TOP_K) -> list[tuple[str, float]]:
@@ -29,7 +31,20 @@ def results(answers: list[Answer], view: View) -> str:
     """The sentence about all models, then a card for each."""
     say = speaker(view.language)
     cards = "".join(card(answer, view, say) for answer in answers)
-    return message(summary(answers, view, say)) + f'<div class="cards">{cards}</div>'
+    return message(summary(answers, view, say)) + f'<div class="cards">{cards}</div>' + explanation(answers, say)
+
+
+def explanation(answers: list[Answer], say: Say) -> str:
+    """How to read the cards: the scale, the frame, and the formula of each kind of heat map among them."""
+    kinds = {heat.exact for answer in answers for heat in answer.heats.values()}
+    if not kinds:
+        return ""
+    notes = [say("note_bars")]
+    if True in kinds:
+        notes.append(say("note_exact", formula=f'<span class="formula">{CLASS_ACTIVATION}</span>'))
+    if False in kinds:
+        notes.append(say("note_grad", formula=f'<span class="formula">{GRAD_CAM}</span>'))
+    return f'<p class="facts">{" ".join(notes)}</p>'
 
 
 def message(inner: str) -> str:

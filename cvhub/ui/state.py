@@ -1,5 +1,6 @@
 """What the page remembers of one visit: the picture, and what each model answered about it."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Answer:
     facts: Facts | None = None
     error: str | None = None  # one sentence
     heats: dict[int, "Heat"] = field(default_factory=dict)  # by class index
+    asking: Future | None = None  # done when the model has answered or failed
 
     @property
     def answered(self) -> bool:
@@ -70,6 +72,7 @@ class Session:
     precision: str = "auto"
     checkpoints: dict[str, Path] = field(default_factory=dict)  # this visit's own: name → folder
     colours: dict[str, int] = field(default_factory=dict)  # each model's place in the palette
+    turn: int = 0  # counts the questions, so that a newer one silences those before it
     listed: tuple[list[str], str] = ([], "")  # the classes offered for choice, and in which language
 
     def answered(self) -> list[Answer]:

@@ -121,6 +121,18 @@ STRINGS: dict[str, tuple[str, str]] = {
     "heat_of": ("{method} for {label}", "{label} 的{method}"),
     "heat_exact": ("Class activation map", "类激活图"),
     "heat_grad": ("Grad-CAM", "Grad-CAM 热图"),
+    "note_bars": (
+        "Bars run from 0 to 100 %. The frame is the part of the picture that the model is shown.",
+        "条形从 0 到 100 %。方框为模型所见的图片部分。",
+    ),
+    "note_exact": (
+        "Class activation map: {formula}, the last feature maps f weighted by the class's weights w; exact (Zhou et al. 2016).",
+        "类激活图：{formula}，即最后的特征图 f 按该类别的权重 w 加权；精确（Zhou 等，2016）。",
+    ),
+    "note_grad": (
+        "Grad-CAM: {formula}, where α is the mean gradient of the class's logit (Selvaraju et al. 2017).",
+        "Grad-CAM：{formula}，其中 α 为该类别 logit 的平均梯度（Selvaraju 等，2017）。",
+    ),
     "no_heat": ("“{label}” is not among this model's classes.", "“{label}” 不在该模型的类别中。"),
     # the loss readout
     "loss_title": ("Loss if “{label}” is true", "若真实类别为 “{label}” 时的损失"),
@@ -153,7 +165,6 @@ STRINGS: dict[str, tuple[str, str]] = {
         "The browser refused the clipboard; the link is in the address bar.",
         "浏览器拒绝访问剪贴板；链接在地址栏中。",
     ),
-    "nothing_to_save": ("Nothing to save yet.", "还没有可保存的结果。"),
 }
 
 
