@@ -40,7 +40,7 @@ class OpenVINORuntime:
 
     def __init__(self, folder: Path, precision: str, chosen: str):
         if precision == "bf16" and not has_native_bf16():
-            raise RuntimeUnavailable("this processor has no native bf16, and OpenVINO would silently compute in fp32.")
+            raise RuntimeUnavailable("precision bf16 needs a processor with bf16 instructions; OpenVINO would silently compute in fp32.")
         self.precision, why = choose_precision(precision, has_native_bf16())
         kept = cache_dir() / "openvino" / _fingerprint(folder)
         self._converted = build_once(kept / "converted", functools.partial(_convert, folder))

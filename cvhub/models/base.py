@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
-from transformers.modeling_outputs import BackboneOutput
+from transformers.modeling_outputs import BackboneOutput, ImageClassifierOutputWithNoAttention
 from transformers.utils.generic import can_return_tuple
+
+from .losses import classification_loss
 
 OUTPUT_STRIDES = (8, 16, 32)
 
@@ -127,7 +129,7 @@ class CvPreTrainedModel(PreTrainedModel):
     complete_card: ClassVar[Callable[[Path, str], None] | None] = None
 
     def _upload_modified_files(self, working_dir: str | Path, repo_id: str, *args: Any, **kwargs: Any) -> Any:
-        """The last step of `push_to_hub`, in which transformers' blank card gives way to one made from what is known."""
+        """The last step of `push_to_hub`, where transformers' blank card gives way to one made from what is known."""
         complete_card = type(self).complete_card
         if complete_card is not None:
             complete_card(Path(working_dir), repo_id)
@@ -182,3 +184,23 @@ class CvBackboneMixin(BackboneMixin):
             feature_maps=tuple(m for name, m in zip(self.stage_names, maps, strict=True) if name in wanted),
             hidden_states=maps if output_hidden_states else None,
         )
+
+
+class CvImageClassifierMixin:
+    """Turns a family's base model into a classifier: the class says in `classify` how pooled features become logits."""
+
+    @can_return_tuple
+    def forward(
+        self: Any,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> ImageClassifierOutputWithNoAttention:
+        """`pixel_values` (N, C, H, W), `labels` (N,) or soft (N, K) → logits (N, K) and, with labels, the loss."""
+        features = self.base_model(pixel_values, output_hidden_states=output_hidden_states)
+        logits = self.classify(features.pooler_output)
+        loss = None
+        if labels is not None:
+            loss = classification_loss(logits, labels, self.config.label_smoothing, self.config.problem_type)
+        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits, hidden_states=features.hidden_states)

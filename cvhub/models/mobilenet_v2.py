@@ -17,18 +17,13 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import (
-    BaseModelOutputWithPoolingAndNoAttention,
-    ImageClassifierOutputWithNoAttention,
-)
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
 from transformers.utils.generic import can_return_tuple
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvPreTrainedModel
+from .base import CvBackboneMixin, CvConvNetConfig, CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ConvNormAct, Sampling, dilate_strides, make_divisible
-from .losses import classification_loss
 
 
 class Row(NamedTuple):
@@ -249,7 +244,7 @@ class CvMobileNetV2Model(CvMobileNetV2PreTrainedModel):
         )
 
 
-class CvMobileNetV2ForImageClassification(CvMobileNetV2PreTrainedModel):
+class CvMobileNetV2ForImageClassification(CvImageClassifierMixin, CvMobileNetV2PreTrainedModel):
     """Global average pooling, dropout and a linear classifier on `CvMobileNetV2Model`."""
 
     auto_classes = ("AutoModelForImageClassification",)
@@ -262,21 +257,9 @@ class CvMobileNetV2ForImageClassification(CvMobileNetV2PreTrainedModel):
         self.classifier = nn.Linear(config.head_width, config.num_labels)
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        **kwargs: Any,
-    ) -> ImageClassifierOutputWithNoAttention:
-        """`pixel_values` (N, C, H, W), `labels` (N,) or soft (N, K) → logits (N, K) and, with labels, the loss."""
-        features = self.mobilenet_v2(pixel_values, output_hidden_states=output_hidden_states)
-        logits = self.classifier(self.dropout(features.pooler_output))
-        loss = None
-        if labels is not None:
-            loss = classification_loss(logits, labels, self.config.label_smoothing, self.config.problem_type)
-        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits, hidden_states=features.hidden_states)
+    def classify(self, pooled: Tensor) -> Tensor:
+        """(N, C') → logits (N, K)."""
+        return self.classifier(self.dropout(pooled))
 
 
 class CvMobileNetV2Backbone(CvBackboneMixin, CvMobileNetV2Model):

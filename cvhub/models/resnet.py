@@ -15,19 +15,14 @@ N batch, C channels, H height, W width, w a stage's width, K classes.
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import (
-    BaseModelOutputWithPoolingAndNoAttention,
-    ImageClassifierOutputWithNoAttention,
-)
+from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
 from transformers.utils.generic import can_return_tuple
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvPreTrainedModel
+from .base import CvBackboneMixin, CvConvNetConfig, CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ConvNormAct, Sampling, dilate_strides
-from .losses import classification_loss
 
 # The rows of the paper's table 1, and of the nets that only change a stage's width or groups.
 # name: (block, depths, groups, width of a group at stage 1)
@@ -237,7 +232,7 @@ class CvResNetModel(CvResNetPreTrainedModel):
         )
 
 
-class CvResNetForImageClassification(CvResNetPreTrainedModel):
+class CvResNetForImageClassification(CvImageClassifierMixin, CvResNetPreTrainedModel):
     """Global average pooling and a linear classifier on `CvResNetModel` (section 3.4 of the paper)."""
 
     auto_classes = ("AutoModelForImageClassification",)
@@ -249,21 +244,9 @@ class CvResNetForImageClassification(CvResNetPreTrainedModel):
         self.classifier = nn.Linear(config.stage_channels[-1], config.num_labels)
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self,
-        pixel_values: Tensor,
-        labels: torch.Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        **kwargs: Any,
-    ) -> ImageClassifierOutputWithNoAttention:
-        """`pixel_values` (N, C, H, W), `labels` (N,) or soft (N, K) → logits (N, K) and, with labels, the loss."""
-        features = self.resnet(pixel_values, output_hidden_states=output_hidden_states)
-        logits = self.classifier(features.pooler_output)
-        loss = None
-        if labels is not None:
-            loss = classification_loss(logits, labels, self.config.label_smoothing, self.config.problem_type)
-        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits, hidden_states=features.hidden_states)
+    def classify(self, pooled: Tensor) -> Tensor:
+        """(N, C') → logits (N, K)."""
+        return self.classifier(pooled)
 
 
 class CvResNetBackbone(CvBackboneMixin, CvResNetModel):
