@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def run_info(options: argparse.Namespace) -> int:
     height, width = options.size
     cost = measure_config(folder, height, width)
     if options.json:
-        layers = [vars(layer) if hasattr(layer, "__dict__") else layer._asdict() for layer in cost.layers]
+        layers = [asdict(layer) for layer in cost.layers]
         print_json(
             {
                 "model": options.model,

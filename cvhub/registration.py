@@ -74,7 +74,7 @@ class _WatchingFinder:
             return None
         spec = PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:
-            spec.loader = _WatchedLoader(spec.loader, self)
+            spec.loader = _WatchedLoader(spec.loader, self)  # pyright: ignore[reportAttributeAccessIssue]
         return spec
 
     def register_waiting(self) -> None:

@@ -3,7 +3,7 @@
 Every parameter and BatchNorm statistic is random, so that a wrong eps, a swapped norm or a forgotten bias shows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,17 @@ from cvhub.convert import mobilenet_v2 as mobilenet_v2_rules
 from cvhub.convert import resnet as resnet_rules
 from cvhub.convert.importing import check_fit, rename
 
-# Their tensors take gigabytes: names and shapes are checked without memory.
+# Their tensors take gigabytes: names and shapes are checked, without memory.
 GIANTS = ("resnext101_32x16d", "resnext101_32x32d")
+# Deeper or wider copies of nets that are compared anyway: `pytest -m full` compares them too, which takes minutes.
+LARGE = ("101", "152", "200", "wide")
 TIMM = [*resnet_rules.TIMM_ARCHITECTURES, *mobilenet_v2_rules.TIMM_ARCHITECTURES]
 TORCHVISION = [*resnet_rules.TORCHVISION_ARCHITECTURES, *mobilenet_v2_rules.TORCHVISION_ARCHITECTURES]
+
+
+def parameters(names: Iterable[str]) -> list[Any]:
+    """Names as a test's parameters, the large ones marked."""
+    return [pytest.param(name, marks=pytest.mark.full if any(part in name for part in LARGE) else ()) for name in names]
 
 
 def randomise(model: nn.Module) -> nn.Module:
@@ -77,14 +84,14 @@ def save_timm(model: nn.Module, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("arch", [name for name in TIMM if name not in GIANTS])
+@pytest.mark.parametrize("arch", parameters(name for name in TIMM if name not in GIANTS))
 def test_timm_architecture(arch: str, tmp_path: Path) -> None:
     model = randomise(timm.create_model(arch, num_classes=13))
     check_parity(model, save_timm(model, tmp_path / "timm"), tmp_path, "timm")
 
 
-@pytest.mark.parametrize("arch", GIANTS)
-def test_timm_giant_has_our_tensors(arch: str) -> None:
+@pytest.mark.parametrize("arch", resnet_rules.TIMM_ARCHITECTURES)
+def test_timm_resnet_has_our_tensors(arch: str) -> None:
     from cvhub.models.resnet import CvResNetConfig, CvResNetForImageClassification
 
     with torch.device("meta"):
@@ -128,7 +135,7 @@ def save_torchvision(model: nn.Module, file: Path) -> Path:
     return file
 
 
-@pytest.mark.parametrize("arch", TORCHVISION)
+@pytest.mark.parametrize("arch", parameters(TORCHVISION))
 def test_torchvision_architecture(arch: str, tmp_path: Path) -> None:
     model = randomise(torchvision.models.get_model(arch, num_classes=11))
     check_parity(model, save_torchvision(model, tmp_path / "w.safetensors"), tmp_path, "torchvision", arch)
@@ -183,7 +190,7 @@ TRANSFORMERS_CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS_CONFIGS)
+@pytest.mark.parametrize("name", parameters(TRANSFORMERS_CONFIGS))
 def test_transformers_config(name: str, tmp_path: Path) -> None:
     model = randomise(AutoModelForImageClassification.from_config(TRANSFORMERS_CONFIGS[name]))
     model.save_pretrained(tmp_path / "theirs")

@@ -6,6 +6,7 @@ from typing import Any
 
 CLASSIFIER = "AutoModelForImageClassification"
 
+
 @dataclass(frozen=True)
 class TinyFamily:
     """A file of `cvhub.models`, and tiny nets of it."""

@@ -40,7 +40,7 @@ class OpenVINORuntime:
 
     def __init__(self, folder: Path, precision: str, chosen: str):
         if precision == "bf16" and not has_native_bf16():
-            raise RuntimeUnavailable("precision bf16 needs a processor with bf16 instructions; OpenVINO would silently compute in fp32.")
+            raise RuntimeUnavailable("precision bf16 needs a processor that has it; OpenVINO would silently use fp32.")
         self.precision, why = choose_precision(precision, has_native_bf16())
         kept = cache_dir() / "openvino" / _fingerprint(folder)
         self._converted = build_once(kept / "converted", functools.partial(_convert, folder))

@@ -80,7 +80,7 @@ class CvPreTrainedModel(PreTrainedModel):
 
     auto_classes: ClassVar[tuple[str, ...]] = ()
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ["image"]
     # Our losses are means over the batch: Trainer divides by the accumulation steps itself.
     accepts_loss_kwargs = False
     supports_gradient_checkpointing = True
@@ -106,9 +106,8 @@ class CvPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.BatchNorm2d):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-            init.zeros_(module.running_mean)
-            init.ones_(module.running_var)
-            init.zeros_(module.num_batches_tracked)
+            for name, statistic in module.named_buffers():
+                init.ones_(statistic) if name == "running_var" else init.zeros_(statistic)
 
     def check_pixel_values(self, pixel_values: Tensor) -> None:
         """Raises `ValueError` unless `pixel_values` are (N, C, H, W) of this config's channels and not too small."""
@@ -168,6 +167,7 @@ def family_auto_map(module_name: str) -> dict[str, str]:
 class CvBackboneMixin(BackboneMixin):
     """Turns a family's base model into a backbone: mix in before it, and the feature maps of its stages come out."""
 
+    config: CvConvNetConfig
     has_attentions = False
 
     def _init_transformers_backbone(self) -> None:
@@ -178,7 +178,8 @@ class CvBackboneMixin(BackboneMixin):
     def forward(self, pixel_values: Tensor, output_hidden_states: bool | None = None, **kwargs: Any) -> BackboneOutput:
         """`pixel_values` (N, C, H, W) → the feature maps named in `config.out_features`, each (N, C_i, H_i, W_i)."""
         # BackboneMixin's own forward only raises; the one meant is the base model's, after it in the MRO.
-        maps = super(BackboneMixin, self).forward(pixel_values, output_hidden_states=True).hidden_states
+        base = super(BackboneMixin, self)
+        maps = base.forward(pixel_values, output_hidden_states=True).hidden_states  # pyright: ignore[reportAttributeAccessIssue]
         wanted = set(self.out_features)
         return BackboneOutput(
             feature_maps=tuple(m for name, m in zip(self.stage_names, maps, strict=True) if name in wanted),

@@ -33,7 +33,7 @@ class CvImageProcessor(PilBackend):
         """Pillow pictures stay as they are; arrays and tensors, of bytes or of 0 to 1, become Pillow pictures."""
         if isinstance(image, Image.Image):
             return image
-        channels_first = super().process_image(image, **(kwargs | {"do_convert_rgb": False}))
+        channels_first = super().process_image(image, **dict[str, Any](kwargs, do_convert_rgb=False))
         if np.issubdtype(channels_first.dtype, np.floating):
             channels_first = np.rint(np.clip(channels_first, 0, 1) * 255)
         pixels = np.moveaxis(channels_first, 0, -1).astype(np.uint8)

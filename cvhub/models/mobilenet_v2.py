@@ -122,7 +122,8 @@ class CvMobileNetV2Config(CvConvNetConfig):
         rows, width_multiplier, depth, fixed_ends = VARIANTS[name]
         outer = (0, len(rows) - 1) if fixed_ends else ()
         scaled = [row if i in outer else row._replace(n=math.ceil(row.n * depth)) for i, row in enumerate(rows)]
-        return cls(**(dict(rows=scaled, width_multiplier=width_multiplier, scale_ends=not fixed_ends) | fields))
+        row: dict[str, Any] = dict(rows=scaled, width_multiplier=width_multiplier, scale_ends=not fixed_ends)
+        return cls(**(row | fields))
 
     def scaled(self, channels: int) -> int:
         """Channels times α; α = 1 leaves them as the rows give them."""
@@ -251,10 +252,10 @@ class CvMobileNetV2ForImageClassification(CvImageClassifierMixin, CvMobileNetV2P
 
     def __init__(self, config: CvMobileNetV2Config):
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels: int = config.num_labels  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
         self.mobilenet_v2 = CvMobileNetV2Model(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.head_width, config.num_labels)
+        self.classifier = nn.Linear(config.head_width, self.num_labels)
         self.post_init()
 
     def classify(self, pooled: Tensor) -> Tensor:

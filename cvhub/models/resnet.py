@@ -84,7 +84,7 @@ class CvResNetConfig(CvConvNetConfig):
     def variant(cls, name: str, **fields: Any) -> "CvResNetConfig":
         """A row of `VARIANTS` by name; `fields` override it."""
         block, depths, groups, width_per_group = VARIANTS[name]
-        row = dict(block=block, depths=depths, groups=groups, width_per_group=width_per_group)
+        row: dict[str, Any] = dict(block=block, depths=depths, groups=groups, width_per_group=width_per_group)
         return cls(**(row | fields))
 
     @classmethod
@@ -93,8 +93,9 @@ class CvResNetConfig(CvConvNetConfig):
         if layers < 8 or (layers - 2) % 6:
             raise ValueError(f"a CIFAR ResNet has 6n + 2 layers, such as 20 or 56, not {layers}.")
         n = (layers - 2) // 6
-        row = dict(block="basic", depths=(n, n, n), widths=(16, 32, 64), stem="cifar", stem_width=16, shortcut="A")
-        return cls(**(row | {"num_labels": 10} | fields))
+        row: dict[str, Any] = dict(block="basic", depths=(n, n, n), widths=(16, 32, 64), shortcut="A")
+        row |= dict(stem="cifar", stem_width=16, num_labels=10)
+        return cls(**(row | fields))
 
     @property
     def stage_names(self) -> list[str]:
@@ -239,9 +240,9 @@ class CvResNetForImageClassification(CvImageClassifierMixin, CvResNetPreTrainedM
 
     def __init__(self, config: CvResNetConfig):
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels: int = config.num_labels  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
         self.resnet = CvResNetModel(config)
-        self.classifier = nn.Linear(config.stage_channels[-1], config.num_labels)
+        self.classifier = nn.Linear(config.stage_channels[-1], self.num_labels)
         self.post_init()
 
     def classify(self, pooled: Tensor) -> Tensor:

@@ -86,8 +86,9 @@ def answer(
             add_heats(session, view, say)
             yield session, style, *show_view(session, view)
             style = gr.skip()
-        add_heats(session, view, say)
-        yield session, style, *show_view(session, view)
+        if session.turn == turn:
+            add_heats(session, view, say)
+            yield session, style, *show_view(session, view)
     except CvhubError as error:
         session.answers.clear()
         yield session, gr.skip(), *blank(str(error), view)

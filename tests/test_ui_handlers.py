@@ -1,0 +1,217 @@
+"""What the page does between the browser and the models, with models that are made up: no Chromium, no network."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvhub.errors import CvhubError
+from cvhub.inference.classify import Classification
+from cvhub.models.pixels import PixelTransform
+from cvhub.ui import answering, handlers
+from cvhub.ui.state import Facts, Session, View
+from cvhub.ui.strings import speaker
+
+ROOT = Path(__file__).parent.parent
+CHOICES = ("auto", "auto", 1.0, "", "", 0.1, "en")  # runtime, precision, τ, classes, ε, language
+SIDE = {"height": 32, "width": 32}
+
+
+@dataclass
+class MadeUp:
+    """A classifier that always says "cat", and is loaded as soon as `ready` is set."""
+
+    ready: Event
+    labels: list[str] = field(default_factory=lambda: ["cat", "dog"])
+    runtime: Any = field(default_factory=lambda: SimpleNamespace(name="torch", precision="fp32", reason="made up."))
+    processor: PixelTransform = field(default_factory=lambda: PixelTransform(SIDE, SIDE, (0.5,) * 3, (0.5,) * 3))
+    classifier_weight: np.ndarray = field(default_factory=lambda: np.ones((2, 4), np.float32))
+    passes: int = 0
+
+    def predict(self, images: list[Image.Image]) -> list[Classification]:
+        self.passes += 1
+        return [Classification(np.array([2.0, 0.0], np.float32), np.ones((4, 2, 2), np.float32), 1.0) for _ in images]
+
+
+@pytest.fixture
+def models(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, MadeUp | Exception]]:
+    """By name: what loading gives, or raises."""
+    models: dict[str, MadeUp | Exception] = {}
+
+    def load(name: str, runtime: str, precision: str) -> tuple[MadeUp, Facts]:
+        model = models[name]
+        if isinstance(model, Exception):
+            raise model
+        assert model.ready.wait(10)
+        return model, Facts(1, 1, 1)
+
+    monkeypatch.setattr(answering, "load", load)
+    yield models
+    for model in models.values():
+        if isinstance(model, MadeUp):
+            model.ready.set()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "teal.png")
+    return str(tmp_path / "teal.png")
+
+
+def ready() -> MadeUp:
+    model = MadeUp(Event())
+    model.ready.set()
+    return model
+
+
+def test_a_model_that_fails_in_any_way_is_a_sentence_and_the_others_answer(
+    models, picture: str, caplog: pytest.LogCaptureFixture
+):
+    models |= {"resnet18": RuntimeError("secret path"), "resnet34": CvhubError("It is gone."), "resnet50": ready()}
+    session = Session()
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.answering"):
+        *_, (_, _, cards, losses, *_) = handlers.answer(session, picture, list(models), *CHOICES)
+    assert "This model failed unexpectedly (RuntimeError)" in cards
+    assert "secret path" not in cards
+    assert "It is gone." in cards
+    assert "ResNet-50 says cat" in cards
+    assert "ResNet-50" in losses
+
+
+def test_an_answer_is_kept_and_only_what_is_new_is_asked(models, picture: str):
+    first, second = ready(), ready()
+    models |= {"resnet18": first, "resnet34": second}
+    session = Session()
+    list(handlers.answer(session, picture, ["resnet18"], *CHOICES))
+    *_, (_, _, cards, *_) = handlers.answer(session, picture, ["resnet34", "resnet18"], *CHOICES)
+    assert "Both say cat." in cards
+    assert (first.passes, second.passes) == (1, 1)
+    handlers.show(session, 3.0, "dog", "dog", 0.2, "zh")
+    assert (first.passes, second.passes) == (1, 1)
+
+
+def test_a_newer_question_silences_the_one_before(models, picture: str):
+    slow = MadeUp(Event())
+    models |= {"resnet18": slow, "resnet34": ready()}
+    session = Session()
+    before = handlers.answer(session, picture, ["resnet18", "resnet34"], *CHOICES)
+    assert "Loading." in next(before)[2]
+    *_, (_, _, cards, *_) = handlers.answer(session, picture, ["resnet34"], *CHOICES)
+    assert "ResNet-34 says cat" in cards
+    slow.ready.set()
+    assert list(before) == []
+
+
+def test_what_can_not_be_asked_is_one_sentence(models, picture: str, tmp_path: Path):
+    five = [f"somebody/model-{i}" for i in range(5)]
+    for asked, chosen, sentence in (
+        (None, ["resnet18"], "No picture yet."),
+        (picture, [], "No model chosen."),
+        (picture, five, "5 models were asked for; at most 4"),
+        (str(tmp_path / "none.png"), ["resnet18"], "none.png does not exist."),
+    ):
+        ((_, _, cards, losses, *_),) = handlers.answer(Session(), asked, chosen, *CHOICES)
+        assert sentence in cards
+        assert losses == ""
+
+
+@pytest.mark.parametrize("name", ["/etc", "../secret", "cvhub/ui", ".", "a/b/c", "file:x/y", "", "~/x"])
+def test_a_folder_of_the_server_is_never_a_model(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(CvhubError, match="neither a model of the list nor a Hub id"):
+        answering.locate(name, Session(), speaker("en"))
+
+
+def test_a_checkpoint_belongs_to_its_visit_and_goes_with_it(tmp_path: Path):
+    weights, config, processor = (
+        tmp_path / name for name in ("w.safetensors", "config.json", "preprocessor_config.json")
+    )
+    for file in (weights, config, processor):
+        file.write_text("{}")
+    session, chosen = Session(), ["resnet18"]
+    files = [str(file) for file in (weights, config, processor)]
+    for name in ("w", "w 2"):
+        _, update, said = handlers.add_checkpoint(session, "", files, chosen, "en")
+        assert update["value"] == ["resnet18", name]
+        assert f"{name} joins the models" in said
+    folder = session.checkpoints["w"]
+    assert {file.name for file in folder.iterdir()} == {"model.safetensors", "config.json", "preprocessor_config.json"}
+    assert answering.locate("w", session, speaker("en")) == str(folder)
+    with pytest.raises(CvhubError):
+        answering.locate("w", Session(), speaker("en"))
+    handlers.forget(session)
+    assert not folder.exists()
+
+
+def test_a_checkpoint_that_can_not_be_added_is_said(tmp_path: Path):
+    four = ["resnet18", "resnet34", "resnet50", "resnet101"]
+    for hub_id, files, models, sentence in (
+        ("", None, [], "Give a Hub id, or one .safetensors file"),
+        ("a/b", ["x.safetensors"], [], "Give a Hub id, or one .safetensors file"),
+        (
+            "",
+            [str(tmp_path / "pickle.pth"), str(tmp_path / "config.json")],
+            [],
+            "Give a Hub id, or one .safetensors file",
+        ),
+        ("/etc", None, [], "neither a model of the list nor a Hub id"),
+        ("a/b", None, four, "four models are chosen already"),
+        ("a/b", None, ["resnet18"], "a/b joins the models of this visit"),
+    ):
+        assert sentence in handlers.add_checkpoint(Session(), hub_id, files, models, "en")[2]
+
+
+def test_classes_are_sent_once_and_not_with_every_change(models, picture: str):
+    models["resnet18"] = ready()
+    session = Session()
+    *_, (_, _, _, _, heat, _) = handlers.answer(session, picture, ["resnet18"], *CHOICES)
+    assert heat["choices"][1:] == [("cat", "cat"), ("dog", "dog")]
+    assert "choices" not in handlers.show_view(session, View())[2]
+    assert "choices" in handlers.show_view(session, View(language="zh"))[2]
+
+
+def test_a_failure_of_every_model_is_said(models, picture: str):
+    models["resnet18"] = CvhubError("It is gone.")
+    *_, (_, _, cards, losses, *_) = handlers.answer(Session(), picture, ["resnet18"], *CHOICES)
+    assert "No model could answer." in cards
+    assert losses == ""
+
+
+def test_the_app_starts_where_its_environment_says():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port)}
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        page = wait_for(f"http://127.0.0.1:{port}/")
+        assert "cvhub" in page
+        with pytest.raises(HTTPError):
+            urlopen(f"http://127.0.0.1:{port}/gradio_api/monitoring/summary")
+    finally:
+        app.terminate()
+        app.wait(20)
+
+
+def wait_for(address: str) -> str:
+    for _ in range(600):
+        try:
+            with urlopen(address) as response:
+                return response.read().decode()
+        except URLError:
+            time.sleep(0.1)
+    raise AssertionError(f"nothing answers at {address}")
