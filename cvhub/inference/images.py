@@ -23,8 +23,6 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".webp")
 SUFFIXES += (".tif", ".tiff", ".avif", ".jp2", ".j2k")
 PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"  # the last chunk, of which Pillow looks at the name only
-# Colour modes that Pillow can't turn into RGB.
-UNCONVERTIBLE_MODES = ("LAB",)
 
 LONGEST_NAME = 120  # characters of a file's name in a message
 
@@ -119,8 +117,6 @@ def _recognise(file: BinaryIO, name: str) -> Image.Image:
         raise CvhubError(f"{name} is damaged: {_reason(error)}.") from None
     if image.width * image.height > MAX_PIXELS:
         raise CvhubError(f"{name} has {image.width}x{image.height} pixels, the limit is {MAX_PIXELS:,}.")
-    if image.mode in UNCONVERTIBLE_MODES:
-        raise CvhubError(f"{name} has colours in mode {image.mode}, expected RGB, grey, CMYK or a palette.")
     return image
 
 

@@ -38,7 +38,7 @@ class CvConvNetConfig(BackboneConfigMixin, CvConfig):
     """
 
     num_channels: int = 3
-    output_stride: int = 32
+    output_stride: int = 32  # no stage is dilated
     # Whether a convolution that lost its stride already has its stage's new dilation (segmentation_models_pytorch) or
     # still the old one (torchvision, transformers). The convolutions after it have the new one.
     dilate_first_block: bool = False

@@ -57,6 +57,10 @@ def pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return F.pad(x, padding)
 
 
+# The output stride of the nets as published, and the one that leaves any net as it is, however many stages it has.
+UNDILATED = 32
+
+
 class Sampling(NamedTuple):
     """How a block samples its input, where strides may have been turned into dilations."""
 
@@ -79,7 +83,7 @@ def dilate_strides(strides: Iterable[int], output_stride: int, dilate_first_bloc
     """
     reached, dilation = 1, 1
     for stride in strides:
-        if reached * stride <= output_stride:
+        if output_stride == UNDILATED or reached * stride <= output_stride:
             reached *= stride
             yield Sampling(stride, stride, dilation, dilation)
         else:
