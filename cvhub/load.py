@@ -45,7 +45,7 @@ def load_model(model: str) -> Any:
     from transformers import AutoModelForImageClassification
 
     with without_progress_bars():
-        return AutoModelForImageClassification.from_pretrained(resolve(model)).eval()
+        return AutoModelForImageClassification.from_pretrained(resolve(model), dtype="float32").eval()
 
 
 def load_processor(model: str) -> PixelTransform:

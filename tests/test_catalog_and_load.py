@@ -13,6 +13,7 @@ from cvhub.catalog import CATALOG, DEFAULT_MODEL, Entry, find_entry
 from cvhub.convert import importing
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
+from tests.tiny import TinyFamily
 
 
 def test_names_are_unique_and_families_exist() -> None:
@@ -98,3 +99,8 @@ def test_lite_packages_have_their_own_sizes() -> None:
         assert transform.size == {"shortest_edge": resized}
         assert transform.image_mean[0] * 255 == pytest.approx(127)
         assert transform.image_std[0] * 255 == pytest.approx(128)
+
+
+def test_a_double_precision_folder_loads_as_float32(tmp_path: Path) -> None:
+    TinyFamily("resnet").model().double().save_pretrained(tmp_path)
+    assert load.load_model(str(tmp_path)).dtype == torch.float32

@@ -188,9 +188,10 @@ def test_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_names_in_sentences(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    path.write_bytes(b"nothing")
-    with pytest.raises(CvhubError) as caught:
-        open_picture(path)
+    Image.new("RGB", (9, 9)).save(tmp_path / "whole.bmp")
+    path.write_bytes((tmp_path / "whole.bmp").read_bytes()[:-99])
+    with pytest.raises(CvhubError) as caught, decoded(path):
+        pass
     sentence = str(caught.value)
     assert len(sentence) <= 300
     assert sentence.encode().decode().isprintable()

@@ -187,7 +187,7 @@ def silence(norm: nn.BatchNorm2d) -> None:
 def test_a_block_adds_its_input_to_the_residual(block: Any) -> None:
     """Equation 1, and the second nonlinearity after the addition."""
     x = torch.randn(2, 32, 9, 7)
-    residuals: list[Tensor] = []
+    residuals: list[Any] = []
     last_norm(block).register_forward_hook(lambda module, inputs, output: residuals.append(output))
     torch.testing.assert_close(block(x), F.relu(residuals[0] + x))
     assert (residuals[0] < 0).any()  # no nonlinearity before the addition
@@ -231,7 +231,7 @@ def test_gradients_do_not_vanish_in_a_plain_net_with_batch_norm() -> None:
     assert min(norms) > 0.01
     assert norms[0] > norms[-1]
     for convolution in (module for module in plain.modules() if isinstance(module, ConvNormAct)):
-        convolution.norm = nn.Identity()
+        convolution.register_module("norm", nn.Identity())
     assert gradient_norms(plain)[0] < 1e-20
 
 
@@ -348,7 +348,8 @@ def test_dilation_is_torchvisions_where_first_blocks_keep_theirs(replaced: list[
 @pytest.mark.parametrize(("block", "in_1x1"), [("basic", False), ("bottleneck", False), ("bottleneck", True)])
 def test_dilation_computes_the_same_at_more_pixels(block: str, in_1x1: bool, shortcut: str) -> None:
     """A convolution that lost its stride keeps its dilation, and those after it skip what the stride skipped."""
-    fields = dict(block=block, shortcut=shortcut, stride_in_1x1=in_1x1, depths=(1, 1, 1, 2), widths=(8, 8, 8, 8))
+    fields: dict[str, Any] = dict(block=block, shortcut=shortcut, stride_in_1x1=in_1x1)
+    fields |= dict(depths=(1, 1, 1, 2), widths=(8, 8, 8, 8))
     plain = CvResNetModel(CvResNetConfig(**fields)).eval()
     dilated = CvResNetModel(CvResNetConfig(**fields, output_stride=8)).eval()
     dilated.load_state_dict(plain.state_dict())

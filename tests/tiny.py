@@ -39,6 +39,7 @@ class TinyFamily:
             if isinstance(module, torch.nn.BatchNorm2d):
                 torch.nn.init.uniform_(module.weight, 0.5, 1.5)
                 torch.nn.init.normal_(module.bias, std=0.1)
-                torch.nn.init.normal_(module.running_mean, std=0.1)
-                torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+                statistics = dict(module.named_buffers())
+                torch.nn.init.normal_(statistics["running_mean"], std=0.1)
+                torch.nn.init.uniform_(statistics["running_var"], 0.5, 1.5)
         return model

@@ -47,7 +47,7 @@ def decoded(path: Path) -> Iterator[Image.Image]:
     with _recognised(path) as image:
         large = image.width * image.height > LARGE_PIXELS
         with _large_picture if large else contextlib.nullcontext():
-            yield _decode(image, path.name)
+            yield _decode(image, _name(path))
 
 
 def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:
