@@ -24,7 +24,7 @@ os.environ |= {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
-os.environ.setdefault("OMP_NUM_THREADS", "2")  # tiny nets only get slower on more
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets gain nothing from more, and lose much beside other work
 
 
 @pytest.fixture(params=FAMILIES)

@@ -94,7 +94,7 @@ class CvPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """He et al. 2015 for convolutions (eq. 10, fan out), N(0, 0.01) for linear layers, identity for norms."""
+        """He et al. 2015 (arXiv:1502.01852, eq. 14: fan out) for convolutions, N(0, 0.01²) for linear layers."""
         if isinstance(module, nn.Conv2d):
             init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:

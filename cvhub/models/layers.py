@@ -46,7 +46,8 @@ def pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
     """Pads (N, C, H, W) so that `conv`, itself without padding, gives ⌈H/s⌉ × ⌈W/s⌉, as TensorFlow's SAME does.
 
     The total on an axis of length n is (⌈n/s⌉ − 1)·s + d·(k − 1) + 1 − n for k ≥ s, the odd pixel at the end. Written
-    without max() so that tracers record it for every size instead of freezing one.
+    without max(), so that tracers record it for every size instead of freezing one, and without the remainder, in
+    which torch.export would lose itself: stage upon stage it makes the sizes' formulas grow.
     """
     padding = []
     for axis in (1, 0):  # F.pad takes the last axis first

@@ -36,7 +36,7 @@ VARIANTS = {
     "resnext101_32x4d": ("bottleneck", (3, 4, 23, 3), 32, 4),
     "resnext101_32x8d": ("bottleneck", (3, 4, 23, 3), 32, 8),
     "resnext101_64x4d": ("bottleneck", (3, 4, 23, 3), 64, 4),
-    "wide_resnet50_2": ("bottleneck", (3, 4, 6, 3), 1, 128),  # Zagoruyko & Komodakis 2016, section 3.4
+    "wide_resnet50_2": ("bottleneck", (3, 4, 6, 3), 1, 128),  # Zagoruyko & Komodakis 2016, on ImageNet
     "wide_resnet101_2": ("bottleneck", (3, 4, 23, 3), 1, 128),
 }
 
@@ -49,7 +49,7 @@ class CvResNetConfig(CvConvNetConfig):
 
     - `block`: "basic" or "bottleneck"; `depths`: blocks a stage; `widths`: w of each stage.
     - `shortcut` (section 3.3 and 4.1): "A" identity, padded with zero channels where they grow; "B" a projection only
-      where the size changes; "C" always a projection; "none" the plain net of figure 6.
+      where the size changes; "C" always a projection; "none" the plain net of figure 3, middle.
     - `stride_in_1x1`: a bottleneck halves the map in its first 1×1, as in the paper, or in its 3×3 (v1.5).
     - `groups`, `width_per_group`: a bottleneck's 3×3 has groups · ⌊w · width_per_group / 64⌋ channels (ResNeXt, Wide).
     - `stem`: "imagenet" or "cifar" (3×3, stride 1, no pooling; section 4.2), of `stem_width` channels.
@@ -234,7 +234,7 @@ class CvResNetModel(CvResNetPreTrainedModel):
 
 
 class CvResNetForImageClassification(CvImageClassifierMixin, CvResNetPreTrainedModel):
-    """Global average pooling and a linear classifier on `CvResNetModel` (section 3.4 of the paper)."""
+    """Global average pooling and a linear classifier on `CvResNetModel` (section 3.3 of the paper)."""
 
     auto_classes = ("AutoModelForImageClassification",)
 
