@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import expect, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
@@ -27,7 +28,7 @@ FLAGS = [
 ]
 MODELS = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 SAMPLES = Path(__file__).parent.parent / "cvhub" / "ui" / "samples"
-FIRST_ANSWER = 180_000  # milliseconds: on an empty cache the first answer converts three models
+FIRST_ANSWER = 90_000  # milliseconds: on an empty cache the first answer converts three models
 SOON = 10_000
 
 pytestmark = [
@@ -71,15 +72,26 @@ def open_page(server: str, browser: Any) -> Iterator[Callable[..., Any]]:
         page.set_default_timeout(SOON)
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(server + query)
-        if wait:
-            page.locator("#losses table").wait_for(timeout=FIRST_ANSWER)
-            expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
+        if wait and not answered(page):
+            # Seldom, and only while other visitors leave, Gradio's event stream of a new page stays silent.
+            page.reload()
+            assert answered(page)
         return page
 
     yield open_page
     for context in contexts:
         context.close()
     assert not failures
+
+
+def answered(page: Any) -> bool:
+    """Waits for the first answer; says whether it came."""
+    try:
+        page.locator("#losses table").wait_for(timeout=FIRST_ANSWER)
+        expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
+    except (AssertionError, PlaywrightTimeout):
+        return False
+    return True
 
 
 def settled(page: Any, sentence: str | re.Pattern[str]) -> None:
