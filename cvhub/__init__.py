@@ -25,7 +25,7 @@ _HOME = {
     "CvImageProcessor": "cvhub.models.image_processing",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ transformers' Auto modules being imported and registers our classes as soon as t
 
 import importlib
 import sys
+import threading
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -30,7 +31,7 @@ NEEDED_MODULES = (
 def install() -> None:
     """Registers with each Auto module that is loaded already, and watches for the others."""
     finder = _WatchingFinder()
-    finder.waiting = [sys.modules[name] for name in AUTO_MODULES if name in sys.modules]
+    finder.waiting.extend(sys.modules[name] for name in AUTO_MODULES if name in sys.modules)
     sys.meta_path.insert(0, finder)
     finder.register_waiting()
 
@@ -62,8 +63,11 @@ def _classes(family: str) -> list:
     return importlib.import_module("cvhub.models.base").family_classes(module.__name__)
 
 
-class _WatchingFinder:
-    """Counts how many watched modules are being imported, one inside another, and acts when the outermost is done."""
+class _WatchingFinder(threading.local):
+    """Counts how many watched modules are being imported, one inside another, and acts when the outermost is done.
+
+    Each thread registers with what it imported itself, since another's imports may be half done.
+    """
 
     def __init__(self) -> None:
         self.depth = 0

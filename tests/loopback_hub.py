@@ -67,7 +67,8 @@ class LoopbackHub:
     """Repos, users and faults are plain attributes: a test sets them before it asks, and reads `requests` after.
 
     - `users`: token → user, who owns the namespace of that name; `readers`: users whose token can't write.
-    - `status`: answers everything with this status; `delay`: seconds before each answer; `body_limit`: a file's
+    - `status`: answers everything with this status; `delay`: seconds before each
+      answer but the first `punctual`; `body_limit`: a file's
       transfer breaks off after so many bytes; `web_page`: answers with a login page, as a hotel's network does.
     """
 
@@ -78,6 +79,7 @@ class LoopbackHub:
     requests: list[str] = field(default_factory=list)
     status: int | None = None
     delay: float = 0.0
+    punctual: int = 0
     body_limit: int | None = None
     web_page: bool = False
 
@@ -130,7 +132,8 @@ class LoopbackHub:
 
     async def misbehave(self, request: Request, call_next: Any) -> Response:
         self.requests.append(f"{request.method} {request.url.path}")
-        await asyncio.sleep(self.delay)
+        if len(self.requests) > self.punctual:
+            await asyncio.sleep(self.delay)
         if self.status is not None:
             return JSONResponse({"error": "Internal Error"}, self.status)
         if self.web_page:
@@ -190,7 +193,7 @@ class LoopbackHub:
         commit = self.commit_of(repo, revision)
         identity = {"_id": "0" * 24, "id": f"{owner}/{name}", "modelId": f"{owner}/{name}", "sha": commit.oid}
         access = {"private": repo.private, "gated": "manual" if repo.gated else False, "disabled": False}
-        siblings = [{"rfilename": path} for path in sorted(commit.files)]
+        siblings = [{"rfilename": path, "size": len(content)} for path, content in sorted(commit.files.items())]
         return JSONResponse(identity | access | {"siblings": siblings, "tags": [], "lastModified": LAST_MODIFIED})
 
     async def tree(self, request: Request, owner: str, name: str, revision: str, folder: str = "") -> Response:

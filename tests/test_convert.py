@@ -19,6 +19,7 @@ from transformers import AutoModelForImageClassification
 from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert import processor as processors
 from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
+from cvhub.convert.renaming import rename
 from cvhub.errors import CvhubError
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
@@ -186,6 +187,33 @@ def test_missing_unexpected_and_misshapen_tensors_are_named(resnet18: Path, tmp_
     assert "missing: resnet.stages.0.0.conv1.norm.bias" in sentence
     assert "unexpected: extra.weight" in sentence
     assert "misshapen: resnet.stages.1.0.conv1.conv.weight is [2, 2, 3, 3], expected [128, 64, 3, 3]" in sentence
+
+
+def test_what_one_layout_holds_in_one_piece_and_another_in_three() -> None:
+    """Modules, and tensors by their own names, there and back."""
+    names = [("body.qkv", ("q", "k", "v")), ("body.proj", "out"), ("body.position", "pos_embed"), ("", "root")]
+    ours = {
+        "body.qkv.weight": torch.arange(18.0).view(6, 3),
+        "body.qkv.bias": torch.arange(6.0),
+        "body.proj.weight": torch.ones(3, 3),
+        "body.position": torch.zeros(1, 4, 3),
+        "token": torch.ones(3),
+    }
+    theirs, unknown = rename(ours | {"body.other.weight": torch.ones(1)}, names)
+    assert unknown == ["body.other.weight"]
+    assert torch.equal(theirs["k.weight"], ours["body.qkv.weight"][2:4])
+    assert torch.equal(theirs["v.bias"], ours["body.qkv.bias"][4:])
+    assert theirs.keys() - {"pos_embed", "root.token"} == {
+        *(f"{part}.{leaf}" for part in "qkv" for leaf in ("weight", "bias")),
+        "out.weight",
+    }
+    back, unknown = rename(theirs, [(new, old) for old, new in names])
+    assert not unknown
+    assert back.keys() == ours.keys()
+    assert all(torch.equal(back[name], ours[name]) for name in ours)
+    del theirs["k.weight"]
+    lacking, _ = rename(theirs, [(new, old) for old, new in names])
+    assert "body.qkv.weight" not in lacking
 
 
 def test_weights_of_another_depth_are_refused(resnet18: Path, tmp_path: Path) -> None:

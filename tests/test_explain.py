@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from cvhub.errors import CvhubError
-from cvhub.explain.cam import class_activation_map, grad_cam, heat_map, overlay, paint
+from cvhub.explain.cam import class_activation_map, grad_cam, heat_map, paint
 from cvhub.explain.cost import measure, measure_config
 from cvhub.explain.watching import Watch, skeleton
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
@@ -434,11 +434,10 @@ import sys
 from types import SimpleNamespace
 import numpy as np
 from PIL import Image
-from cvhub.explain.cam import heat_map, overlay
+from cvhub.explain.cam import heat_map
 features, weight = np.eye(4, dtype=np.float32).reshape(4, 2, 2), np.eye(4, dtype=np.float32)
 classifier = SimpleNamespace(classifier_weight=weight)
 heat = heat_map(classifier, Image.new("RGB", (9, 9)), SimpleNamespace(features=features), 2)
-overlay(Image.new("RGB", (9, 9)), heat)
 print(heat.tolist(), "torch" in sys.modules)
 """
         answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -453,26 +452,7 @@ print(heat.tolist(), "torch" in sys.modules)
         np.testing.assert_allclose(heat, grad_cam(model, torch.from_numpy(pixels), 3), atol=1e-6)
 
 
-class TestOverlay:
-    def test_heat_lies_on_what_the_net_saw_and_nowhere_else(self):
-        picture = Image.new("RGB", (60, 40), (100, 150, 200))
-        heat = np.zeros((2, 2), np.float32)
-        heat[0, 1] = 1.0
-        seen = np.asarray(overlay(picture, heat, opacity=1.0, crop_box=(10.0, 0.0, 50.0, 40.0)))
-        assert seen.shape == (40, 60, 3)
-        np.testing.assert_array_equal(seen[5, 45], (252, 255, 164))  # the hottest colour
-        np.testing.assert_array_equal(seen[35, 15], (100, 150, 200))  # cold: the picture as it is
-        np.testing.assert_array_equal(seen[:, :10], np.broadcast_to((60, 90, 120), (40, 10, 3)))
-
-    def test_opacity_0_shows_the_picture(self):
-        picture = Image.effect_noise((30, 20), 60).convert("RGB")
-        shown = overlay(picture, np.ones((3, 3)), opacity=0.0)
-        np.testing.assert_array_equal(np.asarray(shown), np.asarray(picture))
-
-    @pytest.mark.parametrize("mode", ["L", "RGBA", "CMYK", "I;16", "P"])
-    def test_takes_pictures_of_any_mode_and_shape(self, mode):
-        assert overlay(Image.new(mode, (50, 1)), np.ones((7, 7)), crop_box=(24.6, 0, 25.4, 1)).size == (50, 1)
-
+class TestPaint:
     def test_the_colours_grow_lighter_with_heat(self):
         ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
         lightness = np.asarray(paint(ramp)).astype(float) @ (0.2126, 0.7152, 0.0722)

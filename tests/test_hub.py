@@ -303,6 +303,14 @@ def test_files_in_the_cache_serve_when_the_hub_does_not(hub: LoopbackHub, monkey
         download("ann/net")
 
 
+def test_a_huge_repo_is_refused_before_its_weights_travel(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvhub.hub.download.MAX_BYTES", 10_000)
+    hub.add("ann/huge", TEXTS | WEIGHTS)
+    with pytest.raises(CvhubError, match=r"ann/huge has 0\.0 GB of weights, the limit is 0\.0 GB"):
+        download("ann/huge")
+    assert not [request for request in hub.requests if "safetensors" in request]
+
+
 def test_a_private_or_gated_repo_opens_to_its_owner(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("ann/private", TEXTS | WEIGHTS, private=True)
     hub.add("ann/gated", TEXTS | WEIGHTS, gated=True)
@@ -360,13 +368,19 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits are short: for the Hub's answers, and between attempts."""
     monkeypatch.setattr("cvhub.hub.download.PATIENCE", 0.2)
     monkeypatch.setattr("cvhub.hub.push.PATIENCE", 0.2)
+    monkeypatch.setattr("huggingface_hub.file_download._ETAG_RETRY_TIMEOUT", 0.2)  # a minute
     no_waiting = SimpleNamespace(sleep=lambda seconds: None, time=time.time)
     monkeypatch.setattr("huggingface_hub.file_download.time", no_waiting)
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
-    ("fault", "expected"), [*FAULTS, ({"body_limit": 4000}, "in the middle of ann/net: try again")]
+    ("fault", "expected"),
+    [
+        *FAULTS,
+        ({"body_limit": 4000}, "in the middle of ann/net: try again"),
+        ({"delay": 0.6, "punctual": 1}, "did not answer in time about ann/net"),
+    ],
 )
 def test_a_failing_hub_is_one_sentence(
     hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any], expected: str

@@ -141,6 +141,8 @@ def test_a_shape_that_does_not_fit_is_one_sentence(folder: Path) -> None:
     for runtime in BOTH:
         with pytest.raises(CvhubError, match=r"shape \(1, 5, 64, 64\)"):
             build_runtime(folder, runtime).run(np.zeros((1, 5, SIDE, SIDE), np.float32))
+        with pytest.raises(CvhubError, match=r"40x31.* at least 32x32"):
+            build_runtime(folder, runtime).run(np.zeros((1, 3, 40, 31), np.float32))
 
 
 def test_features_only_where_the_net_ends_in_pooling_and_a_linear_layer() -> None:
@@ -448,6 +450,30 @@ def test_an_incomplete_or_broken_folder(tmp_path: Path) -> None:
         Classifier(str(folder))
 
 
+@pytest.mark.parametrize("runtime", BOTH)
+def test_a_folder_without_a_processor_is_asked_as_imagenet_nets_are(
+    runtime: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As `save_pretrained` of a model alone leaves it."""
+    TinyFamily("resnet").model(num_channels=1).save_pretrained(tmp_path / "net")
+    classifier = Classifier(str(tmp_path / "net"), runtime)
+    assert "net has no preprocessor_config.json" in caplog.text
+    seen = classifier.processor([photo()])
+    assert seen.shape == (1, 1, 224, 224)
+    (answer,) = classifier.predict([photo()])
+    expected = load_model(str(tmp_path / "net"))(torch.from_numpy(seen)).logits[0].detach().numpy()
+    assert of_range(answer.logits, expected) < FP32
+
+
+def test_a_picture_that_would_grow_too_big_is_one_sentence(tmp_path: Path) -> None:
+    save(tmp_path / "net", tiny("resnet"), PROCESSOR | {"do_center_crop": False})
+    classifier = Classifier(str(tmp_path / "net"), "torch")
+    Image.new("RGB", (20000, 1)).save(tmp_path / "thread.png")
+    (result,) = classifier.predict_files([tmp_path / "thread.png"])
+    assert result.error is not None
+    assert "would become 1440000x72 pixels" in result.error
+
+
 @pytest.fixture(scope="module")
 def plain(resnet: Path) -> Classifier:
     return Classifier(str(resnet), "openvino", "fp32")
@@ -605,6 +631,16 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(monkeypatch: pytest.Monk
             assert isinstance(future.exception(timeout=60), CvhubError)
     assert models.get("model") is working
     assert attempts == 2
+
+
+def test_a_dropped_model_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "Classifier", lambda *key: SimpleNamespace(key=key))
+    models = ModelPool()
+    kept, dropped = models.get("a"), [models.get("b"), models.get("b", "torch")]
+    models.drop("b")
+    assert models.get("a") is kept
+    assert models.get("b") is not dropped[0]
+    assert models.get("b", "torch") is not dropped[1]
 
 
 def test_there_is_one_default_pool() -> None:

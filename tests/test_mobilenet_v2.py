@@ -10,6 +10,8 @@ import transformers
 from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import mobilenet_v2
+from transformers import MobileNetV2Config
 
 from cvhub.models.layers import ConvNormAct, Sampling, make_divisible
 from cvhub.models.mobilenet_v2 import (
@@ -20,6 +22,7 @@ from cvhub.models.mobilenet_v2 import (
     CvMobileNetV2Model,
     InvertedResidual,
 )
+from tests.parity import Foreign, from_config
 
 # The smallest net that still has all the family's parts: rows, kernels, strides, shortcuts.
 TINY = {
@@ -28,6 +31,34 @@ TINY = {
     "head_channels": 32,
     "padding": "same",
     "dropout": 0.0,
+}
+# What tests/test_parity.py compares besides the named nets of timm and torchvision.
+FOREIGN = {
+    "timm-mobilenetv2_100, grey": Foreign(lambda: timm.create_model("mobilenetv2_100", in_chans=1, num_classes=3)),
+    "timm-mobilenetv2_050, 21 classes": Foreign(lambda: timm.create_model("mobilenetv2_050", num_classes=21)),
+    "timm-tf_efficientnet_lite0, five channels": Foreign(
+        lambda: timm.create_model("tf_efficientnet_lite0", in_chans=5, num_classes=6)
+    ),
+    "torchvision, α 0.6": Foreign(lambda: mobilenet_v2(width_mult=0.6, num_classes=4), "mobilenet_v2"),
+    "torchvision, α 1.3": Foreign(lambda: mobilenet_v2(width_mult=1.3, num_classes=9), "mobilenet_v2"),
+    "torchvision, α 0.35 by 4": Foreign(
+        lambda: mobilenet_v2(width_mult=0.35, round_nearest=4, num_classes=2), "mobilenet_v2"
+    ),
+    "google/mobilenet_v2_1.0_224": from_config(MobileNetV2Config(num_labels=1001)),
+    "google/mobilenet_v2_1.4_224": from_config(MobileNetV2Config(depth_multiplier=1.4, num_labels=1001)),
+    "google/mobilenet_v2_0.75_160": from_config(MobileNetV2Config(depth_multiplier=0.75, num_labels=1001)),
+    "google/mobilenet_v2_0.35_96": from_config(MobileNetV2Config(depth_multiplier=0.35, num_labels=1001)),
+    "transformers, symmetric, another eps": from_config(
+        MobileNetV2Config(
+            depth_multiplier=1.4, tf_padding=False, layer_norm_eps=1e-4, finegrained_output=False, num_labels=4
+        )
+    ),
+    "transformers, shrinking head": from_config(
+        MobileNetV2Config(depth_multiplier=0.5, finegrained_output=False, num_channels=1)
+    ),
+    "transformers, dilated, expansion 3, multiples of 4": from_config(
+        MobileNetV2Config(expand_ratio=3, output_stride=16, depth_divisible_by=4, min_depth=4, depth_multiplier=0.3)
+    ),
 }
 IN_PLACE = Sampling(nominal_stride=1, stride=1, first_dilation=1, dilation=1)
 ALPHAS = {"mobilenet_v2_035": 0.35, "mobilenet_v2_050": 0.5, "mobilenet_v2_075": 0.75, "mobilenet_v2_140": 1.4}

@@ -1,5 +1,6 @@
 """What every architecture promises to transformers, to the Hub and to training, tried on a tiny net of each family."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -180,7 +181,8 @@ def test_another_number_of_labels(family: TinyFamily, tmp_path: Path, pixels: Te
         type(model).from_pretrained(tmp_path, num_labels=7)
     resized = type(model).from_pretrained(tmp_path, num_labels=7, ignore_mismatched_sizes=True)
     assert logits_of(resized, pixels).shape == (2, 7)
-    assert resized.classifier.weight.std().item() == pytest.approx(0.01, rel=0.2)
+    fresh = type(model)(family.config(num_labels=7))
+    assert resized.classifier.weight.std().item() == pytest.approx(fresh.classifier.weight.std().item(), rel=0.3)
     assert not resized.classifier.bias.any()
     kept = model.base_model.state_dict()
     assert all(torch.equal(tensor, kept[name]) for name, tensor in resized.base_model.state_dict().items())
@@ -463,8 +465,9 @@ def test_gradient_accumulation_counts_the_loss_once(family: TinyFamily, tmp_path
 
 
 @each_classifier
-def test_gradient_checkpointing_changes_no_gradient(family: TinyFamily, pixels: Tensor) -> None:
+def test_gradient_checkpointing_changes_no_gradient_and_no_statistic(family: TinyFamily, pixels: Tensor) -> None:
     model = family.model().train()
+    start = copy.deepcopy(dict(model.named_buffers()))
     labels = torch.tensor([1, 4])
     runs: Counter[str] = Counter()
     for name, module in model.named_modules():
@@ -472,10 +475,14 @@ def test_gradient_checkpointing_changes_no_gradient(family: TinyFamily, pixels: 
     model(pixels, labels=labels).loss.backward()
     assert max(runs.values()) == 1
     expected = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    moved = copy.deepcopy(dict(model.named_buffers()))
+    model.load_state_dict(start, strict=False)
     model.zero_grad()
     model.activation_checkpointing_enable()
     model(pixels, labels=labels).loss.backward()
     assert max(runs.values()) == 3  # what isn't kept is computed again
+    for name, buffer in model.named_buffers():
+        torch.testing.assert_close(buffer, moved[name], msg=name)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.grad, expected[name], msg=name)
 

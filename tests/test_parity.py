@@ -1,9 +1,15 @@
 """Official layouts → ours: the same logits as the reference module, to the last digit, and the same file back.
 
-Every parameter and BatchNorm statistic is random, so that a wrong eps, a swapped norm or a forgotten bias shows.
+Every named architecture of each family's layouts, and what the family's own test file lists:
+
+- `FOREIGN`: name → further references (transformers' configs, other sizes, random ones);
+- `PARITY_SIZES`: of pictures, where a named net doesn't take any;
+- `LARGE`: parts of the names of nets that only `pytest -m full` compares, and `GIANT` of those whose tensors take
+  gigabytes, so that names and shapes are compared, without memory.
 """
 
-from collections.abc import Callable, Iterable
+import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,197 +17,79 @@ import pytest
 import timm
 import torch
 import torchvision
-import transformers
-from safetensors.torch import load_file
-from timm.models._hub import save_for_hf
-from torch import nn
-from transformers import AutoModelForImageClassification
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
-from cvhub.convert import mobilenet_v2 as mobilenet_v2_rules
-from cvhub.convert import resnet as resnet_rules
-from cvhub.convert.importing import check_fit, rename
-
-# Their tensors take gigabytes: names and shapes are checked, without memory.
-GIANTS = ("resnext101_32x16d", "resnext101_32x32d")
-# Deeper or wider copies of nets that are compared anyway: `pytest -m full` compares them too, which takes minutes.
-LARGE = ("101", "152", "200", "wide")
-TIMM = [*resnet_rules.TIMM_ARCHITECTURES, *mobilenet_v2_rules.TIMM_ARCHITECTURES]
-TORCHVISION = [*resnet_rules.TORCHVISION_ARCHITECTURES, *mobilenet_v2_rules.TORCHVISION_ARCHITECTURES]
+from cvhub.convert.family import Family, Layout
+from cvhub.convert.importing import check_fit, families, make_config
+from cvhub.convert.renaming import rename
+from tests.parity import SIZES, Foreign, check_parity, randomise, save
 
 
-def parameters(names: Iterable[str]) -> list[Any]:
-    """Names as a test's parameters, the large ones marked."""
-    return [pytest.param(name, marks=pytest.mark.full if any(part in name for part in LARGE) else ()) for name in names]
+def listed(family: Family, name: str, default: Any) -> Any:
+    """What the family's test file says."""
+    return getattr(importlib.import_module(f"tests.test_{family.name}"), name, default)
 
 
-def randomise(model: nn.Module) -> nn.Module:
-    """Random everything, on a scale that neither vanishes nor explodes with depth."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            fan_in = parameter[0].numel() if parameter.ndim > 1 else 25
-            noise = torch.randn(parameter.shape, generator=generator) / fan_in**0.5
-            is_norm_weight = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(0.7 * noise + (1 if is_norm_weight else 0))
-        for name, buffer in model.named_buffers():
-            if name.endswith("running_mean"):
-                buffer.copy_(0.1 * torch.randn(buffer.shape, generator=generator))
-            elif name.endswith("running_var"):
-                buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
-            elif name.endswith("num_batches_tracked"):
-                buffer.fill_(7)
-    return model.eval()
+def is_any(name: str, parts: tuple[str, ...]) -> bool:
+    return any(part in name for part in parts)
 
 
-def logits(model: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
-    with torch.no_grad():
-        output = model(pixels)
-    return output if isinstance(output, torch.Tensor) else output.logits
+def named() -> Iterator[tuple[Family, Layout, str]]:
+    """Every architecture that a layout of timm's or torchvision's names."""
+    for family in families():
+        for layout in family.layouts:
+            if layout.library in ("timm", "torchvision"):
+                yield from ((family, layout, name) for name in layout.architectures)
 
 
-def difference(ours: torch.Tensor, reference: torch.Tensor) -> float:
-    return ((ours - reference).abs().max() / max(1.0, reference.abs().max().item())).item()
+def named_reference(family: Family, layout: Layout, name: str) -> Foreign:
+    sizes = listed(family, "PARITY_SIZES", SIZES)
+    if layout.library == "timm":
+        return Foreign(lambda: timm.create_model(name, num_classes=13), sizes=sizes)
+    return Foreign(lambda: torchvision.models.get_model(name, num_classes=11), arch=name, sizes=sizes)
 
 
-def check_parity(reference: nn.Module, source: Path, tmp_path: Path, library: str, arch: str | None = None) -> None:
-    """Converts, compares in float64 and float32, writes back, compares bits."""
-    folder, back = tmp_path / "ours", tmp_path / "back"
-    convert_checkpoint(source, folder, arch)
-    export_checkpoint(folder, back, library)
-    returned, original = load_file(back / "model.safetensors"), reference.state_dict()
-    assert returned.keys() == original.keys()
-    assert all(torch.equal(returned[name], original[name]) for name in original)
-
-    ours = AutoModelForImageClassification.from_pretrained(folder).eval()
-    pixels = torch.randn(2, ours.config.num_channels, 65, 64, generator=torch.Generator().manual_seed(1))
-    assert difference(logits(ours, pixels), logits(reference, pixels)) <= 1e-4
-    assert difference(logits(ours.double(), pixels.double()), logits(reference.double(), pixels.double())) <= 1e-9
+def references() -> Iterator[Any]:
+    """All that is compared, as a test's parameters, the large ones marked."""
+    for family, layout, name in named():
+        if not is_any(name, listed(family, "GIANT", ())):
+            marks = pytest.mark.full if is_any(name, listed(family, "LARGE", ())) else ()
+            yield pytest.param(named_reference(family, layout, name), marks=marks, id=f"{layout.library}-{name}")
+    for family in families():
+        for name, foreign in listed(family, "FOREIGN", {}).items():
+            marks = pytest.mark.full if is_any(name, listed(family, "LARGE", ())) else ()
+            yield pytest.param(foreign, marks=marks, id=name)
 
 
-def save_timm(model: nn.Module, folder: Path) -> Path:
-    save_for_hf(model, folder, safe_serialization=True)
-    return folder
-
-
-@pytest.mark.parametrize("arch", parameters(name for name in TIMM if name not in GIANTS))
-def test_timm_architecture(arch: str, tmp_path: Path) -> None:
-    model = randomise(timm.create_model(arch, num_classes=13))
-    check_parity(model, save_timm(model, tmp_path / "timm"), tmp_path, "timm")
-
-
-@pytest.mark.parametrize("arch", resnet_rules.TIMM_ARCHITECTURES)
-def test_timm_resnet_has_our_tensors(arch: str) -> None:
-    from cvhub.models.resnet import CvResNetConfig, CvResNetForImageClassification
-
-    with torch.device("meta"):
-        theirs = timm.create_model(arch).state_dict()
-    config = CvResNetConfig(**resnet_rules.TIMM_ARCHITECTURES[arch], num_labels=1000)
-    layout = next(layout for layout in resnet_rules.FAMILY.layouts if layout.library == "timm")
-    tensors, unknown = rename(theirs, {name: ours for ours, name in layout.names(config)})
-    check_fit(CvResNetForImageClassification, config, tensors, unknown)
-
-
-@pytest.mark.parametrize(
-    ("arch", "settings"),
-    [
-        ("resnet18", {"in_chans": 1, "num_classes": 2}),
-        ("resnet50", {"in_chans": 4, "num_classes": 7}),
-        ("mobilenetv2_100", {"in_chans": 1, "num_classes": 3}),
-        ("mobilenetv2_050", {"num_classes": 21}),
-        ("tf_efficientnet_lite0", {"in_chans": 5, "num_classes": 6}),
-    ],
-)
-def test_timm_with_other_sizes(arch: str, settings: dict[str, Any], tmp_path: Path) -> None:
-    """Classes and channels are read from the tensors."""
-    model = randomise(timm.create_model(arch, **settings))
-    check_parity(model, save_timm(model, tmp_path / "timm"), tmp_path, "timm")
+@pytest.mark.parametrize("foreign", list(references()))
+def test_the_logits_are_the_references_and_the_file_comes_back(foreign: Foreign, tmp_path: Path) -> None:
+    check_parity(foreign, tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_torchvision_file_formats(suffix: str, tmp_path: Path) -> None:
-    model = randomise(torchvision.models.resnet18(num_classes=5))
-    source = save_torchvision(model, tmp_path / f"weights{suffix}")
-    check_parity(model, source, tmp_path, "torchvision", "resnet18")
+    foreign = Foreign(lambda: torchvision.models.resnet18(num_classes=5), arch="resnet18")
+    check_parity(foreign, tmp_path, suffix)
 
 
-def save_torchvision(model: nn.Module, file: Path) -> Path:
-    from safetensors.torch import save_file
-
-    if file.suffix == ".pth":
-        torch.save(model.state_dict(), file)
-    else:
-        save_file(model.state_dict(), file)
-    return file
+GIANTS = [(family, layout, name) for family, layout, name in named() if is_any(name, listed(family, "GIANT", ()))]
 
 
-@pytest.mark.parametrize("arch", parameters(TORCHVISION))
-def test_torchvision_architecture(arch: str, tmp_path: Path) -> None:
-    model = randomise(torchvision.models.get_model(arch, num_classes=11))
-    check_parity(model, save_torchvision(model, tmp_path / "w.safetensors"), tmp_path, "torchvision", arch)
-
-
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: torchvision.models.mobilenet_v2(width_mult=0.6, num_classes=4),
-        lambda: torchvision.models.mobilenet_v2(width_mult=1.3, num_classes=9),
-        lambda: torchvision.models.mobilenet_v2(width_mult=0.35, round_nearest=4, num_classes=2),
-    ],
-    ids=["α 0.6", "α 1.3", "α 0.35 by 4"],
-)
-def test_torchvision_mobilenet_of_other_widths(build: Callable[[], nn.Module], tmp_path: Path) -> None:
-    model = randomise(build())
-    check_parity(model, save_torchvision(model, tmp_path / "w.pth"), tmp_path, "torchvision", "mobilenet_v2")
-
-
-TRANSFORMERS_CONFIGS = {
-    "microsoft/resnet-18": transformers.ResNetConfig(
-        layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2]
-    ),
-    "microsoft/resnet-34": transformers.ResNetConfig(
-        layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[3, 4, 6, 3]
-    ),
-    "microsoft/resnet-50": transformers.ResNetConfig(),
-    "microsoft/resnet-101": transformers.ResNetConfig(depths=[3, 4, 23, 3]),
-    "microsoft/resnet-152": transformers.ResNetConfig(depths=[3, 8, 36, 3]),
-    "ResNet, basic, three stages, grey": transformers.ResNetConfig(
-        layer_type="basic", hidden_sizes=[8, 24, 32], depths=[1, 2, 1], embedding_size=12, num_channels=1, num_labels=5
-    ),
-    "ResNet, strides in the 1x1 and the first stage": transformers.ResNetConfig(
-        hidden_sizes=[32, 64], depths=[1, 2], downsample_in_bottleneck=True, downsample_in_first_stage=True
-    ),
-    "ResNet, five stages": transformers.ResNetConfig(
-        hidden_sizes=[32, 40, 48, 56, 64], depths=[2, 1, 1, 1, 2], embedding_size=20, num_labels=3
-    ),
-    "google/mobilenet_v2_1.0_224": transformers.MobileNetV2Config(num_labels=1001),
-    "google/mobilenet_v2_1.4_224": transformers.MobileNetV2Config(depth_multiplier=1.4, num_labels=1001),
-    "google/mobilenet_v2_0.75_160": transformers.MobileNetV2Config(depth_multiplier=0.75, num_labels=1001),
-    "google/mobilenet_v2_0.35_96": transformers.MobileNetV2Config(depth_multiplier=0.35, num_labels=1001),
-    "MobileNetV2, symmetric, another eps": transformers.MobileNetV2Config(
-        depth_multiplier=1.4, tf_padding=False, layer_norm_eps=1e-4, finegrained_output=False, num_labels=4
-    ),
-    "MobileNetV2, shrinking head": transformers.MobileNetV2Config(
-        depth_multiplier=0.5, finegrained_output=False, num_channels=1
-    ),
-    "MobileNetV2, dilated, expansion 3, multiples of 4": transformers.MobileNetV2Config(
-        expand_ratio=3, output_stride=16, depth_divisible_by=4, min_depth=4, depth_multiplier=0.3
-    ),
-}
-
-
-@pytest.mark.parametrize("name", parameters(TRANSFORMERS_CONFIGS))
-def test_transformers_config(name: str, tmp_path: Path) -> None:
-    model = randomise(AutoModelForImageClassification.from_config(TRANSFORMERS_CONFIGS[name]))
-    model.save_pretrained(tmp_path / "theirs")
-    check_parity(model, tmp_path / "theirs", tmp_path, "transformers")
-    again = AutoModelForImageClassification.from_pretrained(tmp_path / "back")
-    assert type(again) is type(model)
+@pytest.mark.parametrize(("family", "layout", "name"), GIANTS, ids=[name for _, _, name in GIANTS])
+def test_a_giants_tensors_are_ours(family: Family, layout: Layout, name: str) -> None:
+    with torch.device("meta"):
+        original = timm.create_model(name).state_dict()
+    module = importlib.import_module(f"cvhub.models.{family.name}")
+    config_class = getattr(module, f"{family.prefix}Config")
+    config = make_config(config_class, dict(layout.architectures[name]) | {"num_labels": 1000})
+    tensors, unknown = rename(original, [(theirs, ours) for ours, theirs in layout.names(config)])
+    check_fit(getattr(module, f"{family.prefix}ForImageClassification"), config, tensors, unknown)
 
 
 def test_exported_timm_folder_loads_in_timm(tmp_path: Path) -> None:
     model = randomise(timm.create_model("resnet18", num_classes=6, in_chans=1))
-    convert_checkpoint(save_timm(model, tmp_path / "timm"), tmp_path / "ours")
+    _, source = save(model, tmp_path / "timm")
+    convert_checkpoint(source, tmp_path / "ours")
     export_checkpoint(tmp_path / "ours", tmp_path / "back", "timm")
     again = timm.create_model(f"local-dir:{tmp_path / 'back'}", pretrained=True).eval()
     pixels = torch.randn(1, 1, 64, 64)

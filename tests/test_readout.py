@@ -7,18 +7,20 @@ import re
 import string
 from html import unescape
 from io import StringIO
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 
+from cvhub.inference import runtime
 from cvhub.ui import export, link, numerals
 from cvhub.ui.loss_readout import loss_table, read_losses
 from cvhub.ui.loss_terms import log_probabilities, loss_terms, mean_probabilities
 from cvhub.ui.palette import SERIES, assign_colours
 from cvhub.ui.readout import results, summary, top_classes
 from cvhub.ui.state import Answer, Facts, View
-from cvhub.ui.strings import LANGUAGES, STRINGS, speaker
+from cvhub.ui.strings import LANGUAGES, STRINGS, reason, speaker
 
 LABELS = ["cat", "dog", "cup"]
 
@@ -223,6 +225,21 @@ def test_both_languages_say_everything_with_the_same_placeholders():
         assert chinese, key
         fields = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english, chinese)]
         assert fields[0] <= fields[1] if key == "took" else fields[1] <= fields[0], key  # only "took" adds in Chinese
+
+
+def test_a_runtimes_reason_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch):
+    chosen: list[str] = []
+    for build in ("_on_openvino", "_on_torch"):
+        monkeypatch.setattr(runtime, build, lambda folder, precision, why: chosen.append(why))
+    for name in runtime.RUNTIMES:
+        runtime.build_runtime(Path("net"), name)
+    computed = {runtime.choose_precision(precision, native)[1] for precision in runtime.PRECISIONS for native in (0, 1)}
+    assert len(chosen) == 3
+    for sentence in (f"{why}; {how}." for why in chosen for how in computed):
+        assert reason(sentence, speaker("en")) == sentence
+        told = reason(sentence, speaker("zh"))
+        assert not set(re.findall("[A-Za-z]{2,}", told)) - {"OpenVINO", "CPU", "torch", "bf", "fp"}, told
+    assert reason("torch, since it broke; fp32, as asked.", speaker("zh")) == "torch, since it broke；按要求使用 fp32。"
 
 
 # Results out

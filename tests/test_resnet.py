@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import Bottleneck as TorchvisionBottleneck
+from transformers import ResNetConfig
 
 from cvhub.models.layers import ConvNormAct, Sampling
 from cvhub.models.resnet import (
@@ -20,9 +22,44 @@ from cvhub.models.resnet import (
     CvResNetModel,
     IdentityShortcut,
 )
+from tests.parity import Foreign, from_config
 
 # The smallest net that still has all the family's parts: stages, kernels, shortcuts, groups.
 TINY = {"depths": (1, 2, 1, 1), "widths": (8, 8, 16, 16), "stem_width": 8, "groups": 2, "width_per_group": 32}
+# What tests/test_parity.py compares besides the named nets of timm and torchvision.
+LARGE = ("101", "152", "200", "wide")
+GIANT = ("resnext101_32x16d", "resnext101_32x32d")
+FOREIGN = {
+    "timm-resnet18, grey": Foreign(lambda: timm.create_model("resnet18", in_chans=1, num_classes=2)),
+    "timm-resnet50, four channels": Foreign(lambda: timm.create_model("resnet50", in_chans=4, num_classes=7)),
+    "microsoft/resnet-18": from_config(
+        ResNetConfig(layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2])
+    ),
+    "microsoft/resnet-34": from_config(
+        ResNetConfig(layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[3, 4, 6, 3])
+    ),
+    "microsoft/resnet-50": from_config(ResNetConfig()),
+    "microsoft/resnet-101": from_config(ResNetConfig(depths=[3, 4, 23, 3])),
+    "microsoft/resnet-152": from_config(ResNetConfig(depths=[3, 8, 36, 3])),
+    "transformers, basic, three stages, grey": from_config(
+        ResNetConfig(
+            layer_type="basic",
+            hidden_sizes=[8, 24, 32],
+            depths=[1, 2, 1],
+            embedding_size=12,
+            num_channels=1,
+            num_labels=5,
+        )
+    ),
+    "transformers, strides in the 1x1 and the first stage": from_config(
+        ResNetConfig(
+            hidden_sizes=[32, 64], depths=[1, 2], downsample_in_bottleneck=True, downsample_in_first_stage=True
+        )
+    ),
+    "transformers, five stages": from_config(
+        ResNetConfig(hidden_sizes=[32, 40, 48, 56, 64], depths=[2, 1, 1, 1, 2], embedding_size=20, num_labels=3)
+    ),
+}
 IN_PLACE = Sampling(nominal_stride=1, stride=1, first_dilation=1, dilation=1)
 HALVING = Sampling(nominal_stride=2, stride=2, first_dilation=1, dilation=1)
 

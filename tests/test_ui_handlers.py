@@ -116,6 +116,27 @@ def test_a_newer_question_silences_the_one_before(models, picture: str):
     assert list(before) == []
 
 
+def test_a_view_is_whole_although_a_model_answers_while_it_is_drawn(models, picture: str, monkeypatch):
+    slow = MadeUp(Event())
+    models |= {"resnet18": slow, "resnet34": ready()}
+    session, results = Session(), handlers.results
+
+    def results_while_it_answers(answers: list[Any], view: View) -> str:
+        cards = results(answers, view)
+        slow.ready.set()
+        for answer in answers:
+            if answer.asking is not None:
+                answer.asking.result(10)
+        return cards
+
+    monkeypatch.setattr(handlers, "results", results_while_it_answers)
+    (_, _, cards, losses, *_), *_, (*_, last_losses, _, _) = handlers.answer(session, picture, list(models), *CHOICES)
+    assert "Loading." in cards
+    assert "ResNet-34" in losses
+    assert "ResNet-18" not in losses
+    assert "ResNet-18" in last_losses
+
+
 def test_what_can_not_be_asked_is_one_sentence(models, picture: str, tmp_path: Path):
     five = [f"somebody/model-{i}" for i in range(5)]
     for asked, chosen, sentence in (

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from cvhub.convert.family import Fields
 from cvhub.errors import CvhubError
-
-PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
+from cvhub.hub.download import PICKLES
 
 
 @dataclass

@@ -11,12 +11,16 @@ from torch import Tensor
 from cvhub.cache import write_folder
 from cvhub.convert import processor as processors
 from cvhub.convert.checkpoint import read_json, read_weights
-from cvhub.convert.family import Family, Fields
-from cvhub.convert.importing import families, rename
+from cvhub.convert.family import Fields
+from cvhub.convert.importing import families
+from cvhub.convert.renaming import Part, rename
 from cvhub.errors import CvhubError
 from cvhub.models.pixels import PixelTransform
 
 LIBRARIES = ("timm", "torchvision", "transformers")
+
+Names = list[tuple[Part, Part]]
+Tensors = dict[str, Tensor]
 
 
 def export_checkpoint(source: Path, dest: Path, library: str) -> None:
@@ -34,11 +38,11 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
     if layout is None:
         raise CvhubError(f"{library!r} is no layout of {family.name}; expected one of {', '.join(LIBRARIES)}.")
     foreign = layout.write(config)
-    ours_to_theirs = dict(layout.names(config))
-    tensors, homeless = rename(read_weights(source), ours_to_theirs)
+    names = list(layout.names(config))
+    tensors, homeless = rename(read_weights(source), names)
     if homeless:
         raise CvhubError(f"{library} has no place for {', '.join(homeless[:3])}.")
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in (tensors | layout.constants(config)).items()}
     if library == "torchvision" and dest.suffix in (".pth", ".safetensors"):
         return _write_file(tensors, dest)
     transform = PixelTransform.from_folder(source)
@@ -46,13 +50,13 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
 
     def build(folder: Path) -> None:
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-        for name, content in describe[library](config, foreign, ours_to_theirs, family, transform).items():
+        for name, content in describe[library](config, foreign, transform, names, tensors).items():
             (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     write_folder(dest, build)
 
 
-def _write_file(tensors: dict[str, Tensor], dest: Path) -> None:
+def _write_file(tensors: Tensors, dest: Path) -> None:
     """One file, in one step."""
     partial = dest.with_name(f".{dest.name}.partial")
     if dest.suffix == ".pth":
@@ -63,35 +67,36 @@ def _write_file(tensors: dict[str, Tensor], dest: Path) -> None:
 
 
 def _describe_timm(
-    config: Any, foreign: Fields, names: dict[str, str], family: Family, transform: PixelTransform
+    config: Any, foreign: Fields, transform: PixelTransform, names: Names, tensors: Tensors
 ) -> dict[str, Fields]:
     """config.json as `timm.create_model("local-dir:…")` and timm's Hub repos have it."""
+    classifier = dict(names)["classifier"]
     pretrained = processors.to_timm(transform) | {
         "num_classes": config.num_labels,
-        "first_conv": names[f"{family.name}.stem.conv"],
-        "classifier": names["classifier"],
+        "first_conv": names[0][1],
+        "classifier": classifier,
     }
-    described = foreign | {
+    described = {
         "num_classes": config.num_labels,
-        "num_features": config.stage_channels[-1],
+        "num_features": tensors[f"{classifier}.weight"].shape[1],
         "global_pool": "avg",
         "pretrained_cfg": pretrained,
         "label_names": _labels(config),
-    }
+    } | foreign
     if config.num_channels != 3:
-        described["model_args"] = {"in_chans": config.num_channels}
+        described["model_args"] = {"in_chans": config.num_channels} | foreign.get("model_args", {})
     return {"config.json": described}
 
 
 def _describe_torchvision(
-    config: Any, foreign: Fields, names: dict[str, str], family: Family, transform: PixelTransform
+    config: Any, foreign: Fields, transform: PixelTransform, names: Names, tensors: Tensors
 ) -> dict[str, Fields]:
     """torchvision's checkpoints are bare state dicts: the name to give to `--arch` stands in a file beside them."""
     return {"torchvision.json": foreign | {"num_classes": config.num_labels, "categories": _labels(config)}}
 
 
 def _describe_transformers(
-    config: Any, foreign: Fields, names: dict[str, str], family: Family, transform: PixelTransform
+    config: Any, foreign: Fields, transform: PixelTransform, names: Names, tensors: Tensors
 ) -> dict[str, Fields]:
     labels = _labels(config)
     described = foreign | {

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
+from cvhub.convert.renaming import Part
 from cvhub.errors import CvhubError
 
 Fields = dict[str, Any]
@@ -16,7 +19,9 @@ class Layout:
 
     - `library`: "timm", "torchvision", "transformers", or the project that made a package's file.
     - `architectures`: the library's names of its nets (transformers: `model_type`) → fields of our config.
-    - `names`: our config → pairs (our module, their module); what follows the module in a tensor's name is the same.
+    - `names`: our config → pairs (our module or tensor, theirs), the first convolution's first; what follows a module
+      in a tensor's name is the same. A tuple on one side is what the other holds in one piece (see renaming.py).
+    - `constants`: our config → tensors that their files hold though they follow from the config.
     - `read`: their config.json → further fields of our config, which tensors' shapes can't tell.
     - `write`: our config → the fields of their config.json; raises `NoForeignForm` where they have none.
     - `processor`: the architecture's name → preprocessing where a source says nothing: assumed, or exact where the
@@ -25,11 +30,12 @@ class Layout:
 
     library: str
     architectures: Mapping[str, Fields]
-    names: Callable[[Any], Iterable[tuple[str, str]]]
+    names: Callable[[Any], Iterable[tuple[Part, Part]]]
     read: Callable[[Fields], Fields]
     write: Callable[[Any], Fields]
     processor: Callable[[str], Fields]
     processor_is_exact: bool = False
+    constants: Callable[[Any], dict[str, Tensor]] = lambda config: {}
 
 
 @dataclass(frozen=True)

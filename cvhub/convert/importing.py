@@ -14,6 +14,7 @@ from cvhub.convert import processor as processors
 from cvhub.convert.checkpoint import Checkpoint, read_file, read_folder
 from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.labels import checkpoint_labels
+from cvhub.convert.renaming import rename
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 from cvhub.quiet import without_progress_bars
@@ -84,8 +85,8 @@ def find_layouts(architecture: str, library: str | None = None) -> Iterator[tupl
 def _known_tensors(family: Family, layout: Layout, architecture: str, tensors: Mapping[str, Tensor]) -> int:
     """How many tensors have names of this layout: a bare file says no more about which library wrote it."""
     config = make_config(_class(family, "Config"), dict(layout.architectures[architecture]))
-    modules = {theirs for _, theirs in layout.names(config)}
-    return sum(name.rpartition(".")[0] in modules for name in tensors)
+    _, unknown = rename(tensors, ((theirs, ours) for ours, theirs in layout.names(config)))
+    return len(tensors) - len(unknown)
 
 
 def _write(
@@ -122,8 +123,7 @@ def translate(
     if unknown:
         raise CvhubError(f"{config_class.__name__} has no field {unknown[0]!r}.")
     config = make_config(config_class, fields)
-    theirs_to_ours = {theirs: ours for ours, theirs in layout.names(config)}
-    tensors, unexpected = rename(checkpoint.tensors, theirs_to_ours)
+    tensors, unexpected = rename(checkpoint.tensors, ((theirs, ours) for ours, theirs in layout.names(config)))
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     model_class = _class(family, "ForImageClassification")
     try:
@@ -132,6 +132,8 @@ def translate(
         check_fit(model_class, config, tensors, unexpected)  # says which tensors are wrong
         raise
     config = make_config(config_class, fields | dict(overrides))
+    constants = layout.constants(config)
+    unexpected = [name for name in unexpected if name not in constants]
     check_fit(model_class, config, tensors, unexpected)
     return config, tensors
 
@@ -141,18 +143,6 @@ def make_config(config_class: Any, fields: Fields) -> Any:
         return config_class(**fields)
     except Exception as error:  # transformers wraps a field's error in its own classes
         raise CvhubError(f"{config_class.__name__}: {str(error).splitlines()[-1].strip()}"[:300]) from None
-
-
-def rename(tensors: Mapping[str, Tensor], modules: Mapping[str, str]) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors under the names that `modules` gives their modules, and the names whose module it doesn't know."""
-    renamed, unknown = {}, []
-    for name, tensor in tensors.items():
-        module, _, leaf = name.rpartition(".")
-        if module in modules:
-            renamed[f"{modules[module]}.{leaf}"] = tensor
-        else:
-            unknown.append(name)
-    return renamed, unknown
 
 
 def check_fit(model_class: Any, config: Any, tensors: dict[str, Tensor], unexpected: list[str]) -> None:

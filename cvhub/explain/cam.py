@@ -1,4 +1,4 @@
-"""Where in a picture a class was seen: class activation maps, and the picture with the heat laid over it.
+"""Where in a picture a class was seen: class activation maps, and the colours of heat.
 
 torch is imported only where a gradient is needed: nets that end in global pooling and a linear layer are explained by
 what their one forward pass left behind.
@@ -15,7 +15,6 @@ import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
-from cvhub.models.pixels import to_mode
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +27,6 @@ HEAT_COLOURS = (
     (0, 0, 4), (27, 12, 65), (74, 12, 107), (120, 28, 109), (165, 44, 96),
     (207, 68, 70), (237, 105, 37), (251, 155, 6), (247, 209, 61), (252, 255, 164),
 )  # fmt: skip
-UNSEEN_BRIGHTNESS = 0.6  # of the part of a picture that the network did not see
 
 _one_gradient_at_a_time = threading.Lock()
 
@@ -86,28 +84,6 @@ def heat_map(
     pixel_values = torch.from_numpy(classifier.processor([image]))
     with _one_gradient_at_a_time:
         return grad_cam(_torch_model(classifier.folder), pixel_values, class_index)
-
-
-def overlay(
-    image: Image.Image,
-    heat: np.ndarray,
-    opacity: float = 0.7,
-    crop_box: tuple[float, float, float, float] | None = None,
-) -> Image.Image:
-    """The picture as RGB with `heat` (h, w) in [0, 1] over the part inside `crop_box`, the rest of it darker.
-
-    `crop_box` is left, top, right, bottom in the picture's pixels (`PixelTransform.crop_box`), None for all of it.
-    `opacity` is how much of the picture the hottest place hides; where there is no heat, the picture shows as it is.
-    """
-    picture = to_mode(image, "RGB")
-    left, top, right, bottom = (round(edge) for edge in crop_box or (0, 0, *picture.size))
-    box = (left, top, max(right, left + 1), max(bottom, top + 1))
-    seen = picture.crop(box)
-    shades = Image.fromarray(np.rint(heat * 255).astype(np.uint8)).resize(seen.size, Image.Resampling.BICUBIC)
-    seen.paste(paint(shades), mask=shades.point([round(opacity * value) for value in range(256)]))
-    result = Image.blend(Image.new("RGB", picture.size), picture, UNSEEN_BRIGHTNESS)
-    result.paste(seen, box)
-    return result
 
 
 def paint(shades: Image.Image) -> Image.Image:

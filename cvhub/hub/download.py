@@ -1,8 +1,9 @@
 """Fetches a model's files from the Hub into huggingface_hub's cache: weights as safetensors, and never code."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
 
 from cvhub.errors import CvhubError
@@ -24,6 +25,7 @@ WANTED = (
     "merges.txt",
 )
 PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
+MAX_BYTES = 8_000_000_000  # of weights: far above any model of the catalogue
 
 
 def download(repo_id: str, revision: str | None = None) -> Path:
@@ -33,30 +35,32 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     sentence when the files can't be had.
     """
     try:
-        info = HfApi().model_info(repo_id, revision=revision, timeout=PATIENCE)
+        info = HfApi().model_info(repo_id, revision=revision, timeout=PATIENCE, files_metadata=True)
     except RevisionNotFoundError as failure:
         raise CvhubError(sentence(failure, repo_id, revision)) from failure
     except FAILURES as failure:
         return _cached(repo_id, revision, failure)
-    _check_files(repo_id, [file.rfilename for file in info.siblings or ()])
+    files = info.siblings or ()
+    _check_files(repo_id, [file.rfilename for file in files])
+    _check_size(repo_id, sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors")))
+    # Not snapshot_download, which asks for the list of files again, and waits for ever for a Hub that falls silent.
     with explained(repo_id, revision):
-        return Path(_snapshot(repo_id, revision))
+        fetched = [
+            hf_hub_download(repo_id, file.rfilename, revision=revision, etag_timeout=PATIENCE)
+            for file in files
+            if _is_wanted(file.rfilename)
+        ]
+    return Path(fetched[0]).parent
 
 
-def _snapshot(repo_id: str, revision: str | None, local_files_only: bool = False) -> str:
-    return snapshot_download(
-        repo_id,
-        revision=revision,
-        allow_patterns=list(WANTED),
-        ignore_patterns=["*/*"],
-        local_files_only=local_files_only,
-    )
+def _is_wanted(file: str) -> bool:
+    return "/" not in file and any(fnmatch(file, pattern) for pattern in WANTED)
 
 
 def _cached(repo_id: str, revision: str | None, failure: Exception) -> Path:
     """The copy in the cache of a repo about which the Hub has just failed to answer."""
     try:
-        folder = Path(_snapshot(repo_id, revision, local_files_only=True))
+        folder = Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
         _check_files(repo_id, [file.name for file in folder.iterdir()])
     except (LocalEntryNotFoundError, ValueError, CvhubError):
         raise CvhubError(sentence(failure, repo_id, revision)) from failure
@@ -72,3 +76,9 @@ def _check_files(repo_id: str, files: list[str]) -> None:
         pickles = [file for file in top if file.endswith(PICKLES)]
         told = f", only {pickles[0]}, a pickle, which could run code and is never loaded" if pickles else ""
         raise CvhubError(f"{repo_id} has no weights as safetensors{told}: look for a revision or copy that has.")
+
+
+def _check_size(repo_id: str, weights_bytes: int) -> None:
+    if weights_bytes > MAX_BYTES:
+        size, limit = (f"{number / 1e9:.1f} GB" for number in (weights_bytes, MAX_BYTES))
+        raise CvhubError(f"{repo_id} has {size} of weights, the limit is {limit}.")

@@ -76,7 +76,7 @@ class Classifier:
     def __init__(self, model: str, runtime: str = "auto", precision: str = "auto"):
         self.name = model
         self.folder = resolve(model)
-        for file in ("config.json", "preprocessor_config.json", "model.safetensors"):
+        for file in ("config.json", "model.safetensors"):
             if not (self.folder / file).is_file():
                 raise CvhubError(f"the folder {self.folder.name} has no {file}.")
         self.labels = _labels(self.folder)
@@ -88,7 +88,7 @@ class Classifier:
 
     def predict(self, images: Sequence[Image.Image]) -> list[Classification]:
         """One forward pass for all pictures; one for each run of equal sizes where the processor keeps sizes."""
-        return list(self._classify([self.processor([image])[0] for image in images], keep_features=True))
+        return list(self._classify([self._pixels(image) for image in images], keep_features=True))
 
     def predict_files(self, paths: Iterable[Path], batch_size: int = 16) -> Iterator[FileResult]:
         """Any number of files, in order and in flat memory: the next are decoded while a batch is computed."""
@@ -103,11 +103,18 @@ class Classifier:
                 else:
                     yield FileResult(path, next(classifications), None)
 
+    def _pixels(self, image: Image.Image) -> np.ndarray:
+        """What the network takes for a picture, (C, H, W)."""
+        try:
+            return self.processor([image])[0]
+        except ValueError as error:
+            raise CvhubError(f"{self.name} can't take the picture: {error}") from error
+
     def _prepare(self, path: Path) -> tuple[Path, np.ndarray | str]:
         """A file's pixels (C, H, W), or what is wrong with it."""
         try:
             with decoded(path) as image:
-                return path, self.processor([image])[0]
+                return path, self._pixels(image)
         except CvhubError as error:
             return path, str(error)
 

@@ -29,8 +29,9 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 0.25}
 # froze in conversion. A network that takes one size only has no second file.
 OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
 LARGER_BY = (37, 11)
+SMALLEST_INPUT = "smallest_input.txt"  # pixels a side; torch refuses less, and OpenVINO would answer something
 # Raised when conversion writes something else than before, so that older files in the cache are not used.
-CONVERSION = 1
+CONVERSION = 2
 
 
 class OpenVINORuntime:
@@ -55,11 +56,15 @@ class OpenVINORuntime:
         self.reason = f"{chosen}; {why.rstrip('.')}."
         self._program = _Program(self._converted, self._compiled, self.precision, OWN_SIZE)
         self._program_for_other_sizes: _Program | None = None
+        self._smallest_input = int((self._converted / SMALLEST_INPUT).read_text(encoding="utf-8"))
         self._loading = threading.Lock()
         self.gives_features = "features" in self._program.outputs
 
     def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
         x = np.ascontiguousarray(pixel_values, dtype=np.float32)
+        if min(x.shape[2:]) < (smallest := self._smallest_input):
+            height, width = x.shape[2:]
+            raise CvhubError(f"the pixels are {height}x{width}, this network takes at least {smallest}x{smallest}.")
         program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes()
         try:
             return program.run(x)
@@ -119,7 +124,7 @@ def _fingerprint(folder: Path) -> str:
     digest = hashlib.sha256(f"{CONVERSION} {openvino.__version__}".encode())
     names = ("config.json", "preprocessor_config.json", "model.safetensors")
     code = sorted(Path(cvhub.models.__path__[0]).glob("*.py"))
-    for file in [*(folder / name for name in names), *code]:
+    for file in [*filter(Path.exists, (folder / name for name in names)), *code]:
         with file.open("rb") as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()[:20]
@@ -150,6 +155,8 @@ def _convert(folder: Path, target: Path) -> None:
             continue  # a network that takes one size only
         answers = {output: values.numpy() for output, values in outputs.items()}
         np.savez(target / name, allow_pickle=False, pixel_values=pixel_values, **answers)
+    smallest = getattr(fresh.config, "smallest_input", 1)
+    (target / SMALLEST_INPUT).write_text(str(smallest), encoding="utf-8")
 
 
 @contextlib.contextmanager

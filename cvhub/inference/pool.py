@@ -1,4 +1,4 @@
-"""Keeps networks warm, each built once however many ask for it at the same moment."""
+"""Keeps networks warm, each built once however many ask for it at the same moment, and one after another."""
 
 import threading
 from concurrent.futures import Future
@@ -7,9 +7,11 @@ from cvhub.inference.classify import Classifier
 
 Key = tuple[str, str, str]  # MODEL, runtime, precision
 
+_building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
+
 
 class ModelPool:
-    """MODEL, runtime and precision → a ready `Classifier`. Nothing leaves it yet."""
+    """MODEL, runtime and precision → a ready `Classifier`, which stays until it is dropped."""
 
     def __init__(self) -> None:
         self._classifiers: dict[Key, Future[Classifier]] = {}
@@ -27,12 +29,19 @@ class ModelPool:
             self._build(key, future)
         return future.result()
 
+    def drop(self, model: str) -> None:
+        """Forgets a MODEL in all runtimes and precisions. Who holds one of its classifiers keeps it."""
+        with self._lock:
+            for key in [key for key in self._classifiers if key[0] == model]:
+                del self._classifiers[key]
+
     def _build(self, key: Key, future: Future[Classifier]) -> None:
         try:
-            future.set_result(Classifier(*key))
+            with _building:
+                future.set_result(Classifier(*key))
         except BaseException as error:
             with self._lock:
-                del self._classifiers[key]
+                self._classifiers.pop(key, None)
             future.set_exception(error)
 
 

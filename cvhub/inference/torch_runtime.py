@@ -18,6 +18,7 @@ class Logits(nn.Module):
     def __init__(self, model: Any):
         super().__init__()
         self.model = model
+        self.config = model.config
 
     def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
         return {"logits": self.model(pixel_values).logits}
@@ -30,6 +31,7 @@ class LogitsAndFeatures(nn.Module):
         super().__init__()
         self.base_model = base_model
         self.classifier = classifier
+        self.config = base_model.config
 
     def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
         features = self.base_model(pixel_values).last_hidden_state

@@ -6,16 +6,23 @@ and how a convolutional net serves as a backbone.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.backbone_utils import BackboneConfigMixin, BackboneMixin
-from transformers.modeling_outputs import BackboneOutput, ImageClassifierOutputWithNoAttention
+from transformers.modeling_outputs import (
+    BackboneOutput,
+    BaseModelOutputWithPoolingAndNoAttention,
+    ImageClassifierOutputWithNoAttention,
+)
 from transformers.utils.generic import can_return_tuple
 
 from .losses import classification_loss
@@ -30,19 +37,29 @@ class CvConfig(PreTrainedConfig):
     _auto_class = "AutoConfig"
 
 
-class CvConvNetConfig(BackboneConfigMixin, CvConfig):
+class CvImageConfig(CvConfig):
+    """Config of a net that sees pictures and may name them."""
+
+    num_channels: int = 3
+    label_smoothing: float = 0.0
+
+    @property
+    def smallest_input(self) -> int:
+        """Fewest pixels a side may have."""
+        return 1
+
+
+class CvConvNetConfig(BackboneConfigMixin, CvImageConfig):
     """Config of a convolutional net that can serve as a backbone.
 
     A subclass defines, an entry for each feature map from the stem on, `stage_names`, `stage_strides` (relative to the
     map before, were no stage dilated) and `stage_channels`.
     """
 
-    num_channels: int = 3
     output_stride: int = 32  # no stage is dilated
     # Whether a convolution that lost its stride already has its stage's new dilation (segmentation_models_pytorch) or
     # still the old one (torchvision, transformers). The convolutions after it have the new one.
     dilate_first_block: bool = False
-    label_smoothing: float = 0.0
 
     @property
     def stage_names(self) -> list[str]:
@@ -121,8 +138,18 @@ class CvPreTrainedModel(PreTrainedModel):
         smallest = self.config.smallest_input
         if height < smallest or width < smallest:
             raise ValueError(
-                f"pixel_values are {height}x{width} pixels, this net's strides need at least {smallest}x{smallest}."
+                f"pixel_values are {height}x{width} pixels, this net needs at least {smallest}x{smallest}."
             )
+
+    def _set_gradient_checkpointing(
+        self, enable: bool = True, gradient_checkpointing_func: Callable = checkpoint, **settings: Any
+    ) -> None:
+        """BatchNorm's statistics move once a step, and not again where a block is recomputed."""
+        given = getattr(gradient_checkpointing_func, "keywords", {})  # it is a functools.partial of torch's checkpoint
+        if given.get("use_reentrant") is False and "context_fn" not in given:
+            contexts = partial(_recomputation_contexts, self)
+            gradient_checkpointing_func = partial(gradient_checkpointing_func, context_fn=contexts)
+        super()._set_gradient_checkpointing(enable, gradient_checkpointing_func, **settings)
 
     # `cvhub.hub.card.complete_card`, set by registration.py where cvhub is installed: it can't travel with the models.
     complete_card: ClassVar[Callable[[Path, str], None] | None] = None
@@ -148,6 +175,26 @@ class CvPreTrainedModel(PreTrainedModel):
             config_file.write_text(json.dumps(config | {"dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
 
 
+def _recomputation_contexts(model: nn.Module) -> tuple[AbstractContextManager, AbstractContextManager]:
+    """torch's `context_fn`: what surrounds the forward pass of a block, and what its recomputation."""
+    return nullcontext(), _frozen_statistics(model)
+
+
+@contextmanager
+def _frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """BatchNorm in training normalises by the batch as ever, and leaves its running statistics as they are."""
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
+    before = [(norm, norm.momentum, norm.get_buffer("num_batches_tracked").clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # of the batch, that is
+    try:
+        yield
+    finally:
+        for norm, momentum, batches in before:
+            norm.momentum = momentum
+            norm.get_buffer("num_batches_tracked").copy_(batches)
+
+
 def family_classes(module_name: str) -> list[type]:
     """The classes of a model file that Auto classes list, in the file's order."""
     members = vars(sys.modules[module_name]).values()
@@ -162,6 +209,30 @@ def family_auto_map(module_name: str) -> dict[str, str]:
     """`auto_map` of a family's folder: Auto class name → "file.Class"."""
     file = module_name.split(".")[-1]
     return {auto: f"{file}.{cls.__name__}" for cls in family_classes(module_name) for auto in cls.auto_classes}
+
+
+class CvConvNetMixin:
+    """Turns what a convolutional net's paper draws, `feature_maps`, into a base model: the class says that much."""
+
+    def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
+        """`pixel_values` (N, C, H, W) → a map (N, C_i, H_i, W_i) for each of the config's `stage_names`."""
+        raise NotImplementedError
+
+    def pool(self, last_map: Tensor) -> Tensor:
+        """What the classifier is given, (N, C'): the mean over the last map (N, C', h, w) unless a paper says else."""
+        return last_map.mean((2, 3))
+
+    @can_return_tuple
+    def forward(
+        self: Any, pixel_values: Tensor, output_hidden_states: bool | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPoolingAndNoAttention:
+        """`pixel_values` (N, C, H, W) → the last map (N, C', h, w), what `pool` makes of it, and each stage's map."""
+        self.check_pixel_values(pixel_values)
+        maps = self.feature_maps(pixel_values)
+        keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return BaseModelOutputWithPoolingAndNoAttention(
+            last_hidden_state=maps[-1], pooler_output=self.pool(maps[-1]), hidden_states=tuple(maps) if keep else None
+        )
 
 
 class CvBackboneMixin(BackboneMixin):
@@ -201,7 +272,12 @@ class CvImageClassifierMixin:
         """`pixel_values` (N, C, H, W), `labels` (N,) or soft (N, K) → logits (N, K) and, with labels, the loss."""
         features = self.base_model(pixel_values, output_hidden_states=output_hidden_states)
         logits = self.classify(features.pooler_output)
-        loss = None
-        if labels is not None:
-            loss = classification_loss(logits, labels, self.config.label_smoothing, self.config.problem_type)
-        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits, hidden_states=features.hidden_states)
+        return ImageClassifierOutputWithNoAttention(
+            loss=self.loss(logits, labels), logits=logits, hidden_states=features.hidden_states
+        )
+
+    def loss(self: Any, logits: Tensor, labels: Tensor | None) -> Tensor | None:
+        """What the config says that `labels` cost, None where there are none."""
+        if labels is None:
+            return None
+        return classification_loss(logits, labels, self.config.label_smoothing, self.config.problem_type)

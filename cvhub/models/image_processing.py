@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from transformers.image_processing_backends import PilBackend
 from transformers.image_processing_utils import BatchFeature
-from transformers.image_utils import IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD, SizeDict
+from transformers.image_utils import SizeDict
 
-from .pixels import PixelTransform, to_mode
+from .pixels import IMAGENET_MEAN, IMAGENET_STD, PixelTransform, to_mode
 
 
 class CvImageProcessor(PilBackend):
@@ -26,8 +26,8 @@ class CvImageProcessor(PilBackend):
     crop_size = {"height": 224, "width": 224}
     do_rescale = True
     do_normalize = True
-    image_mean = IMAGENET_STANDARD_MEAN
-    image_std = IMAGENET_STANDARD_STD
+    image_mean = list(IMAGENET_MEAN)
+    image_std = list(IMAGENET_STD)
 
     def process_image(self, image: Any, **kwargs: Any) -> Image.Image:
         """Pillow pictures stay as they are; arrays and tensors, of bytes or of 0 to 1, become Pillow pictures."""

@@ -19,10 +19,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
-from transformers.utils.generic import can_return_tuple
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvImageClassifierMixin, CvPreTrainedModel
+from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ConvNormAct, Sampling, dilate_strides, make_divisible
 
 
@@ -210,7 +208,7 @@ class CvMobileNetV2PreTrainedModel(CvPreTrainedModel):
     _no_split_modules: ClassVar[list[str]] = ["InvertedResidual"]
 
 
-class CvMobileNetV2Model(CvMobileNetV2PreTrainedModel):
+class CvMobileNetV2Model(CvConvNetMixin, CvMobileNetV2PreTrainedModel):
     """The net without its classifier."""
 
     auto_classes = ("AutoModel",)
@@ -226,23 +224,14 @@ class CvMobileNetV2Model(CvMobileNetV2PreTrainedModel):
         self.head = conv(config.stage_channels[-2], config.head_width, 1)
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self, pixel_values: Tensor, output_hidden_states: bool | None = None, **kwargs: Any
-    ) -> BaseModelOutputWithPoolingAndNoAttention:
-        """`pixel_values` (N, C, H, W) → the head's map (N, C', H/32, W/32), its mean (N, C'), and each stage's map."""
-        self.check_pixel_values(pixel_values)
+    def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
+        """`pixel_values` (N, C, H, W) → the maps of the stages, the stem's with the first, and of the head."""
         x = self.stem(pixel_values)
-        hidden_states = []
-        for stage in self.stages:
+        maps = []
+        for stage in (*self.stages, self.head):
             x = stage(x)
-            hidden_states.append(x)
-        x = self.head(x)
-        hidden_states.append(x)
-        keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return BaseModelOutputWithPoolingAndNoAttention(
-            last_hidden_state=x, pooler_output=x.mean((2, 3)), hidden_states=tuple(hidden_states) if keep else None
-        )
+            maps.append(x)
+        return maps
 
 
 class CvMobileNetV2ForImageClassification(CvImageClassifierMixin, CvMobileNetV2PreTrainedModel):

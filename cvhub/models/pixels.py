@@ -5,6 +5,7 @@ image). `image_processing.py` shows the same code to transformers; what must sta
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +16,12 @@ from PIL import Image
 
 # Resizing before cropping would make a 20000x1 picture a billion pixels wide: beyond this, only the crop is computed.
 MAX_RESIZED_PIXELS = 2**26
+
+# Of ImageNet's training pictures, by which most classifiers normalise.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,23 @@ class PixelTransform:
 
     @classmethod
     def from_folder(cls, folder: Path) -> "PixelTransform":
-        return cls.from_config(json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8")))
+        """From a model's folder; where it has no `preprocessor_config.json`, `default` and a warning."""
+        file = folder / "preprocessor_config.json"
+        if not file.is_file():
+            log.warning("%s has no %s: ImageNet's usual preprocessing is used.", folder.name, file.name)
+            return cls.default(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        return cls.from_config(json.loads(file.read_text(encoding="utf-8")))
+
+    @classmethod
+    def default(cls, config: dict[str, Any]) -> "PixelTransform":
+        """ImageNet's usual evaluation: 7/8 of the shorter side, at the `image_size` of the model's config or at 224."""
+        side = config.get("image_size") or 224
+        height, width = (side, side) if isinstance(side, int) else side
+        mean, std = IMAGENET_MEAN, IMAGENET_STD
+        if (channels := config.get("num_channels", 3)) != 3:
+            mean, std = ((sum(values) / 3,) * channels for values in (mean, std))
+        size = {"shortest_edge": round(height * 8 / 7)} if height == width else {"height": height, "width": width}
+        return cls(size, {"height": height, "width": width}, mean, std)
 
     def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Pictures of any mode and size → (N, C, H, W) float32; of one size if neither resized nor cropped."""
@@ -61,6 +84,10 @@ class PixelTransform:
         width, height = self._resized(*image.size)
         left, top, right, bottom = self._crop(width, height)
         if width * height > MAX_RESIZED_PIXELS:
+            if not self.do_center_crop:
+                raise ValueError(
+                    f"the picture would become {width}x{height} pixels, the limit is {MAX_RESIZED_PIXELS:,}."
+                )
             box = self.crop_box(*image.size)
             return image.resize((right - left, bottom - top), self.resample, box=box)
         if (width, height) != image.size:

@@ -18,10 +18,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention
-from transformers.utils.generic import can_return_tuple
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvImageClassifierMixin, CvPreTrainedModel
+from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ConvNormAct, Sampling, dilate_strides
 
 # The rows of the paper's table 1, and of the nets that only change a stage's width or groups.
@@ -197,7 +195,7 @@ class CvResNetPreTrainedModel(CvPreTrainedModel):
     _no_split_modules: ClassVar[list[str]] = ["BasicBlock", "Bottleneck"]
 
 
-class CvResNetModel(CvResNetPreTrainedModel):
+class CvResNetModel(CvConvNetMixin, CvResNetPreTrainedModel):
     """The net without its classifier."""
 
     auto_classes = ("AutoModel",)
@@ -206,7 +204,7 @@ class CvResNetModel(CvResNetPreTrainedModel):
         super().__init__(config)
         kernel_size, stride = (7, 2) if config.stem == "imagenet" else (3, 1)
         self.stem = ConvNormAct(config.num_channels, config.stem_width, kernel_size, stride)
-        self.pool = nn.MaxPool2d(3, 2, padding=1) if config.stem == "imagenet" else nn.Identity()
+        self.max_pool = nn.MaxPool2d(3, 2, padding=1) if config.stem == "imagenet" else nn.Identity()
         self.stages = nn.ModuleList()
         channels = config.stage_channels
         strides = (stride, config.pool_stride, config.first_stage_stride, *config.stage_strides[2:])
@@ -215,22 +213,14 @@ class CvResNetModel(CvResNetPreTrainedModel):
             self.stages.append(make_stage(config, channels[i], width, depth, sampling[i]))
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self, pixel_values: Tensor, output_hidden_states: bool | None = None, **kwargs: Any
-    ) -> BaseModelOutputWithPoolingAndNoAttention:
-        """`pixel_values` (N, C, H, W) → the last map (N, C', H/32, W/32), its mean (N, C'), and each stage's map."""
-        self.check_pixel_values(pixel_values)
-        x = self.stem(pixel_values)
-        hidden_states = [x]
-        x = self.pool(x)
+    def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
+        """`pixel_values` (N, C, H, W) → the maps of the stem (N, w, H/2, W/2) and of each stage, the last at H/32."""
+        maps = [self.stem(pixel_values)]
+        x = self.max_pool(maps[0])
         for stage in self.stages:
             x = stage(x)
-            hidden_states.append(x)
-        keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return BaseModelOutputWithPoolingAndNoAttention(
-            last_hidden_state=x, pooler_output=x.mean((2, 3)), hidden_states=tuple(hidden_states) if keep else None
-        )
+            maps.append(x)
+        return maps
 
 
 class CvResNetForImageClassification(CvImageClassifierMixin, CvResNetPreTrainedModel):

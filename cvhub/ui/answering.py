@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ PATIENCE = 0.3  # seconds until models that still load are shown as loading
 
 Key = tuple[str, str, str]  # MODEL, runtime, precision
 _forward = Lock()  # one forward pass at a time, so that the latency shown is that of the model alone
-_loading = Lock()  # one model at a time: transformers' imports and loading are not made for several threads
+_loading = Lock()  # one model at a time, so that each is warmed up and counted once
 _costs: dict[Key, Facts] = {}  # of the models that are loaded
 
 log = logging.getLogger(__name__)
@@ -61,29 +62,41 @@ def load(model: str, runtime: str = "auto", precision: str = "auto") -> tuple["C
     return default_pool().get(*key), _costs[key]
 
 
+def forget(model: str) -> None:
+    """A MODEL that nobody will ask again."""
+    from cvhub.inference.pool import default_pool
+
+    default_pool().drop(model)
+    for key in [key for key in _costs if key[0] == model]:
+        del _costs[key]
+
+
 def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision: str, say: Say) -> Answer:
-    """Fill in what one model says; a failure becomes a sentence, so that the others still answer."""
+    """The answer with what one model says; a failure becomes a sentence, so that the others still answer."""
     try:
-        classifier, answer.facts = load(model, runtime, precision)
+        classifier, facts = load(model, runtime, precision)
         with _forward:
             (said,) = classifier.predict([image])
-        fill(answer, classifier, said)
+        return fill(answer, classifier, said, facts)
     except CvhubError as error:
-        answer.error = str(error)
+        return replace(answer, error=str(error))
     except Exception as error:
         log.exception("%s failed", model)
-        answer.error = say("unexpected", kind=type(error).__name__)
-    return answer
+        return replace(answer, error=say("unexpected", kind=type(error).__name__))
 
 
-def fill(answer: Answer, classifier: "Classifier", said: "Classification") -> None:
-    answer.labels = classifier.labels
-    answer.features = said.features
-    answer.milliseconds = said.milliseconds
-    answer.runtime = classifier.runtime.name
-    answer.precision = classifier.runtime.precision
-    answer.reason = classifier.runtime.reason
-    answer.logits = said.logits  # last: from here on the answer counts as given
+def fill(answer: Answer, classifier: "Classifier", said: "Classification", facts: Facts) -> Answer:
+    return replace(
+        answer,
+        labels=classifier.labels,
+        logits=said.logits,
+        features=said.features,
+        milliseconds=said.milliseconds,
+        runtime=classifier.runtime.name,
+        precision=classifier.runtime.precision,
+        reason=classifier.runtime.reason,
+        facts=facts,
+    )
 
 
 def count(folder: Path) -> Facts:
@@ -102,13 +115,22 @@ def ask_missing(session: Session, image: Image.Image, say: Say) -> Iterator[None
 
     A model that still loads holds up none that is loaded; nothing is shown as loading that takes no time.
     """
-    missing = [answer for answer in session.answers.values() if not answer.answered and answer.error is None]
-    for answer in missing:
-        start_asking(answer, session, image, say)
-    waiting = wait([answer.asking for answer in missing if answer.asking], timeout=PATIENCE).not_done
+    for answer in list(session.answers.values()):
+        if not answer.answered and answer.error is None:
+            start_asking(answer, session, image, say)
+    waiting = wait([answer.asking for answer in session.answers.values() if answer.asking], timeout=PATIENCE).not_done
+    collect(session)
     while waiting:
         yield
         waiting = wait(waiting, return_when="FIRST_COMPLETED").not_done
+        collect(session)
+
+
+def collect(session: Session) -> None:
+    """Take in the answers that have come: here, not in the threads that ask, so that a view sees them whole."""
+    for model, answer in session.answers.items():
+        if answer.asking is not None and answer.asking.done():
+            session.answers[model] = replace(answer.asking.result(), asking=None)
 
 
 def start_asking(answer: Answer, session: Session, image: Image.Image, say: Say) -> None:
@@ -137,7 +159,7 @@ def add_heats(session: Session, view: View, say: Say) -> None:
         return
     image = open_picture(session.picture)
     for answer, index in missing:
-        answer.heats[index] = find_heat(answer, index, image, session, say)
+        answer.heats = answer.heats | {index: find_heat(answer, index, image, session, say)}
 
 
 def find_heat(answer: Answer, index: int, image: Image.Image, session: Session, say: Say) -> Heat:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cvhub.catalog import CATALOG, find_entry
 from cvhub.errors import CvhubError
-from cvhub.ui import export, link
+from cvhub.ui import answering, export, link
 from cvhub.ui.answering import HUB_ID, add_heats, ask_missing, browser_shows, open_picture, title_of
 from cvhub.ui.loss_readout import loss_table
 from cvhub.ui.palette import assign_colours
@@ -209,6 +209,7 @@ def keep_upload(session: Session, uploads: list[str], say: Say) -> str:
 def forget(session: Session) -> None:
     """A visit ended: its uploaded checkpoints go."""
     for folder in session.checkpoints.values():
+        answering.forget(str(folder))
         shutil.rmtree(folder, ignore_errors=True)
 
 

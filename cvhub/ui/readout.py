@@ -7,7 +7,7 @@ import numpy as np
 from cvhub.ui import numerals
 from cvhub.ui.loss_terms import log_probabilities
 from cvhub.ui.state import Answer, Facts, Heat, View
-from cvhub.ui.strings import Say, speaker
+from cvhub.ui.strings import Say, reason, speaker
 
 TOP_K = 5
 CLASS_ACTIVATION = "<i>M</i><sub>c</sub> = Σ<sub>k</sub> <i>w</i><sub>c,k</sub> <i>f</i><sub>k</sub>"
@@ -128,7 +128,7 @@ def facts(answer: Answer, say: Say) -> str:
     costs = [numerals.milliseconds(answer.milliseconds), *(cost_facts(answer.facts, say) if answer.facts else [])]
     runtime = {"torch": "PyTorch", "openvino": "OpenVINO"}.get(answer.runtime, answer.runtime)
     line = " · ".join(f"<span>{cost}</span>" for cost in costs)
-    took = say("took", runtime=runtime, precision=answer.precision, reason=answer.reason)
+    took = say("took", runtime=runtime, precision=answer.precision, reason=reason(answer.reason, say))
     return f'<p class="facts costs">{line}</p><p class="facts why">{escape(took)}</p>'
 
 

@@ -20,7 +20,7 @@ class Facts:
 
 @dataclass(eq=False)
 class Answer:
-    """What one model said about the picture, or why it could not; neither while it is still loading."""
+    """What one model said about the picture, or why it could not; neither while `asking` runs, which ends in a copy."""
 
     model: str  # as chosen: a catalogue name, a Hub id, or a checkpoint of this visit
     title: str
@@ -35,7 +35,7 @@ class Answer:
     facts: Facts | None = None
     error: str | None = None  # one sentence
     heats: dict[int, "Heat"] = field(default_factory=dict)  # by class index
-    asking: Future | None = None  # done when the model has answered or failed
+    asking: "Future[Answer] | None" = None
 
     @property
     def answered(self) -> bool:

@@ -1,0 +1,53 @@
+"""Tensors under the names that another library gives them, or their pieces."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+# A module's or a tensor's name. Several stand for one whose tensors are theirs one after another, along the first axis:
+# a projection to queries, keys and values in one matrix or in three.
+Part = str | tuple[str, ...]
+
+
+def rename(tensors: Mapping[str, Tensor], names: Iterable[tuple[Part, Part]]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors by their new names, and the old names that `names`, pairs of (old, new), don't know."""
+    places = {part: (old, new) for old, new in names for part in _parts(old)}
+    renamed: dict[str, Tensor] = {}
+    unknown: list[str] = []
+    for name, tensor in tensors.items():
+        module, leaf = _split(name, places)
+        if module not in places:
+            unknown.append(name)
+            continue
+        old, new = places[module]
+        pieces = [tensors.get(_join(part, leaf)) for part in _parts(old)]
+        if module == _parts(old)[0] and all(piece is not None for piece in pieces):
+            whole = torch.cat([piece for piece in pieces if piece is not None]) if len(pieces) > 1 else tensor
+            renamed |= _spread(new, leaf, whole)
+    return renamed, unknown
+
+
+def _spread(new: Part, leaf: str, whole: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The new names of a tensor and its parts, each with memory of its own."""
+    if isinstance(new, str):
+        yield _join(new, leaf), whole
+    else:
+        for part, piece in zip(new, whole.chunk(len(new)), strict=True):
+            yield _join(part, leaf), piece.clone()
+
+
+def _parts(part: Part) -> tuple[str, ...]:
+    return (part,) if isinstance(part, str) else part
+
+
+def _split(name: str, places: Mapping[str, object]) -> tuple[str, str]:
+    """The module that is known and the rest of the name; a tensor may be known by its own name."""
+    if name in places:
+        return name, ""
+    module, _, leaf = name.rpartition(".")
+    return module, leaf
+
+
+def _join(module: str, leaf: str) -> str:
+    return f"{module}.{leaf}" if module and leaf else module or leaf

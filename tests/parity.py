@@ -1,0 +1,106 @@
+"""Compares a converted net with its reference, every parameter and BatchNorm statistic random.
+
+So a wrong eps, a swapped norm or a forgotten bias shows.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from timm.models._hub import save_for_hf
+from torch import nn
+from transformers import AutoModelForImageClassification
+
+from cvhub.convert import convert_checkpoint, export_checkpoint
+
+Sizes = Iterable[tuple[int, int]]
+SIZES = ((65, 64),)  # odd and even; a family whose nets take others names its own
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A reference to compare with.
+
+    - `build` makes its module; `arch` names what torchvision's files don't say.
+    - `sizes`: of the pictures to compare with; `arguments`: what its forward is given besides.
+    """
+
+    build: Callable[[], nn.Module]
+    arch: str | None = None
+    sizes: Sizes = SIZES
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def from_config(config: transformers.PreTrainedConfig, **fields: Any) -> Foreign:
+    """transformers' classifier of a config."""
+    return Foreign(lambda: AutoModelForImageClassification.from_config(config), **fields)
+
+
+def randomise(model: nn.Module) -> nn.Module:
+    """Random everything, on a scale that neither vanishes nor explodes with depth."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            fan_in = parameter[0].numel() if parameter.ndim > 1 else 25
+            noise = torch.randn(parameter.shape, generator=generator) / fan_in**0.5
+            is_norm_weight = parameter.ndim == 1 and name.endswith("weight")
+            parameter.copy_(0.7 * noise + (1 if is_norm_weight else 0))
+        for name, buffer in model.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.copy_(0.1 * torch.randn(buffer.shape, generator=generator))
+            elif name.endswith("running_var"):
+                buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
+            elif name.endswith("num_batches_tracked"):
+                buffer.fill_(7)
+    return model.eval()
+
+
+def logits(model: nn.Module, pixels: torch.Tensor, **arguments: Any) -> torch.Tensor:
+    with torch.no_grad():
+        output = model(pixels, **arguments)
+    return output if isinstance(output, torch.Tensor) else output.logits
+
+
+def difference(ours: torch.Tensor, reference: torch.Tensor) -> float:
+    return ((ours - reference).abs().max() / max(1.0, reference.abs().max().item())).item()
+
+
+def check_parity(foreign: Foreign, tmp_path: Path, suffix: str = ".safetensors") -> None:
+    """Saves, converts, compares in float64 and float32, writes back, compares bits."""
+    reference = randomise(foreign.build())
+    library, source = save(reference, tmp_path / "theirs", suffix)
+    folder, back = tmp_path / "ours", tmp_path / "back"
+    convert_checkpoint(source, folder, foreign.arch)
+    export_checkpoint(folder, back, library)
+    returned, original = load_file(back / "model.safetensors"), reference.state_dict()
+    assert returned.keys() == original.keys()
+    assert all(torch.equal(returned[name], original[name]) for name in original)
+
+    ours = AutoModelForImageClassification.from_pretrained(folder).eval()
+    generator = torch.Generator().manual_seed(1)
+    pixels = [torch.randn(2, ours.config.num_channels, *size, generator=generator) for size in foreign.sizes]
+    for dtype, tolerance in ((torch.float32, 1e-4), (torch.float64, 1e-9)):
+        ours, reference = ours.to(dtype), reference.to(dtype)
+        for x in pixels:
+            expected = logits(reference, x.to(dtype), **foreign.arguments)
+            assert difference(logits(ours, x.to(dtype)), expected) <= tolerance
+
+
+def save(model: nn.Module, target: Path, suffix: str = ".safetensors") -> tuple[str, Path]:
+    """In its own library's layout: which that is, and the folder or, for torchvision, the file."""
+    if isinstance(model, transformers.PreTrainedModel):
+        model.save_pretrained(target)
+        return "transformers", target
+    if hasattr(model, "pretrained_cfg"):
+        save_for_hf(model, target, safe_serialization=True)
+        return "timm", target
+    file = target.with_name(target.name + suffix)
+    if suffix == ".safetensors":
+        save_file(model.state_dict(), file)
+    else:
+        torch.save(model.state_dict(), file)
+    return "torchvision", file
