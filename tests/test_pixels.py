@@ -317,3 +317,19 @@ def test_crop_box_is_the_part_that_is_seen(shape: tuple[int, int]) -> None:
 def test_crop_box_of_a_picture_smaller_than_the_crop_is_the_whole() -> None:
     transform = PixelTransform({"shortest_edge": 32}, {"height": 64, "width": 64}, MEAN, STD, do_resize=False)
     assert transform.crop_box(40, 30) == (0, 0, 40, 30)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "I", "F"])
+def test_grey_pictures_are_resized_in_grey_and_give_the_same_pixels(mode: str) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (90, 131), dtype=np.uint8)
+    grey = Image.fromarray(values)
+    picture = {
+        "1": lambda: grey.convert("1"),
+        "L": lambda: grey,
+        "I;16": lambda: Image.fromarray(values.astype(np.uint16) * 257),
+        "I": lambda: Image.fromarray(values.astype(np.int32)),
+        "F": lambda: Image.fromarray(values.astype(np.float32)),
+    }[mode]()
+    assert picture.mode == mode
+    made = processor(72, 64)
+    np.testing.assert_array_equal(process(made, picture), process(made, pixels.to_mode(picture, "RGB")))

@@ -80,7 +80,11 @@ class PixelTransform:
 
     def resize_and_crop(self, image: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at the network's size, in its colour mode."""
-        image = to_mode(image, self.mode)
+        # Grey pictures are resized in grey: the same pixels, in a quarter of the memory.
+        image = to_mode(image, "L" if is_grey(image) else self.mode)
+        return self._resize_and_crop(image).convert(self.mode)
+
+    def _resize_and_crop(self, image: Image.Image) -> Image.Image:
         width, height = self._resized(*image.size)
         left, top, right, bottom = self._crop(width, height)
         if width * height > MAX_RESIZED_PIXELS:
@@ -146,6 +150,11 @@ def _look_up(table: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     return np.stack([table[channel][pixels[:, :, channel]] for channel in range(len(table))])
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether a picture has neither colour nor transparency."""
+    return (image.mode in ("1", "L", "F") or image.mode.startswith("I")) and "transparency" not in image.info
 
 
 def to_mode(image: Image.Image, mode: str) -> Image.Image:
