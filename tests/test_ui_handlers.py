@@ -137,6 +137,18 @@ def test_a_view_is_whole_although_a_model_answers_while_it_is_drawn(models, pict
     assert "ResNet-18" in last_losses
 
 
+def test_a_view_that_fails_is_a_sentence_and_no_endless_waiting(models, picture: str, monkeypatch, caplog):
+    models |= {"resnet18": ready()}
+    monkeypatch.setattr(handlers, "results", lambda answers, view: 1 / 0)
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.handlers"):
+        *_, (session, _, cards, *_) = handlers.answer(Session(), picture, ["resnet18"], *CHOICES)
+    assert "could not be shown (ZeroDivisionError)" in cards
+    monkeypatch.undo()
+    monkeypatch.setattr(answering, "load", lambda *key: (models["resnet18"], Facts(1, 1, 1)))
+    *_, (_, _, cards, *_) = handlers.answer(session, picture, ["resnet18"], *CHOICES)
+    assert "ResNet-18 says cat" in cards
+
+
 def test_what_can_not_be_asked_is_one_sentence(models, picture: str, tmp_path: Path):
     five = [f"somebody/model-{i}" for i in range(5)]
     for asked, chosen, sentence in (

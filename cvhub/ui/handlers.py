@@ -1,5 +1,6 @@
 """What the Classify tab does when something is chosen. Each handler is an endpoint too, for `gradio_client`."""
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from cvhub.ui.readout import message, results, top_classes
 from cvhub.ui.state import Answer, Session, View
 from cvhub.ui.strings import Say, speaker
 from cvhub.ui.theme import SAMPLE_FOLDER
+
+log = logging.getLogger(__name__)
 
 Update = dict[str, Any]
 Shown = tuple[str | Update, str | Update, Update, Update]  # cards, loss readout, the two lists of classes
@@ -92,6 +95,10 @@ def answer(
     except CvhubError as error:
         session.answers.clear()
         yield session, gr.skip(), *blank(str(error), view)
+    except Exception as error:  # the page would wait for ever
+        log.exception("the answers could not be shown")
+        session.answers.clear()
+        yield session, gr.skip(), *blank(say("unexpected_view", kind=type(error).__name__), view)
 
 
 def prepare(session: Session, picture: str | None, models: list[str], runtime: str, precision: str) -> None:

@@ -87,6 +87,10 @@ STRINGS: dict[str, tuple[str, str]] = {
         "This model failed unexpectedly ({kind}); the server's log has the details.",
         "该模型意外失败（{kind}），详情见服务器日志。",
     ),
+    "unexpected_view": (
+        "The answers could not be shown ({kind}); the server's log has the details. Choose again to ask again.",
+        "无法显示结果（{kind}），详情见服务器日志。重新选择即可再次询问。",
+    ),
     # the agreement between the models
     "numerals": ("zero one two three four", "零 一 两 三 四"),
     "one_says": ("{title} says {label}, {percent}.", "{title} 认为是 {label}，{percent}。"),
