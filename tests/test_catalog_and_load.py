@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,26 +26,32 @@ def test_names_are_unique_and_families_exist() -> None:
 
 
 def architecture(entry: Entry) -> str:
-    """timm's name of the net that the row's weights belong to."""
+    """The library's name of the net that the row's weights belong to."""
     if entry.source == "package":
         return entry.name
     if entry.location.startswith("timm/"):
         return entry.location.removeprefix("timm/").partition(".")[0]
-    if entry.location.startswith("google/mobilenet_v2_"):
-        width = entry.location.removeprefix("google/mobilenet_v2_").partition("_")[0]
-        return f"mobilenetv2_{round(float(width) * 100):03d}"
+    if entry.location.startswith("google/mobilenet_"):
+        return entry.family
     return entry.location.removeprefix("microsoft/").replace("-", "")
+
+
+def config_of(entry: Entry) -> dict[str, Any]:
+    """What the config.json of a repo in transformers' layout says, where the architecture's name is not enough."""
+    if entry.location.startswith("google/mobilenet_"):
+        return {"depth_multiplier": float(entry.location.split("_")[2])}
+    return {}
 
 
 @pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
 def test_parameters_are_counted(entry: Entry) -> None:
     """On a net of the row's architecture and classes that takes no memory."""
-    family, layout = next(importing.find_layouts(architecture(entry)))
+    told = config_of(entry)
+    family, layout = next(importing.find_layouts(architecture(entry), "transformers" if told else None))
     assert family.name == entry.family
     module = importlib.import_module(f"cvhub.models.{family.name}")
-    config = getattr(module, f"{family.prefix}Config")(
-        **layout.architectures[architecture(entry)], num_labels=entry.num_labels
-    )
+    fields = dict(layout.architectures[architecture(entry)]) | layout.read(told)
+    config = getattr(module, f"{family.prefix}Config")(**fields, num_labels=entry.num_labels)
     with torch.device("meta"):
         model = getattr(module, f"{family.prefix}ForImageClassification")(config)
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters

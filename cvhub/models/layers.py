@@ -1,7 +1,7 @@
 """Building blocks that two or more architectures share."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -90,6 +90,16 @@ def dilate_strides(strides: Iterable[int], output_stride: int, dilate_first_bloc
         else:
             previous, dilation = dilation, dilation * stride
             yield Sampling(stride, 1, dilation if dilate_first_block else previous, dilation)
+
+
+def split_at_strides(blocks: Iterable[Any]) -> list[list[Any]]:
+    """Blocks grouped by the size of their maps: one of `stride` > 1 begins a group. The first group may be empty."""
+    stages: list[list[Any]] = [[]]
+    for block in blocks:
+        if block.stride > 1:
+            stages.append([])
+        stages[-1].append(block)
+    return stages
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, Sampling, dilate_strides, make_divisible
+from .layers import ConvNormAct, Sampling, dilate_strides, make_divisible, split_at_strides
 
 
 class Row(NamedTuple):
@@ -141,12 +141,7 @@ class CvMobileNetV2Config(CvConvNetConfig):
     @property
     def stages(self) -> list[list[BlockShape]]:
         """The blocks, grouped by their map's stride: a block of stride 2 begins a stage, the first go with the stem."""
-        stages: list[list[BlockShape]] = [[]]
-        for block in self._blocks():
-            if block.stride > 1:
-                stages.append([])
-            stages[-1].append(block)
-        return stages
+        return split_at_strides(self._blocks())
 
     def _blocks(self) -> Iterator[BlockShape]:
         in_channels = self.stem_width
