@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for library in ("HF_HUB", "HF_DATASETS"):
+        os.environ.setdefault(f"{library}_DISABLE_PROGRESS_BARS", "1")
     try:
         return options.run(options)
     except CvhubError as error:
@@ -52,9 +53,19 @@ def build_parser() -> argparse.ArgumentParser:
     predict.add_argument("model", metavar="MODEL", help=f"{model_help}; {DEFAULT_MODEL} needs no network")
     predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture files or folders of them")
     predict.add_argument("--top-k", type=_positive, default=5, metavar="K", help="classes to print (5)")
-    predict.add_argument("--runtime", choices=("auto", "torch", "openvino"), default="auto")
-    predict.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto")
-    predict.add_argument("--batch-size", type=_positive, default=16, metavar="N", help="pictures a forward (16)")
+    _add_runtime_options(predict)
+
+    evaluate = _command(commands, "evaluate", run_evaluate, "measure a classifier on pictures whose classes are known")
+    evaluate.add_argument("model", metavar="MODEL", help=model_help)
+    evaluate.add_argument("dataset", metavar="DATASET", help="a folder, with a folder a class, or a Hub id")
+    evaluate.add_argument("--split", metavar="S", help="test unless given, else validation, else the only one")
+    evaluate.add_argument("--target", metavar="COLUMN", help="the column of the classes, where it is not clear")
+    evaluate.add_argument(
+        "--map", action="append", default=[], type=_renaming, dest="renamed", metavar="CLASS=LABEL",
+        help="the model's label for a class that the data set calls otherwise",
+    )  # fmt: skip
+    _add_runtime_options(evaluate)
+    evaluate.add_argument("--confusion", type=_png, metavar="FILE.png", help="draw the confusion matrix")
 
     convert = _command(commands, "convert", run_convert, "a checkpoint of timm, torchvision, transformers, or to one")
     convert.add_argument("source", metavar="SOURCE", help="folder, Hub id, or weights file with --arch")
@@ -85,6 +96,12 @@ def _command(commands: Any, name: str, run: Any, description: str) -> argparse.A
     return command
 
 
+def _add_runtime_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--runtime", choices=("auto", "torch", "openvino"), default="auto")
+    command.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto")
+    command.add_argument("--batch-size", type=_positive, default=16, metavar="N", help="pictures a forward (16)")
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
@@ -107,6 +124,21 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    name, equals, label = text.partition("=")
+    if not (name and equals and label):
+        raise argparse.ArgumentTypeError(f"{text!r} is not CLASS=LABEL")
+    return name, label
+
+
+def _png(text: str) -> Path:
+    """Refused before anything is computed."""
+    path = Path(text)
+    if path.suffix.lower() != ".png" or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a .png in a folder that exists")
+    return path
 
 
 def run_models(options: argparse.Namespace) -> int:
@@ -176,6 +208,40 @@ def print_prediction(report: dict[str, Any]) -> None:
     print(report["path"])
     for prediction in report["predictions"]:
         print(f"  {prediction['score']:7.2%}  {prediction['label']}")
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    from cvhub.evaluation.classification import evaluate
+    from cvhub.evaluation.dataset import open_split
+    from cvhub.inference.pool import default_pool
+
+    split = open_split(options.dataset, options.split, options.target)
+    classifier = default_pool().get(options.model, options.runtime, options.precision)
+    evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size)
+    report = evaluation.report()
+    print_json(report) if options.json else print_evaluation(report)
+    if options.confusion:
+        from cvhub.evaluation.confusion import draw_confusion
+
+        draw_confusion(evaluation).save(options.confusion)
+    return 1 if evaluation.failed else 0
+
+
+def print_evaluation(report: dict[str, Any]) -> None:
+    """The classes first, so that the sums of many stand where the eye is."""
+    print(f"{'class':<32}{'pictures':>10}{'recall':>10}{'precision':>11}")
+    for name, of_class in report["per_class"].items():
+        recall, precision = (
+            "–" if of_class[key] is None else f"{of_class[key]:.2%}" for key in ("recall", "precision")
+        )
+        print(f"{name[:31]:<32}{of_class['n']:>10,}{recall:>10}{precision:>11}")
+    low, high = report["accuracy_interval"]
+    unread = f", {report['failed']:,} more can't be read" if report["failed"] else ""
+    print(f"\n{report['model']} on {report['dataset']}, split {report['split']}: {report['n']:,} pictures{unread}")
+    print(f"accuracy                     {report['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%})")
+    print(f"top 5                        {report['top5']:.2%}")
+    print(f"expected calibration error   {report['ece']:.4f}")
+    print(f"negative log-likelihood      {report['nll']:.4f}")
 
 
 def run_convert(options: argparse.Namespace) -> int:

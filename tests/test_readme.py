@@ -77,11 +77,14 @@ def tree_paths(text: str) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder with what the examples take for granted: the sample pictures and a torchvision checkpoint."""
+    """A folder with what the examples take for granted: pictures, two sorted by class, and a torchvision checkpoint."""
     import torch
     import torchvision
 
     shutil.copytree(ROOT / "cvhub" / "ui" / "samples", tmp_path / "cvhub" / "ui" / "samples")
+    for name, picture in (("Egyptian cat", "chelsea.jpg"), ("espresso", "coffee.jpg")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        shutil.copy(ROOT / "cvhub" / "ui" / "samples" / picture, tmp_path / "photos" / name)
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
     return tmp_path
 

@@ -94,6 +94,11 @@ def test_an_import_that_requirements_lack_is_named_with_its_file(project: Path) 
     assert "extra.py imports sklearn (scikit-learn)" in problem
 
 
+def test_an_extra_may_install_what_the_page_does_without(project: Path) -> None:
+    (project / "cvhub" / "extra.py").write_text("def late():\n    import datasets\n")
+    assert check(project) == []
+
+
 def test_a_requirement_that_is_gone_is_missed(project: Path) -> None:
     requirements = (project / "requirements.txt").read_text()
     (project / "requirements.txt").write_text(requirements.replace("numpy", "# numpy"))

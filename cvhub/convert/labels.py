@@ -23,3 +23,10 @@ def imagenet_labels() -> list[str]:
 
     info = ImageNetInfo("imagenet-1k")
     return [info.index_to_description(index) for index in range(info.num_classes())]
+
+
+def imagenet_synsets() -> dict[str, str]:
+    """The same names by WordNet's numbers, such as n01440764, which ImageNet's folders and files are named by."""
+    from timm.data import ImageNetInfo
+
+    return dict(zip(ImageNetInfo("imagenet-1k").label_names(), imagenet_labels(), strict=True))

@@ -64,7 +64,7 @@ def check(root: Path) -> list[str]:
             *version_problems(settings, root, requirements),
             *preload_problems(settings["preloads"], requirements),
             *readme_problems(settings, root),
-            *import_problems(root, requirements),
+            *import_problems(root, requirements | read_extras(root)),
         ]
     except CvhubError as error:
         return [str(error)]
@@ -101,6 +101,13 @@ def read_requirements(root: Path) -> dict[str, SpecifierSet]:
     """`requirements.txt`: distribution → the versions it allows. Raises `CvhubError` when the file is missing."""
     lines = (line.partition("#")[0].strip() for line in _read(root, "requirements.txt").splitlines())
     parsed = [Requirement(line) for line in lines if line]
+    return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
+
+
+def read_extras(root: Path) -> dict[str, SpecifierSet]:
+    """What pyproject.toml's extras, but for `dev`, install for commands that the page does without."""
+    extras = tomllib.loads(_read(root, "pyproject.toml"))["project"].get("optional-dependencies", {})
+    parsed = [Requirement(line) for extra, lines in extras.items() if extra != "dev" for line in lines]
     return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
 
 
@@ -182,7 +189,7 @@ def readme_problems(settings: Mapping[str, Any], root: Path) -> Iterator[str]:
 
 
 def import_problems(root: Path, requirements: Mapping[str, SpecifierSet]) -> Iterator[str]:
-    """Packages that app.py or cvhub/ imports and requirements.txt does not name, each with a file that needs it."""
+    """Packages that app.py or cvhub/ imports and `requirements` do not name, each with a file that needs it."""
     importers: dict[str, Path] = {}
     for file in sorted([*root.glob("*.py"), *root.glob("cvhub/**/*.py")]):
         for module in imported_packages(file):
@@ -192,7 +199,7 @@ def import_problems(root: Path, requirements: Mapping[str, SpecifierSet]) -> Ite
         names = {canonicalize_name(name) for name in providers.get(module, ())}
         if names.isdisjoint(requirements):
             known = f" ({' or '.join(sorted(names))})" if names else ""
-            yield f"{file} imports {module}{known}, which no line of requirements.txt installs."
+            yield f"{file} imports {module}{known}, which neither requirements.txt nor an extra installs."
 
 
 def imported_packages(file: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -92,16 +93,35 @@ class Classifier:
 
     def predict_files(self, paths: Iterable[Path], batch_size: int = 16) -> Iterator[FileResult]:
         """Any number of files, in order and in flat memory: the next are decoded while a batch is computed."""
+        for path, answer in self.answers(paths, decoded, batch_size):
+            if isinstance(answer, str):
+                yield FileResult(path, None, answer)
+            else:
+                yield FileResult(path, answer, None)
+
+    def answers(
+        self,
+        items: Iterable[Item],
+        open_item: Callable[[Item], AbstractContextManager[Image.Image]],
+        batch_size: int = 16,
+    ) -> Iterator[tuple[Item, Classification | str]]:
+        """`predict_files` for whatever `open_item` makes a picture of: each item with its classification, or with what
+        is wrong with it where opening it raised a `CvhubError`."""
         if batch_size < 1:
             raise CvhubError(f"batch size is {batch_size}, expected at least 1.")
-        prepared = _map_ahead(self._prepare, paths, ahead=2 * batch_size)
+
+        def prepare(item: Item) -> tuple[Item, np.ndarray | str]:
+            try:
+                with open_item(item) as image:
+                    return item, self._pixels(image)
+            except CvhubError as error:
+                return item, str(error)
+
+        prepared = _map_ahead(prepare, items, ahead=2 * batch_size)
         while batch := list(itertools.islice(prepared, batch_size)):
             classifications = self._classify([x for _, x in batch if isinstance(x, np.ndarray)], keep_features=False)
-            for path, x in batch:
-                if isinstance(x, str):
-                    yield FileResult(path, None, x)
-                else:
-                    yield FileResult(path, next(classifications), None)
+            for item, x in batch:
+                yield item, x if isinstance(x, str) else next(classifications)
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
         """What the network takes for a picture, (C, H, W)."""
@@ -109,14 +129,6 @@ class Classifier:
             return self.processor([image])[0]
         except ValueError as error:
             raise CvhubError(f"{self.name} can't take the picture: {error}") from error
-
-    def _prepare(self, path: Path) -> tuple[Path, np.ndarray | str]:
-        """A file's pixels (C, H, W), or what is wrong with it."""
-        try:
-            with decoded(path) as image:
-                return path, self._pixels(image)
-        except CvhubError as error:
-            return path, str(error)
 
     def _classify(self, pixel_values: list[np.ndarray], keep_features: bool) -> Iterator[Classification]:
         """Pictures (C, H, W) of any sizes, in order: a forward pass for each run of equal ones."""

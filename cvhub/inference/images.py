@@ -42,12 +42,12 @@ def open_picture(source: Path | BinaryIO) -> Image.Image:
 
 
 @contextlib.contextmanager
-def decoded(path: Path) -> Iterator[Image.Image]:
+def decoded(source: Path | BinaryIO) -> Iterator[Image.Image]:
     """`open_picture` for a with block, where many threads open pictures: large ones wait for each other."""
-    with _recognised(path) as image:
+    with _recognised(source) as image:
         large = image.width * image.height > LARGE_PIXELS
         with _large_picture if large else contextlib.nullcontext():
-            yield _decode(image, _name(path))
+            yield _decode(image, _name(source))
 
 
 def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:

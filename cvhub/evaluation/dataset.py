@@ -1,0 +1,175 @@
+"""Pictures with their classes, from the Hub or a folder, through the `datasets` library. The only file that imports it.
+
+A split is read as a stream: other splits are not fetched, and memory stays flat.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from cvhub.errors import CvhubError
+from cvhub.inference.images import SUFFIXES, decoded
+from cvhub.inference.runtime import one_line
+from cvhub.load import is_hub_id
+
+SPLITS = ("test", "validation")  # tried in this order where none is named
+
+
+class LabelledPicture(NamedTuple):
+    """A row of a data set: its number in the split, what the picture column holds, and the index of its class."""
+
+    number: int
+    content: dict[str, Any] | None  # `bytes` of a file or None, and its `path`
+    label: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a data set, as often as it is asked for; `classes` are the names that labels count."""
+
+    dataset: str
+    name: str
+    classes: list[str]
+    rows: Iterable[dict[str, Any]]
+    picture_column: str
+    target_column: str
+
+    def __iter__(self) -> Iterator[LabelledPicture]:
+        numbers = {name: index for index, name in enumerate(self.classes)}
+        for number, row in enumerate(_readable(self.dataset, self.rows)):
+            label = row[self.target_column]
+            label = numbers.get(label) if isinstance(label, str) else label
+            if label is None or label < 0:
+                raise CvhubError(
+                    f"row {number} of {self.name} of {self.dataset} has no class; --split names another split."
+                )
+            yield LabelledPicture(number, row[self.picture_column], label)
+
+
+@contextlib.contextmanager
+def opened(picture: LabelledPicture) -> Iterator[Image.Image]:
+    """The picture, decoded. Raises CvhubError for what is missing or damaged."""
+    with decoded(_source(picture.content)) as image:
+        yield image
+
+
+def open_split(dataset: str, split: str | None = None, target: str | None = None) -> Split:
+    """A split of the DATASET, a Hub id or a folder: `test` unless named, else `validation`, else the only one.
+
+    `target`: the column that holds the classes, by number or by name; the only column of class numbers unless said.
+    """
+    datasets = _import_datasets()
+    if not (Path(dataset).is_dir() or is_hub_id(dataset)):
+        raise CvhubError(f"{dataset!r} is neither a folder nor a Hub id OWNER/NAME.")
+    settings: dict[str, Any] = {"path": dataset}
+    if _holds_classes(Path(dataset)):  # else datasets would take files such as test_1.png for the split `test`
+        settings = {"path": "imagefolder", "data_dir": dataset, "data_files": {"train": "*/*"}}
+    try:
+        splits = datasets.load_dataset(**settings, streaming=True)
+    except Exception as error:  # of many kinds, for what is missing, unreachable or in no known form
+        raise CvhubError(f"{dataset} can't be read as a data set: {one_line(error)}.") from error
+    name = _choose_split(dataset, [str(known) for known in splits], split)
+    rows = splits[name]
+    features = rows.features or {}
+    picture_column = next((column for column, kind in features.items() if isinstance(kind, datasets.Image)), None)
+    if picture_column is None:
+        raise CvhubError(f"{dataset} has no column of pictures, only {_listed(list(features))}.")
+    if target is None:
+        target = _only_target(dataset, [column for column, kind in features.items() if _has_names(kind)])
+    elif target not in features:
+        raise CvhubError(f"{dataset} has no column {target!r}, only {_listed(list(features))}.")
+    classes = _class_names(dataset, rows, target, features[target])
+    rows = rows.select_columns([picture_column, target]).cast_column(picture_column, datasets.Image(decode=False))
+    return Split(dataset, name, classes, rows, picture_column, target)
+
+
+def _import_datasets() -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise CvhubError("evaluating needs the package datasets: pip install datasets") from None
+    return datasets
+
+
+def _holds_classes(folder: Path) -> bool:
+    """Whether this is a folder of folders of pictures, one a class, without splits and without a table of its own."""
+    if not folder.is_dir() or any(folder.glob("metadata.*")):
+        return False
+    children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
+    return bool(children) and all(any(_is_picture(file) for file in child.iterdir()) for child in children)
+
+
+def _is_picture(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES
+
+
+def _choose_split(dataset: str, names: list[str], wanted: str | None) -> str:
+    if wanted is not None:
+        if wanted not in names:
+            raise CvhubError(f"{dataset} has no split {wanted!r}, only {_listed(names)}.")
+        return wanted
+    for name in SPLITS:
+        if name in names:
+            return name
+    if len(names) > 1:
+        raise CvhubError(f"{dataset} has the splits {_listed(names)}: choose one with --split.")
+    return names[0]
+
+
+def _has_names(kind: Any) -> bool:
+    """Whether a column holds numbers of classes that have names."""
+    return bool(getattr(kind, "names", None))
+
+
+def _only_target(dataset: str, columns: list[str]) -> str:
+    if len(columns) != 1:
+        found = f"the class columns {_listed(columns)}" if columns else "no column of class numbers with names"
+        raise CvhubError(f"{dataset} has {found}: --target says which column holds the classes.")
+    return columns[0]
+
+
+def _class_names(dataset: str, rows: Any, target: str, kind: Any) -> list[str]:
+    """The names of a column of class numbers, or the different values of a column of text."""
+    if _has_names(kind):
+        return list(kind.names)
+    if getattr(kind, "dtype", None) not in ("string", "large_string"):
+        raise CvhubError(f"column {target} of {dataset} holds neither names of classes nor numbers that have names.")
+    values = {row[target] for row in _readable(dataset, rows.select_columns([target]))}
+    return sorted(value for value in values if value is not None)
+
+
+def _readable(dataset: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows; a CvhubError where the files behind them can't be read."""
+    try:
+        yield from rows
+    except Exception as error:  # as in `open_split`: files are opened only now
+        raise CvhubError(f"{dataset} can't be read to its end: {one_line(error)}.") from error
+
+
+def _source(content: dict[str, Any] | None) -> Path | io.BytesIO:
+    """What `decoded` opens: a file, or one's bytes, fetched where the path is a remote one."""
+    content = content or {}
+    if content.get("bytes") is not None:
+        return io.BytesIO(content["bytes"])
+    path = content.get("path")
+    if not path:
+        raise CvhubError("there is no picture in this row.")
+    if "://" not in path:
+        return Path(path)
+    from datasets.utils.file_utils import xopen
+
+    try:
+        with xopen(path, "rb") as file:
+            return io.BytesIO(file.read())
+    except Exception as error:  # of the many kinds of file systems
+        raise CvhubError(f"{path.rpartition('/')[2]} can't be fetched: {one_line(error)}.") from error
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:8])
+    return f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown
