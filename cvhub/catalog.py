@@ -71,6 +71,10 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("mobilenet_v2_140", "MobileNetV2 1.4", "mobilenet_v2", "timm/mobilenetv2_140.ra_in1k", 6_108_776),
     _classifier("mobilenet_v2_100_hf", "MobileNetV2 1.0 (transformers)", "mobilenet_v2", "google/mobilenet_v2_1.0_224", 3_506_153, "other", 1001),
     _classifier("mobilenet_v2_035_hf", "MobileNetV2 0.35, 96 px (transformers)", "mobilenet_v2", "google/mobilenet_v2_0.35_96", 1_678_409, "other", 1001),
+    _classifier("swin_tiny", "Swin-T", "swin", "timm/swin_tiny_patch4_window7_224.ms_in1k", 28_288_354, "mit"),
+    _classifier("swin_tiny_hf", "Swin-T (transformers)", "swin", "microsoft/swin-tiny-patch4-window7-224", 28_288_354),
+    _classifier("swin_small_hf", "Swin-S (transformers)", "swin", "microsoft/swin-small-patch4-window7-224", 49_606_258),
+    _classifier("swin_base_hf", "Swin-B (transformers)", "swin", "microsoft/swin-base-patch4-window7-224", 87_768_224),
 )
 # fmt: on
 

@@ -33,7 +33,8 @@ def architecture(entry: Entry) -> str:
         return entry.location.removeprefix("timm/").partition(".")[0]
     if entry.location.startswith("google/mobilenet_"):
         return entry.family
-    return entry.location.removeprefix("microsoft/").replace("-", "")
+    name = entry.location.removeprefix("microsoft/")
+    return name.replace("-", "_" if name.startswith("swin") else "")
 
 
 def config_of(entry: Entry) -> dict[str, Any]:

@@ -145,6 +145,14 @@ def test_transformers_processor_with_its_own_crop() -> None:
     assert fields["image_mean"] == [0.5, 0.5, 0.5]
 
 
+def test_one_number_means_a_square_to_vits_processor() -> None:
+    """As the preprocessing of microsoft/swin-tiny-patch4-window7-224 is written."""
+    source = {"feature_extractor_type": "ViTFeatureExtractor", "do_resize": True, "size": 224, "resample": 3}
+    fields = processors.from_transformers(source, DEFAULT)
+    assert fields["size"] == fields["crop_size"] == {"height": 224, "width": 224}
+    assert not fields["do_center_crop"]
+
+
 def test_transformers_processor_that_only_resizes() -> None:
     fields = processors.from_transformers({"size": {"height": 96, "width": 128}}, DEFAULT)
     assert not fields["do_center_crop"]

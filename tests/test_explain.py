@@ -20,6 +20,7 @@ from cvhub.explain.cost import measure, measure_config
 from cvhub.explain.watching import Watch, skeleton
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
 from cvhub.models.resnet import CvResNetBackbone, CvResNetConfig, CvResNetForImageClassification
+from cvhub.models.swin import CvSwinConfig, CvSwinForImageClassification
 
 
 def resnet(name: str, **fields: Any) -> CvResNetForImageClassification:
@@ -34,6 +35,12 @@ def mobilenet(name: str, **fields: Any) -> CvMobileNetV2ForImageClassification:
         return CvMobileNetV2ForImageClassification(CvMobileNetV2Config.variant(name, num_labels=1000, **fields))
 
 
+def swin(name: str, **fields: Any) -> CvSwinForImageClassification:
+    """A named Swin without values."""
+    with torch.device("meta"):
+        return CvSwinForImageClassification(CvSwinConfig.variant(name, num_labels=1000, **fields))
+
+
 def tiny_resnet(**fields: Any) -> CvResNetForImageClassification:
     row: dict[str, Any] = dict(block="basic", depths=(1, 1), widths=(8, 16), stem_width=8, num_labels=5)
     return CvResNetForImageClassification(CvResNetConfig(**(row | fields)))
@@ -42,6 +49,11 @@ def tiny_resnet(**fields: Any) -> CvResNetForImageClassification:
 def tiny_mobilenet() -> CvMobileNetV2ForImageClassification:
     row: dict[str, Any] = dict(rows=[(1, 8, 1, 1), (4, 16, 2, 2), (4, 24, 2, 2, 5)], head_channels=32, num_labels=5)
     return CvMobileNetV2ForImageClassification(CvMobileNetV2Config(**row))
+
+
+def tiny_swin(**fields: Any) -> CvSwinForImageClassification:
+    row: dict[str, Any] = dict(embed_dim=8, depths=(2, 1), num_heads=(1, 2), window_size=3, num_labels=5)
+    return CvSwinForImageClassification(CvSwinConfig(**(row | fields)))
 
 
 def randomise(model: nn.Module) -> nn.Module:
@@ -124,6 +136,9 @@ class TestPublishedCosts:
             (mobilenet("mobilenet_v2_100"), 3.5, 0.300, 491),  # Sandler et al. 2018 and the authors' checkpoints
             (mobilenet("mobilenet_v2_140"), 6.11, 0.582, 491),
             (mobilenet("mobilenet_v2_035"), 1.68, 0.059, 491),
+            (swin("swin_tiny"), 28.3, 4.5, None),  # Liu et al. 2021, table 1; its last windows cover the whole map
+            (swin("swin_small"), 49.6, 8.7, None),
+            (swin("swin_base"), 87.8, 15.4, None),
         ],
     )
     def test_equal_the_papers(self, model, millions, giga, field):
@@ -149,9 +164,10 @@ class TestMultiplyAdds:
             (mobilenet("efficientnet_lite0", padding="same"), (224, 224)),
             (TinyViT(), (32, 24)),
             (WindowAttention(), (32, 32)),
+            (swin("swin_tiny", attn_implementation="eager"), (224, 200)),
             (nn.Sequential(nn.Conv2d(3, 4, 3, groups=1), nn.ConvTranspose2d(4, 6, 3, 2, groups=2)), (20, 21)),
         ],
-        ids=["resnet50", "lite0", "attention", "windows", "transposed"],
+        ids=["resnet50", "lite0", "attention", "windows", "swin", "transposed"],
     )
     def test_equal_torchs_own_counter(self, model, size):
         cost = measure(model, *size)
@@ -361,7 +377,9 @@ class TestCostOfAFolder:
 
 
 class TestHeat:
-    @pytest.mark.parametrize("model", [tiny_resnet(), tiny_resnet(stem="cifar", shortcut="A"), tiny_mobilenet()])
+    @pytest.mark.parametrize(
+        "model", [tiny_resnet(), tiny_resnet(stem="cifar", shortcut="A"), tiny_mobilenet(), tiny_swin()]
+    )
     def test_grad_cam_equals_the_exact_map_where_there_is_one(self, model):
         model = cast(Any, randomise(model))
         pixels = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))

@@ -57,7 +57,7 @@ def save(folder: Path, model: Any, processor: dict[str, Any] = PROCESSOR) -> Pat
     return folder
 
 
-@pytest.fixture(scope="module", params=["resnet", "mobilenet_v2"])
+@pytest.fixture(scope="module", params=["resnet", "mobilenet_v2", "swin"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny net of each family; what is converted of it stays for all tests of this file."""
     return save(tmp_path_factory.mktemp(request.param) / "tiny", tiny(request.param))

@@ -3,7 +3,8 @@
 Every named architecture of each family's layouts, and what the family's own test file lists:
 
 - `FOREIGN`: name → further references (transformers' configs, other sizes, random ones);
-- `PARITY_SIZES`: of pictures, where a named net doesn't take any;
+- `PARITY_SIZES`: of pictures, where a named net doesn't take any: by parts of "library-name", of which the first that
+  fits counts;
 - `LARGE`: parts of the names of nets that only `pytest -m full` compares, and `GIANT` of those whose tensors take
   gigabytes, so that names and shapes are compared, without memory.
 """
@@ -43,7 +44,8 @@ def named() -> Iterator[tuple[Family, Layout, str]]:
 
 
 def named_reference(family: Family, layout: Layout, name: str) -> Foreign:
-    sizes = listed(family, "PARITY_SIZES", SIZES)
+    by_part = listed(family, "PARITY_SIZES", {"": SIZES})
+    sizes = next(sizes for part, sizes in by_part.items() if part in f"{layout.library}-{name}")
     if layout.library == "timm":
         return Foreign(lambda: timm.create_model(name, num_classes=13), sizes=sizes)
     return Foreign(lambda: torchvision.models.get_model(name, num_classes=11), arch=name, sizes=sizes)

@@ -279,6 +279,15 @@ def test_shortcuts_keep_gradients_even_through_depth() -> None:
     assert max(plain) / min(plain) > 10 * max(residual) / min(residual)
 
 
+def test_convolutions_start_as_he_et_al_say() -> None:
+    """He et al. 2015b (arXiv:1502.01852), eq. 14: variance 2 over the weights that an input reaches."""
+    for convolution in (
+        module for module in CvResNetModel(CvResNetConfig.cifar(20)).modules() if isinstance(module, nn.Conv2d)
+    ):
+        fan_out = convolution.out_channels * convolution.kernel_size[0] ** 2
+        assert convolution.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.2)
+
+
 # --- Shortcuts (section 3.3 and 4.1) ---------------------------------------------------------------------------------
 
 

@@ -25,9 +25,17 @@ class TinyFamily:
         base = importlib.import_module("cvhub.models.base")
         return {auto: cls for cls in base.family_classes(module.__name__) for auto in cls.auto_classes}
 
+    def listed(self, name: str, default: Any = None) -> Any:
+        """What the family's test file says under `name`."""
+        return getattr(importlib.import_module(f"tests.test_{self.name}"), name, default)
+
+    def can_dilate(self) -> bool:
+        """Whether strides may be turned into dilations."""
+        base = importlib.import_module("cvhub.models.base")
+        return issubclass(self.class_for("AutoConfig"), base.CvConvNetConfig)
+
     def config(self, **fields: Any) -> Any:
-        tiny = importlib.import_module(f"tests.test_{self.name}").TINY
-        return self.class_for("AutoConfig")(**({"num_labels": 5} | tiny | fields))
+        return self.class_for("AutoConfig")(**({"num_labels": 5} | self.listed("TINY") | fields))
 
     def model(self, auto: str = CLASSIFIER, **fields: Any) -> Any:
         """A net in evaluation mode whose normalisation is no identity, as a trained net's isn't."""
@@ -36,9 +44,10 @@ class TinyFamily:
         torch.manual_seed(0)
         model = self.class_for(auto)(self.config(**fields)).eval()
         for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if isinstance(module, torch.nn.BatchNorm2d | torch.nn.LayerNorm):
                 torch.nn.init.uniform_(module.weight, 0.5, 1.5)
                 torch.nn.init.normal_(module.bias, std=0.1)
+            if isinstance(module, torch.nn.BatchNorm2d):
                 statistics = dict(module.named_buffers())
                 torch.nn.init.normal_(statistics["running_mean"], std=0.1)
                 torch.nn.init.uniform_(statistics["running_var"], 0.5, 1.5)

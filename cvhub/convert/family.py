@@ -21,7 +21,8 @@ class Layout:
     - `architectures`: the library's names of its nets (transformers: `model_type`) → fields of our config.
     - `names`: our config → pairs (our module or tensor, theirs), the first convolution's first; what follows a module
       in a tensor's name is the same. A tuple on one side is what the other holds in one piece (see renaming.py).
-    - `constants`: our config → tensors that their files hold though they follow from the config.
+    - `constants`: our config → tensors that their files hold though they follow from the config; `leftovers`: the last
+      parts of the names of such tensors that only older files hold, which are passed over.
     - `read`: their config.json → further fields of our config, which tensors' shapes can't tell.
     - `write`: our config → the fields of their config.json; raises `NoForeignForm` where they have none.
     - `processor`: the architecture's name → preprocessing where a source says nothing: assumed, or exact where the
@@ -36,6 +37,7 @@ class Layout:
     processor: Callable[[str], Fields]
     processor_is_exact: bool = False
     constants: Callable[[Any], dict[str, Tensor]] = lambda config: {}
+    leftovers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -133,9 +133,14 @@ def translate(
         raise
     config = make_config(config_class, fields | dict(overrides))
     constants = layout.constants(config)
-    unexpected = [name for name in unexpected if name not in constants]
+    unexpected = [name for name in unexpected if not _follows(name, checkpoint.tensors[name], layout, constants)]
     check_fit(model_class, config, tensors, unexpected)
     return config, tensors
+
+
+def _follows(name: str, tensor: Tensor, layout: Layout, constants: Mapping[str, Tensor]) -> bool:
+    """Whether a tensor that we have no place for says nothing that the config doesn't."""
+    return name.rpartition(".")[2] in layout.leftovers or (name in constants and torch.equal(tensor, constants[name]))
 
 
 def make_config(config_class: Any, fields: Fields) -> Any:

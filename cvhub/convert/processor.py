@@ -61,7 +61,7 @@ def from_transformers(config: Fields, default: Fields) -> Fields:
     size = config.get("size", default["size"])
     if kind.startswith("ConvNext"):
         return fields | _convnext_sizes(size, config.get("crop_pct") or 224 / 256)
-    size = _sides(size, "shortest_edge")
+    size = _sides(size, "height" if kind.startswith(("ViT", "DeiT")) else "shortest_edge")
     crop = _sides(config["crop_size"], "height") if config.get("crop_size") else None
     fields |= {"size": size, "do_center_crop": config.get("do_center_crop", crop is not None)}
     if crop is None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
+from transformers.activations import ACT2FN
 from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple
@@ -37,9 +38,44 @@ def attend(
         weights = (scores if bias is None else scores + bias).softmax(dim=-1)
         mixed = (F.dropout(weights, dropout) @ value).transpose(1, 2)
         return mixed.flatten(2), weights if keep_weights else None
+    if implementation == "sdpa":  # transformers' own way to it fails on an empty batch
+        mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
+        return mixed.transpose(1, 2).flatten(2), None
     compute = ALL_ATTENTION_FUNCTIONS[implementation]
     mixed, _ = compute(module, query, key, value, bias, dropout=dropout, scaling=scale, is_causal=False)
     return mixed.flatten(2), None
+
+
+class PatchEmbedding(nn.Module):
+    """Cuts pictures into P×P patches and projects each to D dimensions: (N, C, H, W) → (N, D, ⌈H/P⌉, ⌈W/P⌉).
+
+    One linear layer on every flattened patch is a convolution whose stride is its kernel. Where a side is no multiple
+    of P, zeros (the processor's mean colour) fill the last patch, at the bottom and right.
+    """
+
+    def __init__(self, num_channels: int, width: int, patch_size: int, bias: bool = True):
+        super().__init__()
+        self.patch_size = patch_size
+        self.projection = nn.Conv2d(num_channels, width, patch_size, patch_size, bias=bias)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        size = self.patch_size
+        bottom, right = ((n + size - 1) // size * size - n for n in pixel_values.shape[2:])
+        return self.projection(F.pad(pixel_values, (0, right, 0, bottom)))
+
+
+class Mlp(nn.Module):
+    """Two linear layers on each token by itself, an activation between them: (N, L, D) → (N, L, D)."""
+
+    def __init__(self, width: int, hidden_width: int, activation: str = "gelu", dropout: float = 0.0):
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden_width)
+        self.act = ACT2FN[activation]
+        self.fc2 = nn.Linear(hidden_width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.fc2(self.dropout(self.act(self.fc1(x)))))
 
 
 class CvTransformerPreTrainedModel(CvPreTrainedModel):

@@ -1,7 +1,7 @@
 """What every cvhub model shares with transformers, in one place.
 
 A model file holds a paper; this file holds the plumbing: how a class travels to the Hub, how weights start,
-and how a convolutional net serves as a backbone.
+and how a net serves as a backbone.
 """
 
 import json
@@ -49,17 +49,12 @@ class CvImageConfig(CvConfig):
         return 1
 
 
-class CvConvNetConfig(BackboneConfigMixin, CvImageConfig):
-    """Config of a convolutional net that can serve as a backbone.
+class CvBackboneConfig(BackboneConfigMixin, CvImageConfig):
+    """Config of a net whose stages give feature maps, so that it can serve as a backbone.
 
-    A subclass defines, an entry for each feature map from the stem on, `stage_names`, `stage_strides` (relative to the
+    A subclass defines, an entry for each feature map from the first on, `stage_names`, `stage_strides` (relative to the
     map before, were no stage dilated) and `stage_channels`.
     """
-
-    output_stride: int = 32  # no stage is dilated
-    # Whether a convolution that lost its stride already has its stage's new dilation (segmentation_models_pytorch) or
-    # still the old one (torchvision, transformers). The convolutions after it have the new one.
-    dilate_first_block: bool = False
 
     @property
     def stage_names(self) -> list[str]:
@@ -83,9 +78,21 @@ class CvConvNetConfig(BackboneConfigMixin, CvImageConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         out_features, out_indices = kwargs.pop("out_features", None), kwargs.pop("out_indices", None)
+        self.set_output_features_output_indices(out_features=out_features, out_indices=out_indices)
+        super().__post_init__(**kwargs)
+
+
+class CvConvNetConfig(CvBackboneConfig):
+    """Config of a convolutional net, whose strides may be turned into dilations (`dilate_strides` in layers.py)."""
+
+    output_stride: int = 32  # no stage is dilated
+    # Whether a convolution that lost its stride already has its stage's new dilation (segmentation_models_pytorch) or
+    # still the old one (torchvision, transformers). The convolutions after it have the new one.
+    dilate_first_block: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
         if self.output_stride not in OUTPUT_STRIDES:
             raise ValueError(f"output_stride is {self.output_stride!r}, expected one of {OUTPUT_STRIDES}.")
-        self.set_output_features_output_indices(out_features=out_features, out_indices=out_indices)
         super().__post_init__(**kwargs)
 
 
@@ -238,7 +245,7 @@ class CvConvNetMixin:
 class CvBackboneMixin(BackboneMixin):
     """Turns a family's base model into a backbone: mix in before it, and the feature maps of its stages come out."""
 
-    config: CvConvNetConfig
+    config: CvBackboneConfig
     has_attentions = False
 
     def _init_transformers_backbone(self) -> None:

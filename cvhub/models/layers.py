@@ -106,3 +106,25 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
     """Rounds to a multiple of `divisor`, at least one, and never down by more than a tenth (MobileNets' rule)."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016, https://arxiv.org/abs/1603.09382): training leaves branches out by chance.
+
+    x (N, …) → for each picture 0 with probability `rate`, else x / (1 − rate), so that the mean stays what it was.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        ones = x.new_ones(x.shape[0], *[1] * (x.ndim - 1))
+        return x * F.dropout(ones, self.rate)
+
+
+def drop_path_rates(rate: float, depth: int) -> list[float]:
+    """The rate of each block, from 0 at the first to `rate` at the last (the linear rule of Huang et al. 2016)."""
+    return [rate * i / max(depth - 1, 1) for i in range(depth)]

@@ -1,0 +1,341 @@
+"""Swin Transformer: Hierarchical Vision Transformer using Shifted Windows, Liu et al. 2021,
+https://arxiv.org/abs/2103.14030
+
+Where every patch attends to every other, the cost grows with the square of the picture's area. Here it attends within a
+window of M × M patches, so that the cost grows with the area itself (section 3.2, eq. 1 and 2). Every second block
+moves the windows by half of one, and so connects those that were neighbours (figure 2). Between stages 2 × 2 neighbours
+are merged (section 3.1): maps of strides 4, 8, 16 and 32 come out, as a convolutional net gives, for any task.
+
+    pixels → patches → norm → stage 1 → merging → stage 2 → merging → stage 3 → merging → stage 4 → norm → mean → linear
+             (N, H/4, W/4, C)           (N, H/8, W/8, 2C)   H/16, 4C              H/32, 8C                      → logits
+
+    a block (figure 3b, eq. 3), its attention W-MSA and, in every second block, SW-MSA
+    x ─┬─ norm ─ attention ─ (+) ─┬─ norm ─ MLP ─ (+) → (N, h, w, C)
+       └──────────────────────┘   └───────────────┘
+
+    W-MSA         SW-MSA          SW-MSA, its map rolled: the windows at the end
+    ┌───┬───┐     ┌─┬───┬─┐       ┌───┬─┬─┐   now hold parts that were not adjacent,
+    │   │   │     ├─┼───┼─┤       │   │ ╎ │   which a mask keeps apart (figure 4);
+    ├───┼───┤     │ │   │ │       ├───┼─┼─┤   there are four windows as before,
+    │   │   │     ├─┼───┼─┤       ├╌╌╌┼╌┼╌┤   and not nine
+    └───┴───┘     └─┴───┴─┘       └───┴─┴─┘
+
+N batch, H height and W width of the picture, h and w of a map, C channels, M window size, d channels of a head.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import initialization as init
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils.generic import can_return_tuple
+
+from .attention import CvTransformerClassifierMixin, CvTransformerPreTrainedModel, Mlp, PatchEmbedding, attend
+from .base import CvBackboneConfig, CvBackboneMixin
+from .layers import DropPath, drop_path_rates
+
+# Section 3.3; the windows of table 1; stochastic depth as in appendix A2.1 and, of Swin-L, in the authors' code.
+# name: (C of stage 1, blocks of each stage, M, rate of stochastic depth)
+VARIANTS = {
+    "swin_tiny": (96, (2, 2, 6, 2), 7, 0.2),
+    "swin_small": (96, (2, 2, 18, 2), 7, 0.3),
+    "swin_base": (128, (2, 2, 18, 2), 7, 0.5),
+    "swin_base_384": (128, (2, 2, 18, 2), 12, 0.5),
+    "swin_large": (192, (2, 2, 18, 2), 7, 0.2),
+    "swin_large_384": (192, (2, 2, 18, 2), 12, 0.2),
+}
+HEAD_WIDTH = 32  # d of all of them
+
+# What is added to the scores of positions that must not meet; trained weights have known no other value.
+APART = -100.0
+
+
+class CvSwinConfig(CvBackboneConfig):
+    """The defaults are the paper's Swin-T; `variant` gives the other rows.
+
+    - `embed_dim`: C of stage 1; each later stage doubles it. `depths`: blocks a stage; `num_heads`: heads a stage.
+    - `window_size`: M; `patch_size`: pixels a side of a patch; `mlp_ratio`: α, by how much an MLP widens.
+    - `drop_path_rate`: of the last block's branches, less before. `dropout`: on patches, behind every linear layer but
+      the projection to queries, keys and values; `attention_dropout`: on attention's weights. The paper has neither.
+    - `initializer_range`: σ of the weights' start; `num_channels`, `label_smoothing`: see `CvImageConfig`.
+    """
+
+    model_type = "cvhub_swin"
+
+    embed_dim: int = 96
+    depths: list[int] | tuple[int, ...] = (2, 2, 6, 2)
+    num_heads: list[int] | tuple[int, ...] = (3, 6, 12, 24)
+    window_size: int = 7
+    patch_size: int = 4
+    mlp_ratio: float | int = 4.0
+    drop_path_rate: float | int = 0.2
+    dropout: float | int = 0.0
+    attention_dropout: float | int = 0.0
+    initializer_range: float = 0.02
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if len(self.depths) != len(self.num_heads):
+            raise ValueError(
+                f"depths {self.depths} and num_heads {self.num_heads} must name the same number of stages."
+            )
+        for field in ("window_size", "patch_size"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"{field} is {getattr(self, field)}, expected at least 1.")
+        for stage, (channels, heads) in enumerate(zip(self.stage_channels, self.num_heads, strict=True), start=1):
+            if heads < 1 or channels % heads:
+                raise ValueError(f"num_heads of stage {stage} is {heads}, expected a divisor of {channels} channels.")
+        super().__post_init__(**kwargs)
+
+    @classmethod
+    def variant(cls, name: str, **fields: Any) -> "CvSwinConfig":
+        """A row of `VARIANTS` by name; `fields` override it."""
+        embed_dim, depths, window_size, drop_path_rate = VARIANTS[name]
+        num_heads = tuple(embed_dim * 2**stage // HEAD_WIDTH for stage in range(len(depths)))
+        row: dict[str, Any] = dict(embed_dim=embed_dim, depths=depths, num_heads=num_heads)
+        row |= dict(window_size=window_size, drop_path_rate=drop_path_rate)
+        return cls(**(row | fields))
+
+    @property
+    def stage_names(self) -> list[str]:
+        return [f"stage{i}" for i in range(1, len(self.depths) + 1)]
+
+    @property
+    def stage_strides(self) -> list[int]:
+        return [self.patch_size, *([2] * (len(self.depths) - 1))]
+
+    @property
+    def stage_channels(self) -> list[int]:
+        return [self.embed_dim * 2**stage for stage in range(len(self.depths))]
+
+
+def fill(x: Tensor, multiple: int) -> Tensor:
+    """Zeros at the end of rows and columns of (N, h, w, C) make both multiples; tracers record it for every size."""
+    bottom, right = ((n + multiple - 1) // multiple * multiple - n for n in x.shape[1:3])
+    return F.pad(x, (0, 0, 0, right, 0, bottom))
+
+
+class PatchMerging(nn.Module):
+    """2 × 2 neighbours side by side, then a linear layer (section 3.1): (N, h, w, C) → (N, ⌈h/2⌉, ⌈w/2⌉, 2C)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(4 * channels)
+        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = fill(x, 2)
+        # Column by column: the order that the authors' weights, and so all libraries', were trained in.
+        x = torch.cat([x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)], dim=-1)
+        return self.reduction(self.norm(x))
+
+
+def relative_positions(window: int, device: torch.device | None = None) -> Tensor:
+    """Which row of the bias table belongs to query i and key j of a window: (M², M²), counted row by row.
+
+    Their offset along each axis is one of −M + 1 … M − 1, so the table has (2M − 1)² rows.
+    """
+    place = torch.arange(window, device=device)
+    offset = place[:, None] - place + window - 1  # (M, M), of the query and of the key
+    index = offset[:, None, :, None] * (2 * window - 1) + offset[None, :, None, :]  # (M, M, M, M)
+    return index.flatten(2).flatten(0, 1)
+
+
+def met_by_roll(windows: int, window: int, shift: int, device: torch.device) -> Tensor:
+    """Whether positions i and j of a window along one axis met only because the axis was rolled: (windows, M, M)."""
+    place = torch.arange(windows * window, device=device)
+    wrapped = (place >= windows * window - shift).view(windows, window)
+    return wrapped[:, :, None] != wrapped[:, None, :]
+
+
+class WindowAttention(nn.Module):
+    """Attention within windows, W-MSA, or shifted ones, SW-MSA (section 3.2): (N, h, w, C) → (N, h, w, C).
+
+    softmax(q·kᵀ / √d + B)·v (eq. 4), where B is looked up by the offset from query to key.
+    """
+
+    def __init__(self, config: CvSwinConfig, channels: int, heads: int, shifted: bool):
+        super().__init__()
+        self.config = config
+        self.channels, self.heads, self.window, self.shifted = channels, heads, config.window_size, shifted
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.relative_position_bias = nn.Parameter(torch.zeros((2 * self.window - 1) ** 2, heads))
+        self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Also returns the weights (N, windows, heads, M², M²) where they are kept."""
+        height, width = x.shape[1:3]
+        x = fill(x, self.window)
+        rows, columns = x.shape[1] // self.window, x.shape[2] // self.window  # of windows
+        down, right = self.shift(rows), self.shift(columns)
+        if self.shifted:
+            x = x.roll((-down, -right), (1, 2))
+        query, key, value = (self.cut(part, rows, columns) for part in self.qkv(x).chunk(3, dim=-1))
+        bias = self.bias(rows, columns, down, right)
+        x, weights = attend(self, query, key, value, bias, self.config.attention_dropout, keep_weights)
+        x = self.join(x, rows, columns)
+        if self.shifted:
+            x = x.roll((down, right), (1, 2))
+        if weights is not None:
+            weights = weights.unflatten(1, (rows * columns, self.heads))
+        return self.proj(x[:, :height, :width]), weights
+
+    def shift(self, windows: int) -> int:
+        """⌊M/2⌋ along an axis of several windows, 0 where one covers it; in arithmetic, which tracers record."""
+        return self.window // 2 * (1 - 1 // windows) if self.shifted else 0
+
+    def cut(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """Into windows and heads, side by side, since each such pair has a bias: (N, windows · heads, M², d)."""
+        n, d = x.shape[0], self.channels // self.heads
+        x = x.reshape(n * rows, self.window, columns, self.window, self.heads, d)
+        x = x.permute(0, 2, 4, 1, 3, 5)  # (N · rows, columns, heads, M, M, d)
+        return x.reshape(n, rows * columns * self.heads, self.window**2, d)
+
+    def join(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """The reverse, of what `attend` returns: (N, M², windows · heads · d) → (N, rows · M, columns · M, C)."""
+        n = x.shape[0]
+        x = x.reshape(n, self.window, self.window, rows, columns, self.channels).permute(0, 3, 1, 4, 2, 5)
+        return x.reshape(n, rows * self.window, columns * self.window, self.channels)
+
+    def bias(self, rows: int, columns: int, down: int, right: int) -> Tensor:
+        """What is added to the scores, B and the mask: (1, windows · heads, M², M²)."""
+        area, device = self.window**2, self.relative_position_bias.device
+        bias = self.relative_position_bias[relative_positions(self.window, device)].permute(2, 0, 1)  # (heads, M², M²)
+        if self.shifted:
+            above = met_by_roll(rows, self.window, down, device)[:, None, :, None, :, None]
+            beside = met_by_roll(columns, self.window, right, device)[None, :, None, :, None, :]
+            apart = (above | beside).reshape(rows * columns, 1, area, area)
+            bias = bias + APART * apart.to(bias.dtype)
+        else:
+            bias = bias.expand(rows * columns, -1, -1, -1)
+        return bias.reshape(1, rows * columns * self.heads, area, area)
+
+
+class SwinBlock(GradientCheckpointingLayer):
+    """Half of figure 3(b), equation 3: (N, h, w, C) → (N, h, w, C), and attention's weights where they are kept."""
+
+    def __init__(self, config: CvSwinConfig, channels: int, heads: int, shifted: bool, drop_path_rate: float):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attention = WindowAttention(config, channels, heads, shifted)
+        self.norm2 = nn.LayerNorm(channels)
+        self.mlp = Mlp(channels, int(channels * config.mlp_ratio), dropout=config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        attended, weights = self.attention(self.norm1(x), keep_weights)
+        x = x + self.drop_path(self.dropout(attended))
+        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
+class Stage(nn.Module):
+    """Merging, but not in stage 1, and blocks, of which every second one is shifted: a block for each of `rates`."""
+
+    def __init__(self, config: CvSwinConfig, stage: int, rates: list[float]):
+        super().__init__()
+        channels, heads = config.stage_channels[stage], config.num_heads[stage]
+        self.merging = nn.Identity() if stage == 0 else PatchMerging(channels // 2)
+        blocks = (SwinBlock(config, channels, heads, i % 2 == 1, rate) for i, rate in enumerate(rates))
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, list[Tensor]]:
+        x, kept = self.merging(x), []
+        for block in self.blocks:
+            x, weights = block(x, keep_weights)
+            kept.append(weights)
+        return x, kept
+
+
+class MapNorm(nn.LayerNorm):
+    """Normalises the channels of a map and puts them first: (N, h, w, C) → (N, C, h, w)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).permute(0, 3, 1, 2)
+
+
+class CvSwinPreTrainedModel(CvTransformerPreTrainedModel):
+    config_class = CvSwinConfig
+    config: CvSwinConfig
+    base_model_prefix = "swin"
+    _no_split_modules: ClassVar[list[str]] = ["SwinBlock"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, WindowAttention):
+            init.trunc_normal_(module.relative_position_bias, std=self.config.initializer_range)
+
+
+class CvSwinModel(CvSwinPreTrainedModel):
+    """The net without its classifier."""
+
+    auto_classes = ("AutoModel",)
+
+    def __init__(self, config: CvSwinConfig):
+        super().__init__(config)
+        self.patch_embedding = PatchEmbedding(config.num_channels, config.embed_dim, config.patch_size)
+        self.patch_norm = nn.LayerNorm(config.embed_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.stages = nn.ModuleList()
+        rates = drop_path_rates(config.drop_path_rate, sum(config.depths))
+        for stage, depth in enumerate(config.depths):
+            first = sum(config.depths[:stage])
+            self.stages.append(Stage(config, stage, rates[first : first + depth]))
+        self.norm = MapNorm(config.stage_channels[-1])
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values: Tensor,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
+        """`pixel_values` (N, c, H, W) → the last map (N, 8C, ⌈H/32⌉, ⌈W/32⌉), normalised, and its mean (N, 8C).
+
+        On request each stage's map (N, C', h, w), the last as above, and each block's weights of attention
+        (N, windows, heads, M², M²).
+        """
+        self.check_pixel_values(pixel_values)
+        keep_weights = self.config.output_attentions if output_attentions is None else output_attentions
+        keep_maps = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        x = self.dropout(self.patch_norm(self.patch_embedding(pixel_values).permute(0, 2, 3, 1)))
+        maps, attentions = [], []
+        for stage in self.stages:
+            x, weights = stage(x, keep_weights)
+            maps.append(x.permute(0, 3, 1, 2))
+            attentions += weights
+        maps[-1] = self.norm(x)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=maps[-1],
+            pooler_output=maps[-1].mean((2, 3)),
+            hidden_states=tuple(maps) if keep_maps else None,
+            attentions=tuple(attentions) if keep_weights else None,
+        )
+
+
+class CvSwinForImageClassification(CvTransformerClassifierMixin, CvSwinPreTrainedModel):
+    """Global average pooling and a linear classifier on `CvSwinModel` (appendix A2.1 of the paper)."""
+
+    auto_classes = ("AutoModelForImageClassification",)
+
+    def __init__(self, config: CvSwinConfig):
+        super().__init__(config)
+        self.num_labels: int = config.num_labels  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
+        self.swin = CvSwinModel(config)
+        self.classifier = nn.Linear(config.stage_channels[-1], self.num_labels)
+        self.post_init()
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """(N, C') → logits (N, K)."""
+        return self.classifier(pooled)
+
+
+class CvSwinBackbone(CvBackboneMixin, CvSwinModel):
+    """The feature maps that `config.out_features` names: "stage1" (stride 4) …, the last of them normalised."""
+
+    auto_classes = ("AutoBackbone",)
