@@ -27,7 +27,7 @@ SIZES = ((65, 64),)  # odd and even; a family whose nets take others names its o
 class Foreign:
     """A reference to compare with.
 
-    - `build` makes its module; `arch` names what torchvision's files don't say.
+    - `build` makes its module; `arch` names what torchvision's files don't say, `overrides` what no name tells either.
     - `sizes`: of the pictures to compare with; `arguments`: what its forward is given besides.
     """
 
@@ -35,6 +35,7 @@ class Foreign:
     arch: str | None = None
     sizes: Sizes = SIZES
     arguments: dict[str, Any] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
 
 
 def from_config(config: transformers.PreTrainedConfig, **fields: Any) -> Foreign:
@@ -76,7 +77,7 @@ def check_parity(foreign: Foreign, tmp_path: Path, suffix: str = ".safetensors")
     reference = randomise(foreign.build())
     library, source = save(reference, tmp_path / "theirs", suffix)
     folder, back = tmp_path / "ours", tmp_path / "back"
-    convert_checkpoint(source, folder, foreign.arch)
+    convert_checkpoint(source, folder, foreign.arch, foreign.overrides)
     export_checkpoint(folder, back, library)
     returned = load_file(back / "model.safetensors")
     original = read_weights(source) if source.is_dir() else read_file(source)

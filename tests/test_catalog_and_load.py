@@ -20,7 +20,7 @@ from tests.tiny import TinyFamily
 def test_names_are_unique_and_families_exist() -> None:
     names = [entry.name for entry in CATALOG]
     assert len(set(names)) == len(names)
-    assert {entry.family for entry in CATALOG} == set(FAMILIES)
+    assert {entry.family for entry in CATALOG} <= set(FAMILIES)  # of some no weights are on the Hub
     assert find_entry(DEFAULT_MODEL) is CATALOG[0]
     assert find_entry("nothing") is None
 

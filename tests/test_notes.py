@@ -16,7 +16,7 @@ FAMILIES = {entry.family for entry in CATALOG}
 
 TEST_ID = re.compile(r"`(tests/\w+\.py)::(\w+)`")
 FIGURE = re.compile(r"`(docs/[\w./-]+\.(?:png|svg))`")
-PAPER = re.compile(r"arXiv:\d{4}\.\d{5}")
+PAPER = re.compile(r"arXiv:\d{4}\.\d{4,5}")  # four digits until 2014
 PLACE = re.compile(r"\w+ (?:et al\. )?\d{4}, (?:section|table|figure|eq\.) \d")
 
 

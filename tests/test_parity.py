@@ -5,6 +5,7 @@ Every named architecture of each family's layouts, and what the family's own tes
 - `FOREIGN`: name → further references (transformers' configs, other sizes, random ones);
 - `PARITY_SIZES`: of pictures, where a named net doesn't take any: by parts of "library-name", of which the first that
   fits counts;
+- `ARGUMENTS`: name → what torchvision's builder is given besides the classes, where official weights need more;
 - `LARGE`: parts of the names of nets that only `pytest -m full` compares, and `GIANT` of those whose tensors take
   gigabytes, so that names and shapes are compared, without memory.
 """
@@ -48,7 +49,8 @@ def named_reference(family: Family, layout: Layout, name: str) -> Foreign:
     sizes = next(sizes for part, sizes in by_part.items() if part in f"{layout.library}-{name}")
     if layout.library == "timm":
         return Foreign(lambda: timm.create_model(name, num_classes=13), sizes=sizes)
-    return Foreign(lambda: torchvision.models.get_model(name, num_classes=11), arch=name, sizes=sizes)
+    arguments = listed(family, "ARGUMENTS", {}).get(name, {})
+    return Foreign(lambda: torchvision.models.get_model(name, num_classes=11, **arguments), arch=name, sizes=sizes)
 
 
 def references() -> Iterator[Any]:

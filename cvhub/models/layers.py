@@ -13,7 +13,7 @@ class ConvNormAct(nn.Module):
     """Convolution without bias, batch normalisation, activation: (N, C_in, H, W) → (N, C_out, ⌈H/s⌉, ⌈W/s⌉).
 
     `same_padding` pads as TensorFlow's SAME does, at the bottom and right first; otherwise both sides get (k − 1)/2.
-    `activation` None leaves the output linear.
+    `activation` None leaves the output linear; `eps` None, no normalisation, gives the convolution a bias.
     """
 
     def __init__(
@@ -26,14 +26,15 @@ class ConvNormAct(nn.Module):
         groups: int = 1,
         activation: str | None = "relu",
         same_padding: bool = False,
-        eps: float = 1e-5,
+        eps: float | None = 1e-5,
     ):
         super().__init__()
         # The two rules differ only where the stride skips pixels.
         self.pad_same = same_padding and stride > 1
         padding = 0 if self.pad_same else (kernel_size - 1) // 2 * dilation
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias=False)
-        self.norm = nn.BatchNorm2d(out_channels, eps=eps)
+        bias = eps is None
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        self.norm = nn.Identity() if eps is None else nn.BatchNorm2d(out_channels, eps=eps)
         self.act = ACTIVATIONS[activation](inplace=True) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
