@@ -38,7 +38,7 @@ TINY = {
     "normalization": "batch",
     "auxiliary_after": ("3a", "4a"),
     "auxiliary_channels": 4,
-    "auxiliary_features": 16,
+    "auxiliary_features": 64,
     "dropout": 0.0,
     "auxiliary_dropout": 0.0,
 }
@@ -611,6 +611,8 @@ def test_what_the_exported_file_cannot_say_stands_beside_it(tmp_path: Path) -> N
     [
         ({"normalization": "group"}, "normalization is 'group'.*'lrn' or 'batch'"),
         ({"rows": [("3a", 8, 8)]}, r"rows are \[\('3a', 8, 8\)\].*six widths"),
+        ({"stem_channels": (64, 192)}, r"stem_channels are \(64, 192\), expected three"),
+        ({"third_kernel": 4}, "third_kernel is 4, expected an odd"),
         ({"pools": ((3, 2),)}, r"pools are \(\(3, 2\),\), expected 4 pairs"),
         ({"pools": ((3, 2), (3, 2), (3, 2), (1, 2))}, "a stride no larger"),
         ({"transform_input": True, "num_channels": 4}, "num_channels is 4, expected 3 with transform_input"),

@@ -120,6 +120,10 @@ class CvGoogLeNetConfig(CvConvNetConfig):
         count, names = len(self.stages) + 1, [row[0] for row in self.rows]
         if len(self.pools) != count or any(kernel < stride for kernel, stride in self.pools):
             yield f"pools are {self.pools}, expected {count} pairs of a kernel and a stride no larger."
+        if len(self.stem_channels) != 3:
+            yield f"stem_channels are {self.stem_channels}, expected three widths."
+        if self.third_kernel % 2 == 0:
+            yield f"third_kernel is {self.third_kernel}, expected an odd number."
         if self.normalization not in ("lrn", "batch"):
             yield f"normalization is {self.normalization!r}, expected 'lrn' or 'batch'."
         if self.transform_input and self.num_channels != 3:
