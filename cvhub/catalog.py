@@ -75,6 +75,23 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("swin_tiny_hf", "Swin-T (transformers)", "swin", "microsoft/swin-tiny-patch4-window7-224", 28_288_354),
     _classifier("swin_small_hf", "Swin-S (transformers)", "swin", "microsoft/swin-small-patch4-window7-224", 49_606_258),
     _classifier("swin_base_hf", "Swin-B (transformers)", "swin", "microsoft/swin-base-patch4-window7-224", 87_768_224),
+    _classifier("vit_tiny", "ViT-Ti/16", "vit", "timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", 5_717_416),
+    _classifier("vit_small", "ViT-S/16", "vit", "timm/vit_small_patch16_224.augreg_in21k_ft_in1k", 22_050_664),
+    _classifier("vit_small_32", "ViT-S/32", "vit", "timm/vit_small_patch32_224.augreg_in21k_ft_in1k", 22_878_952),
+    _classifier("vit_base", "ViT-B/16", "vit", "timm/vit_base_patch16_224.augreg2_in21k_ft_in1k", 86_567_656),
+    _classifier("vit_base_32", "ViT-B/32", "vit", "timm/vit_base_patch32_224.augreg_in21k_ft_in1k", 88_224_232),
+    _classifier("vit_base_384", "ViT-B/16, 384 px", "vit", "timm/vit_base_patch16_384.augreg_in21k_ft_in1k", 86_859_496),
+    _classifier("vit_large", "ViT-L/16", "vit", "timm/vit_large_patch16_224.augreg_in21k_ft_in1k", 304_326_632),
+    _classifier("vit_base_hf", "ViT-B/16 (transformers)", "vit", "google/vit-base-patch16-224", 86_567_656),
+    _classifier("vit_large_hf", "ViT-L/16 (transformers)", "vit", "google/vit-large-patch16-224", 304_326_632),
+    _classifier("deit_tiny", "DeiT-Ti", "deit", "timm/deit_tiny_patch16_224.fb_in1k", 5_717_416),
+    _classifier("deit_small", "DeiT-S", "deit", "timm/deit_small_patch16_224.fb_in1k", 22_050_664),
+    _classifier("deit_base", "DeiT-B", "deit", "timm/deit_base_patch16_224.fb_in1k", 86_567_656),
+    _classifier("deit_tiny_distilled", "DeiT-Ti, distilled", "deit", "timm/deit_tiny_distilled_patch16_224.fb_in1k", 5_910_800),
+    _classifier("deit_small_distilled", "DeiT-S, distilled", "deit", "timm/deit_small_distilled_patch16_224.fb_in1k", 22_436_432),
+    _classifier("deit_base_distilled", "DeiT-B, distilled", "deit", "timm/deit_base_distilled_patch16_224.fb_in1k", 87_338_192),
+    _classifier("deit_small_distilled_hf", "DeiT-S, distilled (transformers)", "deit", "facebook/deit-small-distilled-patch16-224", 22_436_432),
+    _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416),
 )
 # fmt: on
 

@@ -177,7 +177,9 @@ def run_info(options: argparse.Namespace) -> int:
         )
         return 0
     for layer in cost.layers:
-        shape = "×".join(str(side) for side in layer.output_shape[1:])
+        # A map's height and width, or how many tokens there are and how wide.
+        sides = layer.output_shape if len(layer.output_shape) == 2 else layer.output_shape[1:]
+        shape = "×".join(map(str, sides))
         print(f"{layer.name:<52}{layer.kind:<18}{shape:>16}{layer.parameters:>12,}{layer.multiply_adds:>15,}")
     print(f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {height}x{width}")
     return 0

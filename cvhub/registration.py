@@ -20,7 +20,7 @@ AUTO_MODULES = (
 )
 # Our model files and what they import. Some of it imports Auto modules while it is half done: then we have to wait.
 NEEDED_MODULES = (
-    *(f"cvhub.models.{file}" for file in (*FAMILIES, "base", "image_processing")),
+    *(f"cvhub.models.{file}" for file in (*FAMILIES, "base", "attention", "image_processing")),
     "transformers.modeling_layers",
     "transformers.modeling_utils",
     "transformers.backbone_utils",

@@ -33,6 +33,9 @@ def architecture(entry: Entry) -> str:
         return entry.location.removeprefix("timm/").partition(".")[0]
     if entry.location.startswith("google/mobilenet_"):
         return entry.family
+    if entry.location.startswith(("google/vit-", "facebook/deit-")):
+        name = entry.location.partition("/")[2].replace("-", "_")
+        return name if "distilled" in name else name.replace("deit", "vit")  # what DeiT without its token is to them
     name = entry.location.removeprefix("microsoft/")
     return name.replace("-", "_" if name.startswith("swin") else "")
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -21,6 +22,7 @@ from cvhub.explain.watching import Watch, skeleton
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
 from cvhub.models.resnet import CvResNetBackbone, CvResNetConfig, CvResNetForImageClassification
 from cvhub.models.swin import CvSwinConfig, CvSwinForImageClassification
+from tests.tiny import TinyFamily
 
 
 def resnet(name: str, **fields: Any) -> CvResNetForImageClassification:
@@ -434,6 +436,37 @@ class TestHeat:
         assert not any(module._forward_hooks for module in model.modules())
         assert all(module.training for module in model.modules())
 
+    @pytest.mark.parametrize(
+        ("family", "fields", "norm"),
+        [("vit", {}, "norm1"), ("deit", {}, "norm1"), ("vit", {"pooling": "mean"}, "norm2")],
+        ids=["class token", "two tokens", "mean"],
+    )
+    def test_grad_cam_of_tokens_by_its_formula(self, family, fields, norm):
+        """On the last norm whose patches still have a say; the tokens before them have no place in the picture."""
+        model = cast(Any, randomise(TinyFamily(family).model(**fields)))
+        pixels = torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+        layer = getattr(model.base_model.blocks[-1], norm)
+        kept: list[Tensor] = []
+        handle = layer.register_forward_hook(lambda module, inputs, output: kept.append(output))
+        (gradient,) = torch.autograd.grad(model(pixels).logits[0, 2], kept)
+        handle.remove()
+        first = model.config.num_prefix_tokens
+        alpha = gradient[0, first:].mean(0)
+        heat = torch.relu(kept[0][0, first:] @ alpha).view(4, 6).detach()
+        assert heat.any()
+        for chosen in (None, layer):
+            np.testing.assert_allclose(grad_cam(model, pixels, 2, chosen), heat / heat.max(), atol=1e-5)
+
+    def test_grad_cam_of_another_librarys_tokens(self):
+        """transformers' ViT: the norm before the last layer's attention."""
+        config = transformers.ViTConfig(image_size=64, hidden_size=24, num_attention_heads=3, num_hidden_layers=2)
+        model = cast(Any, randomise(transformers.ViTForImageClassification(config)))
+        pixels = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+        heat = grad_cam(model, pixels, 1)
+        assert heat.shape == (4, 4)
+        assert heat.any()
+        np.testing.assert_array_equal(heat, grad_cam(model, pixels, 1, model.vit.layers[-1].layernorm_before))
+
     def test_what_cannot_be_explained_is_said(self):
         with pytest.raises(CvhubError, match="class 9 doesn't exist, expected 0 to 3"):
             grad_cam(VggLike(), torch.randn(1, 3, 16, 16), 9)
@@ -461,8 +494,9 @@ print(heat.tolist(), "torch" in sys.modules)
         answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert answer.stdout.strip() == "[[0.0, 0.0], [1.0, 0.0]] False"
 
-    def test_without_them_it_takes_the_gradient_of_the_folders_model(self, tmp_path):
-        model = cast(Any, randomise(tiny_resnet()))
+    @pytest.mark.parametrize("model", [tiny_resnet(), TinyFamily("vit").model()], ids=["map", "tokens"])
+    def test_without_them_it_takes_the_gradient_of_the_folders_model(self, model, tmp_path):
+        randomise(model)
         model.save_pretrained(tmp_path)
         pixels = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
         classifier = SimpleNamespace(folder=tmp_path, classifier_weight=None, processor=lambda images: pixels)

@@ -31,8 +31,17 @@ from cvhub.models import FAMILIES
 from cvhub.models.image_processing import CvImageProcessor
 
 ROOT = Path(__file__).parents[1]
-SHARED_CODE = {"base.py", "image_processing.py", "layers.py", "losses.py", "pixels.py"}
 MODEL_FILES = {"config.json", "model.safetensors", "preprocessor_config.json"}
+
+
+def code_of(name: str) -> set[str]:
+    """The files that a family's repo carries: its own and the processor's, and what these import, and so on."""
+    files, new = set[str](), {name, "image_processing"}
+    while new:
+        files |= new
+        code = "\n".join((ROOT / "cvhub" / "models" / f"{file}.py").read_text(encoding="utf-8") for file in new)
+        new = set(re.findall(r"^from \.(\w+) import", code, re.MULTILINE)) - files
+    return {f"{file}.py" for file in files}
 
 
 def save_folder(name: str, folder: Path) -> Any:
@@ -94,9 +103,12 @@ for repo in sys.argv[1:]:
     with torch.no_grad():
         logits = AutoModelForImageClassification.from_pretrained(repo, **trust).eval()(pixels).logits
         features = AutoModel.from_pretrained(repo, **trust).eval()(pixels).last_hidden_state
-        (feature_map,) = AutoBackbone.from_pretrained(repo, **trust).eval()(pixels).feature_maps
+        config = AutoConfig.from_pretrained(repo, **trust)
+        feature_map = features
+        if "AutoBackbone" in config.auto_map:
+            (feature_map,) = AutoBackbone.from_pretrained(repo, **trust).eval()(pixels).feature_maps
     answers[repo] = {
-        "type": AutoConfig.from_pretrained(repo, **trust).model_type,
+        "type": config.model_type,
         "pixels": pixels.tolist(),
         "logits": logits.tolist(),
         "features": features.tolist(),
@@ -158,7 +170,7 @@ def test_a_pushed_folder_is_complete_after_one_commit(pushed: Pushed, name: str)
     repo = pushed.hub.repos[f"ann/{name}-folder"]
     assert repo.private
     assert [commit.title for commit in repo.commits] == ["initial commit", "Upload model"]
-    assert set(repo.files) == MODEL_FILES | SHARED_CODE | {f"{name}.py", "README.md", ".gitattributes"}
+    assert set(repo.files) == MODEL_FILES | code_of(name) | {"README.md", ".gitattributes"}
     assert repo.files["model.safetensors"] == (pushed.folders[name] / "model.safetensors").read_bytes()
     for file in MODEL_FILES - {"model.safetensors"}:
         on_hub, here = json.loads(repo.files[file]), json.loads((pushed.folders[name] / file).read_text())

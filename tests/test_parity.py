@@ -6,6 +6,7 @@ Every named architecture of each family's layouts, and what the family's own tes
 - `PARITY_SIZES`: of pictures, where a named net doesn't take any: by parts of "library-name", of which the first that
   fits counts;
 - `ARGUMENTS`: name → what torchvision's builder is given besides the classes, where official weights need more;
+- `TIMM_ARGUMENTS`: with which timm builds its named nets, so that they take such sizes;
 - `LARGE`: parts of the names of nets that only `pytest -m full` compares, and `GIANT` of those whose tensors take
   gigabytes, so that names and shapes are compared, without memory.
 """
@@ -48,7 +49,8 @@ def named_reference(family: Family, layout: Layout, name: str) -> Foreign:
     by_part = listed(family, "PARITY_SIZES", {"": SIZES})
     sizes = next(sizes for part, sizes in by_part.items() if part in f"{layout.library}-{name}")
     if layout.library == "timm":
-        return Foreign(lambda: timm.create_model(name, num_classes=13), sizes=sizes)
+        arguments = listed(family, "TIMM_ARGUMENTS", {})
+        return Foreign(lambda: timm.create_model(name, num_classes=13, **arguments), sizes=sizes)
     arguments = listed(family, "ARGUMENTS", {}).get(name, {})
     return Foreign(lambda: torchvision.models.get_model(name, num_classes=11, **arguments), arch=name, sizes=sizes)
 
@@ -82,11 +84,14 @@ GIANTS = [(family, layout, name) for family, layout, name in named() if is_any(n
 @pytest.mark.parametrize(("family", "layout", "name"), GIANTS, ids=[name for _, _, name in GIANTS])
 def test_a_giants_tensors_are_ours(family: Family, layout: Layout, name: str) -> None:
     with torch.device("meta"):
-        original = timm.create_model(name).state_dict()
+        original = named_reference(family, layout, name).build().state_dict()
     module = importlib.import_module(f"cvhub.models.{family.name}")
     config_class = getattr(module, f"{family.prefix}Config")
-    config = make_config(config_class, dict(layout.architectures[name]) | {"num_labels": 1000})
+    fields = dict(layout.architectures[name])
+    config = make_config(config_class, fields)
     tensors, unknown = rename(original, [(theirs, ours) for ours, theirs in layout.names(config)])
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    config = make_config(config_class, fields | family.sizes(config, shapes))
     check_fit(getattr(module, f"{family.prefix}ForImageClassification"), config, tensors, unknown)
 
 

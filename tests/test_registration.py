@@ -32,6 +32,7 @@ ORDERS = {
     "configuration alone first": "from transformers import AutoConfig; import cvhub",
     "a model file first": "import cvhub.models.mobilenet_v2",
     "the processor first": "import cvhub.models.image_processing",
+    "what transformers share first": "import cvhub.models.attention",
     "everything else first": "from transformers import Trainer, pipeline; import cvhub",
 }
 LIGHT = """

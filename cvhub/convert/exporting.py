@@ -70,15 +70,16 @@ def _describe_timm(
     config: Any, foreign: Fields, transform: PixelTransform, names: Names, tensors: Tensors
 ) -> dict[str, Fields]:
     """config.json as `timm.create_model("local-dir:…")` and timm's Hub repos have it."""
-    classifier = dict(names)["classifier"]
+    # Those beside the net itself: an auxiliary head belongs to it.
+    heads = [str(theirs) for ours, theirs in names if str(ours) in ("classifier", "distillation_classifier")]
     pretrained = processors.to_timm(transform) | {
         "num_classes": config.num_labels,
         "first_conv": names[0][1],
-        "classifier": classifier,
+        "classifier": heads[0] if len(heads) == 1 else heads,
     }
     described = {
         "num_classes": config.num_labels,
-        "num_features": tensors[f"{classifier}.weight"].shape[1],
+        "num_features": tensors[f"{heads[0]}.weight"].shape[1],
         "global_pool": "avg",
         "pretrained_cfg": pretrained,
         "label_names": _labels(config),

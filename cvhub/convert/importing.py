@@ -109,7 +109,7 @@ def _write(
     with without_progress_bars():
         model = model_class.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
         model.save_pretrained(folder)
-    save_processor(folder, _processor_fields(checkpoint, layout, config.num_channels))
+    save_processor(folder, _processor_fields(checkpoint, layout, config))
     write_model_card(folder, checkpoint, origin, card)
 
 
@@ -173,8 +173,8 @@ def check_fit(model_class: Any, config: Any, tensors: dict[str, Tensor], unexpec
         raise CvhubError(f"The tensors don't fit {model_class.__name__}; {'; '.join(problems)}.")
 
 
-def _processor_fields(checkpoint: Checkpoint, layout: Layout, num_channels: int) -> Fields:
-    default = layout.processor(checkpoint.architecture)
+def _processor_fields(checkpoint: Checkpoint, layout: Layout, config: Any) -> Fields:
+    default = _at_own_size(layout.processor(checkpoint.architecture), config)
     read = processors.from_transformers if checkpoint.library == "transformers" else processors.from_timm
     if checkpoint.processor:
         fields = read(checkpoint.processor, default)
@@ -182,10 +182,19 @@ def _processor_fields(checkpoint: Checkpoint, layout: Layout, num_channels: int)
         fields = default
         if not layout.processor_is_exact:
             log.warning("The source has no preprocessing: %s's default for this family is used.", layout.library)
+    num_channels = config.num_channels
     if len(fields["image_mean"]) != num_channels:
         average = {key: sum(fields[key]) / len(fields[key]) for key in ("image_mean", "image_std")}
         fields = fields | {key: [value] * num_channels for key, value in average.items()}
     return fields
+
+
+def _at_own_size(fields: Fields, config: Any) -> Fields:
+    """The whole picture at `image_size`, where a net has such a field and the layout's default is another size."""
+    side = config.to_dict().get("image_size")
+    if not isinstance(side, int) or fields["crop_size"] == (square := {"height": side, "width": side}):
+        return fields
+    return fields | {"size": square if "height" in fields["size"] else {"shortest_edge": side}, "crop_size": square}
 
 
 def save_processor(folder: Path, fields: Fields) -> None:

@@ -47,26 +47,30 @@ def grad_cam(
     """Grad-CAM (Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391, eq. 1 and 2) of one picture.
 
     `model` returns logits (1, K), as a tensor or under `.logits`; `pixel_values` (1, C, H, W); `layer`: whose output
-    (1, C', h, w) is looked at, otherwise the last module whose output is a map of more than one position.
+    (1, C', h, w) is looked at, otherwise the last module whose output is a map of more than one position. Where patches
+    became tokens, (1, L, C'), these lie on that map's grid, and it is the last norm on which patches still have a say.
     Returns (h, w) in [0, 1]. Parameters, gradients, hooks and mode of the model stay as they were; while it runs, no
     other thread may use the model.
     """
     import torch
 
     training = [module for module in model.modules() if module.training]
-    with _last_map(model, layer) as maps, torch.enable_grad():
+    with _watched(model, layer) as seen, torch.enable_grad():
         try:
             output = model.eval()(pixel_values.detach().requires_grad_())
         finally:
             for module in training:
                 module.training = True
-        if not maps:
+        if not seen.outputs:
             raise CvhubError(f"no layer of {type(model).__name__} gives a map of more than one position to explain.")
         logits = output if isinstance(output, torch.Tensor) else output.logits
         _check_class(class_index, logits.shape[-1])
-        (gradient,) = torch.autograd.grad(logits[0, class_index], maps)
-    weight = gradient[0].mean((1, 2))  # α, eq. 1
-    heat = torch.tensordot(weight, maps[0][0].detach(), dims=1)
+        gradients = torch.autograd.grad(logits[0, class_index], seen.outputs, allow_unused=len(seen.outputs) > 1)
+    pairs = zip(seen.outputs, gradients, strict=True)
+    maps = [(seen.as_map(output), seen.as_map(gradient)) for output, gradient in pairs if gradient is not None]
+    features, gradient = next((pair for pair in reversed(maps) if pair[1].any()), maps[0])
+    weight = gradient.mean((1, 2))  # α, eq. 1
+    heat = torch.tensordot(weight, features.detach(), dims=1)
     return _rectify(heat.float().cpu().numpy())
 
 
@@ -96,21 +100,43 @@ def paint(shades: Image.Image) -> Image.Image:
     return painted.convert("RGB")
 
 
+class _Seen:
+    """What a forward pass left behind: the last map's rows and columns, that map, and the tokens that came after it."""
+
+    def __init__(self) -> None:
+        self.grid: tuple[int, int] = (1, 1)
+        self.outputs: list[Tensor] = []
+
+    def as_map(self, output: "Tensor") -> "Tensor":
+        """A picture's (1, C, h, w), or its tokens (1, L, C) of which the last are the patches → (C, h, w)."""
+        if output.ndim == 4:
+            return output[0]
+        rows, columns = self.grid
+        return output[0, -rows * columns :].T.reshape(-1, rows, columns)
+
+
 @contextlib.contextmanager
-def _last_map(model: "nn.Module", layer: "nn.Module | None") -> "Iterator[list[Tensor]]":
-    """While active, the list holds the map that `layer`, or the last module to give one, gave in the last forward."""
+def _watched(model: "nn.Module", layer: "nn.Module | None") -> "Iterator[_Seen]":
+    """While active, what `layer` gave in the last forward is kept, or where it is None all that may be explained."""
     import torch
 
-    maps: list[torch.Tensor] = []
+    seen = _Seen()
 
     def keep(module: "nn.Module", args: Any, output: Any) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-            maps[:] = [output]
+        if not isinstance(output, torch.Tensor):
+            return
+        rows, columns = seen.grid
+        if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+            seen.grid = (output.shape[2], output.shape[3])
+            if layer in (None, module):
+                seen.outputs = [output]
+        elif output.ndim == 3 and output.shape[1] >= rows * columns > 1:  # tokens
+            wanted = isinstance(module, torch.nn.LayerNorm) if layer is None else module is layer
+            seen.outputs += [output] * wanted
 
-    watched = model.modules() if layer is None else [layer]
-    handles = [module.register_forward_hook(keep) for module in watched]
+    handles = [module.register_forward_hook(keep) for module in model.modules()]
     try:
-        yield maps
+        yield seen
     finally:
         for handle in handles:
             handle.remove()

@@ -1,4 +1,4 @@
-"""What transformers of all kinds share: attention, how their weights start, and their classifier's forward."""
+"""What transformers share: patches, positions, attention, the encoder's block, and their classifier's forward."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 from transformers.activations import ACT2FN
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils.generic import can_return_tuple
 
 from .base import CvImageClassifierMixin, CvPreTrainedModel
+from .layers import DropPath
 
 
 def attend(
@@ -64,6 +66,41 @@ class PatchEmbedding(nn.Module):
         return self.projection(F.pad(pixel_values, (0, right, 0, bottom)))
 
 
+def resize_positions(
+    positions: Tensor, grid: tuple[int, int], new_grid: tuple[int, int], antialias: bool = True
+) -> Tensor:
+    """Positions (1, h·w, D) learned on a grid of h×w patches → (1, h'·w', D) for another, bicubically interpolated."""
+    # A tracer would keep the answer of this comparison for pictures of all sizes. (At equal sizes it changes nothing.)
+    if not (torch.jit.is_tracing() or torch.compiler.is_exporting()) and tuple(new_grid) == grid:
+        return positions
+    planes = positions.unflatten(1, grid).permute(0, 3, 1, 2)  # (1, D, h, w)
+    if antialias:
+        planes = planes.float()  # the filter knows no half precision, and timm takes float32 of every type
+    planes = F.interpolate(planes, size=new_grid, mode="bicubic", antialias=antialias)
+    return planes.flatten(2).transpose(1, 2).to(positions.dtype)
+
+
+class SelfAttention(nn.Module):
+    """Every token gathers from all: several heads of `attend` side by side, (N, L, D) → (N, L, D) and the weights.
+
+    Each of the h heads has D/h dimensions (Vaswani et al. 2017, section 3.2.2). `config` names the implementation.
+    """
+
+    def __init__(self, config: Any, width: int, heads: int, qkv_bias: bool = True, dropout: float = 0.0):
+        super().__init__()
+        self.config = config
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        # (N, L, 3D) → three of (N, heads, L, D/heads)
+        query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        mixed, weights = attend(self, query, key, value, dropout=self.dropout, keep_weights=keep_weights)
+        return self.proj(mixed), weights
+
+
 class Mlp(nn.Module):
     """Two linear layers on each token by itself, an activation between them: (N, L, D) → (N, L, D)."""
 
@@ -78,6 +115,40 @@ class Mlp(nn.Module):
         return self.dropout(self.fc2(self.dropout(self.act(self.fc1(x)))))
 
 
+class EncoderBlock(GradientCheckpointingLayer):
+    """Attention, then an MLP, each behind its norm and beside a shortcut: (N, L, D) → (N, L, D) and the weights.
+
+    x ─ norm ─ attention ─ (+) ─ norm ─ MLP ─ (+) →
+    └───────────────────────┘  └───────────────┘
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        width: int,
+        heads: int,
+        hidden_width: int,
+        activation: str = "gelu",
+        layer_norm_eps: float = 1e-6,
+        qkv_bias: bool = True,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        drop_path: float = 0.0,
+    ):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=layer_norm_eps)
+        self.attention = SelfAttention(config, width, heads, qkv_bias, attention_dropout)
+        self.norm2 = nn.LayerNorm(width, eps=layer_norm_eps)
+        self.mlp = Mlp(width, hidden_width, activation, dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        mixed, weights = self.attention(self.norm1(x), keep_weights)
+        x = x + self.drop_path(self.dropout(mixed))
+        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+
+
 class CvTransformerPreTrainedModel(CvPreTrainedModel):
     """A net whose blocks attend. The `initializer_range` of its config is the σ that weights start with."""
 
@@ -86,7 +157,7 @@ class CvTransformerPreTrainedModel(CvPreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """N(0, σ²) cut at ±2σ for linear layers and patch projections, zero biases, norms as identities."""
+        """N(0, σ²) cut at ±2 for linear layers and patch projections, zero biases, norms as identities."""
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             init.trunc_normal_(module.weight, std=self.config.initializer_range)
             if module.bias is not None:

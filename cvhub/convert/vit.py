@@ -1,0 +1,329 @@
+"""ViT's checkpoints in timm, torchvision and transformers. DeiT's differ in a token and a head (deit.py)."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from PIL import Image
+
+from cvhub.convert.family import (
+    HALF,
+    IMAGENET,
+    Family,
+    Fields,
+    Layout,
+    NoForeignForm,
+    Shapes,
+    differing,
+    imagenet_224,
+    require,
+    resize_then_crop,
+    write_architecture,
+)
+from cvhub.convert.renaming import Part
+from cvhub.models.vit import VARIANTS, CvViTConfig
+
+Names = Iterator[tuple[Part, Part]]
+
+# timm's names end in the patch size and the picture's side: variant → pairs of these.
+TIMM_SIZES = {
+    "tiny": ((16, 224), (16, 384)),
+    "small": ((32, 224), (32, 384), (16, 224), (16, 384), (8, 224)),
+    "base": ((32, 224), (32, 384), (16, 224), (16, 384), (8, 224)),
+    "large": ((32, 224), (32, 384), (16, 224), (16, 384), (14, 224)),
+    "huge": ((14, 224),),
+}
+# torchvision's name → (variant, patch size)
+TORCHVISION = {
+    "vit_b_16": ("base", 16),
+    "vit_b_32": ("base", 32),
+    "vit_l_16": ("large", 16),
+    "vit_l_32": ("large", 32),
+    "vit_h_14": ("huge", 14),
+}
+# Arguments of timm's VisionTransformer that a config.json may hold: those that we have fields for …
+TIMM_FIELDS = {
+    "img_size": "image_size",
+    "patch_size": "patch_size",
+    "embed_dim": "hidden_size",
+    "depth": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "qkv_bias": "qkv_bias",
+}
+# … and those that may only have their default, of which tensors would not tell, or not plainly.
+TIMM_DEFAULTS = {
+    "class_token": True,
+    "no_embed_class": False,
+    "reg_tokens": 0,
+    "pre_norm": False,
+    "pool_include_prefix": False,
+    "act_layer": None,
+    "norm_layer": None,
+}
+TIMM_POOLINGS = {"token": "cls", "avg": "mean"}
+# Fields whose names and meanings transformers' config shares, with its defaults.
+TRANSFORMERS_FIELDS = {
+    "image_size": 224,
+    "patch_size": 16,
+    "hidden_size": 768,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "intermediate_size": 3072,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "qkv_bias": True,
+    "initializer_range": 0.02,
+}
+
+
+def row(variant: str, patch_size: int, side: int = 224, **rest: Any) -> Fields:
+    """The fields of a named net."""
+    layers, width, heads = VARIANTS[variant]
+    fields = {"num_hidden_layers": layers, "hidden_size": width, "num_attention_heads": heads}
+    fields |= {"intermediate_size": 4 * width, "patch_size": patch_size, "image_size": side, "qkv_bias": True}
+    return fields | rest
+
+
+TIMM_ARCHITECTURES = {
+    f"vit_{variant}_patch{patch}_{side}": row(variant, patch, side)
+    for variant, sizes in TIMM_SIZES.items()
+    for patch, side in sizes
+} | {"vit_base_patch16_224_miil": row("base", 16, qkv_bias=False)}
+TORCHVISION_ARCHITECTURES = {name: row(variant, patch) for name, (variant, patch) in TORCHVISION.items()}
+
+
+# --- Names -----------------------------------------------------------------------------------------------------------
+
+
+def timm_names(config: CvViTConfig, body: str = "vit") -> Names:
+    """Of the net but its classifier; `body` is our name for it."""
+    yield f"{body}.embeddings.patches.projection", "patch_embed.proj"
+    yield f"{body}.embeddings.class_token", "cls_token"
+    yield f"{body}.embeddings.positions", "pos_embed"
+    for i in range(config.num_hidden_layers):
+        for ours, theirs in (("attention.qkv", "attn.qkv"), ("attention.proj", "attn.proj")):
+            yield f"{body}.blocks.{i}.{ours}", f"blocks.{i}.{theirs}"
+        for part in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
+            yield f"{body}.blocks.{i}.{part}", f"blocks.{i}.{part}"
+    yield f"{body}.norm", "norm" if config.pooling == "cls" else "fc_norm"
+
+
+def transformers_names(config: CvViTConfig, body: str = "vit") -> Names:
+    """Of the net but its classifier, as the files have them; the modules of today are called otherwise."""
+    yield f"{body}.embeddings.patches.projection", f"{body}.embeddings.patch_embeddings.projection"
+    yield f"{body}.embeddings.class_token", f"{body}.embeddings.cls_token"
+    yield f"{body}.embeddings.positions", f"{body}.embeddings.position_embeddings"
+    parts = (
+        ("attention.proj", "attention.output.dense"),
+        ("norm1", "layernorm_before"),
+        ("norm2", "layernorm_after"),
+        ("mlp.fc1", "intermediate.dense"),
+        ("mlp.fc2", "output.dense"),
+    )
+    for i in range(config.num_hidden_layers):
+        ours, theirs = f"{body}.blocks.{i}", f"{body}.encoder.layer.{i}"
+        query, key, value = (f"{theirs}.attention.attention.{part}" for part in ("query", "key", "value"))
+        yield f"{ours}.attention.qkv", (query, key, value)
+        for our_part, their_part in parts:
+            yield f"{ours}.{our_part}", f"{theirs}.{their_part}"
+    yield f"{body}.norm", f"{body}.layernorm"
+
+
+def _torchvision_names(config: CvViTConfig, fc1: str = "mlp.0", fc2: str = "mlp.3") -> Names:
+    yield "vit.embeddings.patches.projection", "conv_proj"
+    yield "vit.embeddings.class_token", "class_token"
+    yield "vit.embeddings.positions", "encoder.pos_embedding"
+    for i in range(config.num_hidden_layers):
+        ours, theirs = f"vit.blocks.{i}", f"encoder.layers.encoder_layer_{i}"
+        for leaf in ("weight", "bias"):
+            yield f"{ours}.attention.qkv.{leaf}", f"{theirs}.self_attention.in_proj_{leaf}"
+        yield f"{ours}.attention.proj", f"{theirs}.self_attention.out_proj"
+        for our_part, their_part in (("norm1", "ln_1"), ("norm2", "ln_2"), ("mlp.fc1", fc1), ("mlp.fc2", fc2)):
+            yield f"{ours}.{our_part}", f"{theirs}.{their_part}"
+    yield "vit.norm", "encoder.ln"
+    yield "classifier", "heads.head"
+
+
+def _older_torchvision_names(config: CvViTConfig) -> Names:
+    """Those of the files that torchvision still offers for download, and renames while it reads them."""
+    return _torchvision_names(config, "mlp.linear_1", "mlp.linear_2")
+
+
+def _timm_classifier_names(config: CvViTConfig) -> Names:
+    yield from timm_names(config)
+    yield "classifier", "head"
+
+
+def _transformers_classifier_names(config: CvViTConfig) -> Names:
+    yield from transformers_names(config)
+    yield "classifier", "classifier"
+
+
+# --- Configs of theirs to ours ---------------------------------------------------------------------------------------
+
+
+def read_timm(config: Fields) -> Fields:
+    arguments = config.get("model_args") or {}
+    for name, only in TIMM_DEFAULTS.items():
+        if arguments.get(name, only) != only:
+            raise NoForeignForm("cvhub's ViT", name, arguments[name])
+    pooling = arguments.get("global_pool") or config.get("global_pool", "token")
+    if pooling not in TIMM_POOLINGS:
+        raise NoForeignForm("cvhub's ViT", "global_pool", pooling)
+    fields = {ours: _one_side(arguments[theirs]) for theirs, ours in TIMM_FIELDS.items() if theirs in arguments}
+    return fields | {"pooling": TIMM_POOLINGS[pooling]}
+
+
+def read_transformers(config: Fields) -> Fields:
+    fields = {name: _one_side(config.get(name, default)) for name, default in TRANSFORMERS_FIELDS.items()}
+    return fields | {
+        "antialias_positions": False,
+        "dropout": config.get("hidden_dropout_prob", 0.0),
+        "attention_dropout": config.get("attention_probs_dropout_prob", 0.0),
+    }
+
+
+def _one_side(value: Any) -> Any:
+    """A square's (side, side) as a number."""
+    if isinstance(value, (list, tuple)) and len(set(value)) == 1:
+        return value[0]
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _torchvision_read(config: Fields) -> Fields:
+    return {}
+
+
+def sizes_of(body: str) -> Callable[[CvViTConfig, Shapes], Fields]:
+    """What tensors' shapes tell; `body` is our name for the net without its classifier."""
+
+    def sizes(config: CvViTConfig, shapes: Shapes) -> Fields:
+        width, num_channels, patch_size, _ = shapes[f"{body}.embeddings.patches.projection.weight"]
+        patches = shapes[f"{body}.embeddings.positions"][1] - config.num_prefix_tokens
+        fields = {
+            "num_labels": shapes["classifier.weight"][0],
+            "num_channels": num_channels,
+            "hidden_size": width,
+            "patch_size": patch_size,
+            "intermediate_size": shapes[f"{body}.blocks.0.mlp.fc1.weight"][0],
+            "qkv_bias": f"{body}.blocks.0.attention.qkv.bias" in shapes,
+        }
+        rows, columns = config.grid
+        if (rows * columns, patch_size) != (patches, config.patch_size):  # else the config knows better
+            fields["image_size"] = math.isqrt(patches) * patch_size
+        return fields
+
+    return sizes
+
+
+# --- Our config to theirs --------------------------------------------------------------------------------------------
+
+
+def write_timm(config: CvViTConfig, architectures: Mapping[str, Fields]) -> Fields:
+    """The most similar net's name, and the arguments in which ours differs from it."""
+    require(config, "timm", layer_norm_eps=1e-6, hidden_act="gelu")
+    closest = min(architectures, key=lambda name: len(differing(config, architectures[name])))
+    different = set(differing(config, architectures[closest]))
+    arguments = {theirs: getattr(config, ours) for theirs, ours in TIMM_FIELDS.items() if ours in different}
+    if config.image_size != 224:  # whatever the name says
+        arguments["img_size"] = config.image_size
+    if different & {"hidden_size", "intermediate_size"}:
+        arguments["mlp_ratio"] = ratio = config.intermediate_size / config.hidden_size
+        if int(config.hidden_size * ratio) != config.intermediate_size:
+            raise NoForeignForm("timm", "intermediate_size", config.intermediate_size)
+    pooling = next(theirs for theirs, ours in TIMM_POOLINGS.items() if ours == config.pooling)
+    if pooling != "token":
+        arguments["global_pool"] = pooling
+    return {"architecture": closest, "global_pool": pooling, "model_args": arguments}
+
+
+def write_transformers(config: CvViTConfig, model_type: str, architecture: str) -> Fields:
+    require(config, "transformers", pooling="cls")
+    return {
+        "model_type": model_type,
+        "architectures": [architecture],
+        "num_channels": config.num_channels,
+        "hidden_dropout_prob": config.dropout,
+        "attention_probs_dropout_prob": config.attention_dropout,
+        **{name: getattr(config, name) for name in TRANSFORMERS_FIELDS},
+    }
+
+
+def _write_torchvision(config: CvViTConfig) -> Fields:
+    """A name, and the arguments of torchvision's VisionTransformer: it takes any widths and sizes."""
+    require(config, "torchvision", pooling="cls", layer_norm_eps=1e-6, hidden_act="gelu", qkv_bias=True, num_channels=3)
+    if len(set(config.sides)) > 1:
+        raise NoForeignForm("torchvision", "image_size", config.image_size)
+    depths = ("num_hidden_layers", "num_attention_heads")
+    rows = {name: {field: fields[field] for field in depths} for name, fields in TORCHVISION_ARCHITECTURES.items()}
+    return write_architecture(config, "torchvision", rows) | {
+        "image_size": config.sides[0],
+        "patch_size": config.patch_size,
+        "num_layers": config.num_hidden_layers,
+        "num_heads": config.num_attention_heads,
+        "hidden_dim": config.hidden_size,
+        "mlp_dim": config.intermediate_size,
+    }
+
+
+# --- The layouts -----------------------------------------------------------------------------------------------------
+
+
+def timm_processor(normalisation: Fields) -> Callable[[str], Fields]:
+    """timm's crop for ViTs: nine tenths at 224 pixels, all of it at 384."""
+
+    def processor(architecture: str) -> Fields:
+        if architecture.endswith("384"):
+            return resize_then_crop(384, 384, Image.Resampling.BICUBIC, **normalisation)
+        return resize_then_crop(248, 224, Image.Resampling.BICUBIC, **normalisation)
+
+    return processor
+
+
+def _squash(architecture: str) -> Fields:
+    """transformers' ViTImageProcessor: both sides to 224 pixels."""
+    square = {"height": 224, "width": 224}
+    return {"size": square, "crop_size": square, "resample": Image.Resampling.BILINEAR, **HALF}
+
+
+_TORCHVISION_PROCESSOR = imagenet_224(Image.Resampling.BILINEAR, **IMAGENET)
+
+FAMILY = Family(
+    name="vit",
+    prefix="CvViT",
+    sizes=sizes_of("vit"),
+    layouts=(
+        Layout(
+            library="timm",
+            architectures=TIMM_ARCHITECTURES,
+            names=_timm_classifier_names,
+            read=read_timm,
+            write=lambda config: write_timm(config, TIMM_ARCHITECTURES),
+            processor=timm_processor(HALF),
+        ),
+        Layout(
+            library="torchvision",
+            architectures=TORCHVISION_ARCHITECTURES,
+            names=_torchvision_names,
+            read=_torchvision_read,
+            write=_write_torchvision,
+            processor=_TORCHVISION_PROCESSOR,
+        ),
+        Layout(
+            library="torchvision 0.12",
+            architectures=TORCHVISION_ARCHITECTURES,
+            names=_older_torchvision_names,
+            read=_torchvision_read,
+            write=_write_torchvision,
+            processor=_TORCHVISION_PROCESSOR,
+        ),
+        Layout(
+            library="transformers",
+            architectures={"vit": {}},
+            names=_transformers_classifier_names,
+            read=read_transformers,
+            write=lambda config: write_transformers(config, "vit", "ViTForImageClassification"),
+            processor=_squash,
+        ),
+    ),
+)
