@@ -19,7 +19,7 @@ from transformers import AutoModelForImageClassification
 from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert import processor as processors
 from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
-from cvhub.convert.renaming import rename
+from cvhub.convert.renaming import Reshaped, rename
 from cvhub.errors import CvhubError
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
@@ -224,13 +224,30 @@ def test_what_one_layout_holds_in_one_piece_and_another_in_three() -> None:
     assert "body.qkv.weight" not in lacking
 
 
+def test_what_one_layout_holds_in_another_shape() -> None:
+    """A linear layer over 2x2 cells as a convolution, there and back; what has no such shape stays as it is."""
+    names = [(Reshaped("fc.weight", (-1,)), Reshaped("conv.weight", (-1, 2, 2))), ("fc.bias", "conv.bias")]
+    ours = {"fc.weight": torch.arange(60.0).view(5, 12), "fc.bias": torch.arange(5.0)}
+    theirs, unknown = rename(ours, names)
+    assert not unknown
+    assert theirs["conv.weight"].shape == (5, 3, 2, 2)
+    assert theirs["conv.weight"][4, 2, 1, 0] == ours["fc.weight"][4, 10]
+    assert torch.equal(theirs["conv.bias"], ours["fc.bias"])
+    back, unknown = rename(theirs, [(new, old) for old, new in names])
+    assert not unknown
+    assert all(torch.equal(back[name], ours[name]) for name in ours)
+    for shape in ((), (5,), (5, 3)):
+        odd, _ = rename({"fc.weight": torch.ones(shape)}, names)
+        assert odd["conv.weight"].shape == shape
+
+
 def test_weights_of_another_depth_are_refused(resnet18: Path, tmp_path: Path) -> None:
     assert "missing: resnet.stages" in refused(tmp_path, resnet18, "resnet50")
 
 
 @pytest.mark.parametrize(
     ("arch", "expected"),
-    [("vgg11", "Architecture 'vgg11' is unknown here"), (None, "name its architecture")],
+    [("squeezenet1_0", "Architecture 'squeezenet1_0' is unknown here"), (None, "name its architecture")],
 )
 def test_unknown_or_missing_architecture(resnet18: Path, tmp_path: Path, arch: str | None, expected: str) -> None:
     assert expected in refused(tmp_path, resnet18, arch)

@@ -20,7 +20,8 @@ class Layout:
     - `library`: "timm", "torchvision", "transformers", or the project that made a package's file.
     - `architectures`: the library's names of its nets (transformers: `model_type`) → fields of our config.
     - `names`: our config → pairs (our module or tensor, theirs), the first convolution's first; what follows a module
-      in a tensor's name is the same. A tuple on one side is what the other holds in one piece (see renaming.py).
+      in a tensor's name is the same. A tuple on one side is what the other holds in one piece, and `Reshaped` tells
+      the shapes of a tensor that differ (see renaming.py).
     - `constants`: our config → tensors that their files hold though they follow from the config; `leftovers`: the last
       parts of the names of such tensors that only older files hold, which are passed over.
     - `read`: their config.json → further fields of our config, which tensors' shapes can't tell.

@@ -1,13 +1,26 @@
 """Tensors under the names that another library gives them, or their pieces."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+
+@dataclass(frozen=True)
+class Reshaped:
+    """The name of a tensor whose axes after the first have another shape on the other side.
+
+    The weight of a linear layer, (-1,), is that of a convolution over a map's cells, (-1, rows, columns).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+
+
 # A module's or a tensor's name. Several stand for one whose tensors are theirs one after another, along the first axis:
 # a projection to queries, keys and values in one matrix or in three.
-Part = str | tuple[str, ...]
+Part = str | tuple[str, ...] | Reshaped
 
 
 def rename(tensors: Mapping[str, Tensor], names: Iterable[tuple[Part, Part]]) -> tuple[dict[str, Tensor], list[str]]:
@@ -32,12 +45,24 @@ def _spread(new: Part, leaf: str, whole: Tensor) -> Iterator[tuple[str, Tensor]]
     """The new names of a tensor and its parts, each with memory of its own."""
     if isinstance(new, str):
         yield _join(new, leaf), whole
+    elif isinstance(new, Reshaped):
+        yield new.name, _reshape(whole, new.shape)
     else:
         for part, piece in zip(new, whole.chunk(len(new)), strict=True):
             yield _join(part, leaf), piece.clone()
 
 
+def _reshape(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """As it is where it can't have that shape: what expects the tensor says so better."""
+    try:
+        return tensor.reshape(*tensor.shape[:1], *shape)
+    except RuntimeError:
+        return tensor
+
+
 def _parts(part: Part) -> tuple[str, ...]:
+    if isinstance(part, Reshaped):
+        return (part.name,)
     return (part,) if isinstance(part, str) else part
 
 

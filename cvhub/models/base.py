@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from itertools import accumulate
+from math import prod
+from operator import mul
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -71,10 +74,16 @@ class CvBackboneConfig(BackboneConfigMixin, CvImageConfig):
     @property
     def smallest_input(self) -> int:
         """Fewest pixels a side may have: one pixel of the last feature map, were no stage dilated."""
-        smallest = 1
-        for stride in self.stage_strides:
-            smallest *= stride
-        return smallest
+        return prod(self.stage_strides)
+
+    @property
+    def map_strides(self) -> list[int]:
+        """The stride of each feature map relative to the pixels."""
+        return list(accumulate(self.stage_strides, mul))
+
+    def map_sizes(self, size: int) -> list[int]:
+        """Positions along a side of each feature map, where the picture's side has `size` pixels."""
+        return [-(-size // stride) for stride in self.map_strides]
 
     def __post_init__(self, **kwargs: Any) -> None:
         out_features, out_indices = kwargs.pop("out_features", None), kwargs.pop("out_indices", None)
@@ -89,6 +98,16 @@ class CvConvNetConfig(CvBackboneConfig):
     # Whether a convolution that lost its stride already has its stage's new dilation (segmentation_models_pytorch) or
     # still the old one (torchvision, transformers). The convolutions after it have the new one.
     dilate_first_block: bool = False
+
+    @property
+    def map_strides(self) -> list[int]:
+        """The stride of each feature map relative to the pixels, where stages may be dilated."""
+        strides, reached = [], 1
+        for stride in self.stage_strides:
+            if self.output_stride == OUTPUT_STRIDES[-1] or reached * stride <= self.output_stride:
+                reached *= stride
+            strides.append(reached)
+        return strides
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.output_stride not in OUTPUT_STRIDES:

@@ -22,7 +22,7 @@ N batch, C channels, H height, W width, K classes; every convolution ends in a R
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -153,6 +153,14 @@ class CvGoogLeNetConfig(CvConvNetConfig):
     @property
     def stage_channels(self) -> list[int]:
         return [self.stem_channels[0], self.stem_channels[2], *(rows[-1].out_channels for rows in self.stages)]
+
+    def map_sizes(self, size: int) -> list[int]:
+        """Positions along a side of each map: a pooling's last window begins within its map."""
+        sizes = [-(-size // self.stem_stride)]
+        for (kernel, _), (before, after) in zip(self.pools, pairwise(self.map_strides), strict=True):
+            stride = after // before
+            sizes.append(sizes[-1] if stride == 1 else 1 - (kernel - sizes[-1]) // stride)
+        return sizes
 
     @property
     def smallest_input(self) -> int:

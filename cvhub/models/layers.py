@@ -77,6 +77,38 @@ class Sampling(NamedTuple):
         return Sampling(1, 1, self.dilation, self.dilation)
 
 
+class MaxPool(nn.MaxPool2d):
+    """Max pooling over windows that lie within the map: (N, C, H, W) → (N, C, ⌊(H − k)/s⌋ + 1, ⌊(W − k)/s⌋ + 1).
+
+    Where its stride became a dilation it keeps the map's size: windows reach past the end, and every s-th of its values
+    is what stride s would give.
+    """
+
+    kernel_size: int
+    stride: int
+    dilation: int
+
+    def __init__(self, kernel_size: int, sampling: Sampling):
+        super().__init__(kernel_size, sampling.stride, dilation=sampling.first_dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride == 1:
+            reach = (self.kernel_size - 1) * self.dilation
+            x = F.pad(x, (0, reach, 0, reach), value=float("-inf"))
+        return F.max_pool2d(x, self.kernel_size, self.stride, dilation=self.dilation)
+
+
+class LinearAct(nn.Linear):
+    """A linear layer and its activation: (…, C) → (…, C')."""
+
+    def __init__(self, in_features: int, out_features: int, act: nn.Module):
+        super().__init__(in_features, out_features)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(super().forward(x))
+
+
 def dilate_strides(strides: Iterable[int], output_stride: int, dilate_first_block: bool) -> Iterator[Sampling]:
     """The sampling of each stage's first block: strides become dilations once the net's stride is `output_stride`.
 
