@@ -378,6 +378,12 @@ def test_what_torchvision_has_no_form_for_is_refused_by_its_field(fields: dict[s
         export_checkpoint(tmp_path, tmp_path / "theirs", "torchvision")
 
 
+def test_a_library_without_the_net_is_refused(tmp_path: Path) -> None:
+    CvAlexNetConfig.variant("alexnet_owt").save_pretrained(tmp_path)
+    with pytest.raises(CvhubError, match="'timm' is no layout of alexnet; expected one of torchvision"):
+        export_checkpoint(tmp_path, tmp_path / "theirs", "timm")
+
+
 def test_a_file_of_another_net_is_refused_by_its_tensors(tmp_path: Path) -> None:
     torch.save(torchvision.models.squeezenet1_1().state_dict(), tmp_path / "other.pth")
     with pytest.raises(CvhubError, match=r"missing: alexnet\.conv"):

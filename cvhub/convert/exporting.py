@@ -36,7 +36,8 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
     family = next(family for family in families() if f"cvhub_{family.name}" == config.model_type)
     layout = next((layout for layout in family.layouts if layout.library == library), None)
     if layout is None:
-        raise CvhubError(f"{library!r} is no layout of {family.name}; expected one of {', '.join(LIBRARIES)}.")
+        known = [layout.library for layout in family.layouts if layout.library in LIBRARIES]
+        raise CvhubError(f"{library!r} is no layout of {family.name}; expected one of {', '.join(known)}.")
     foreign = layout.write(config)
     names = list(layout.names(config))
     tensors, homeless = rename(read_weights(source), names)
