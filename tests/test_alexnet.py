@@ -36,7 +36,7 @@ def torchvisions(channels: int = 3, **arguments: Any) -> nn.Module:
 
 
 # What tests/test_parity.py compares besides the named net of torchvision.
-PARITY_SIZES = ((65, 64), (224, 259))
+PARITY_SIZES = {"": ((65, 64), (224, 259))}
 LARGE = ("torchvision, ",)
 FOREIGN = {
     "torchvision, grey": Foreign(lambda: torchvisions(1, num_classes=3), "alexnet", sizes=((63, 90),)),

@@ -556,6 +556,7 @@ def test_export_keeps_batch_and_size_free(family: TinyFamily) -> None:
 @each_classifier
 def test_compile_takes_the_whole_net(family: TinyFamily, pixels: Tensor) -> None:
     """Without a break in the graph; Inductor's C++ wants a compiler, which not every machine has."""
+    torch.compiler.reset()  # it counts how often code that families share is compiled anew
     model = family.model()
     backend = "inductor" if shutil.which("g++") else "aot_eager"
     compiled = torch.compile(model, fullgraph=True, backend=backend)

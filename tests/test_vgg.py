@@ -38,7 +38,8 @@ TINY: dict[str, Any] = {
     "dropout": 0.0,
 }
 # What tests/test_parity.py compares besides the named nets, which are all large: timm's with a narrow fc6.
-SIZES = PARITY_SIZES = ((65, 64), (40, 260))  # fewer than 7×7 cells, and more of them in a row
+SIZES = ((65, 64), (40, 260))  # fewer than 7×7 cells, and more of them in a row
+PARITY_SIZES = {"": SIZES}
 LARGE = ("vgg",)
 FOREIGN = {
     "timm, 11 layers, fc6 of 32": Foreign(
