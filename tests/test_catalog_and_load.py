@@ -1,17 +1,15 @@
 """The catalogue's rows are true, and every kind of MODEL string becomes a folder of ours."""
 
-import importlib
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 import transformers
 
 from cvhub import load
 from cvhub.cache import cache_dir
 from cvhub.catalog import CATALOG, DEFAULT_MODEL, Entry, find_entry
-from cvhub.convert import importing
+from cvhub.convert.named import classifier_without_weights, entry_config, read_config
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 from tests.tiny import TinyFamily
@@ -25,40 +23,38 @@ def test_names_are_unique_and_families_exist() -> None:
     assert find_entry("nothing") is None
 
 
-def architecture(entry: Entry) -> str:
-    """The library's name of the net that the row's weights belong to."""
-    if entry.source == "package":
-        return entry.name
-    if entry.location.startswith("timm/"):
-        return entry.location.removeprefix("timm/").partition(".")[0]
-    if entry.location.startswith("google/mobilenet_"):
-        return entry.family
-    if entry.location.startswith(("google/vit-", "facebook/deit-")):
-        name = entry.location.partition("/")[2].replace("-", "_")
-        return name if "distilled" in name else name.replace("deit", "vit")  # what DeiT without its token is to them
-    name = entry.location.removeprefix("microsoft/")
-    return name.replace("-", "_" if name.startswith("swin") else "")
-
-
-def config_of(entry: Entry) -> dict[str, Any]:
-    """What the config.json of a repo in transformers' layout says, where the architecture's name is not enough."""
-    if entry.location.startswith("google/mobilenet_"):
-        return {"depth_multiplier": float(entry.location.split("_")[2])}
-    return {}
-
-
 @pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
 def test_parameters_are_counted(entry: Entry) -> None:
     """On a net of the row's architecture and classes that takes no memory."""
-    told = config_of(entry)
-    family, layout = next(importing.find_layouts(architecture(entry), "transformers" if told else None))
-    assert family.name == entry.family
-    module = importlib.import_module(f"cvhub.models.{family.name}")
-    fields = dict(layout.architectures[architecture(entry)]) | layout.read(told)
-    config = getattr(module, f"{family.prefix}Config")(**fields, num_labels=entry.num_labels)
-    with torch.device("meta"):
-        model = getattr(module, f"{family.prefix}ForImageClassification")(config)
+    model = classifier_without_weights(entry_config(entry))
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
+
+
+def test_a_config_is_read_from_a_name_or_from_json() -> None:
+    assert read_config("resnet50_hf").depths == (3, 4, 6, 3)
+    assert read_config("efficientnet_lite1").padding == "same"
+    assert read_config("mobilenet_v2_035_hf").num_labels == 1001
+    assert read_config("resnext101_32x8d").groups == 32  # torchvision's and timm's, not in the catalogue
+    typed = read_config('{"model_type": "cvhub_resnet", "block": "basic", "depths": [1, 1], "widths": [8, 16]}')
+    assert classifier_without_weights(typed).config.depths == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("resnet51", "'resnet51' is unknown here"),
+        ("{", "not JSON"),
+        ('{"model_type": "bert"}', "expected one of cvhub_"),
+        ('{"model_type": "cvhub_resnet", "depth": 3}', "has no field 'depth'"),
+        ('{"model_type": "cvhub_resnet", "block": "odd"}', "block is 'odd'"),
+        ('{"model_type": "cvhub_resnet", "depths": [9999999, 1, 1, 1]}', "9999999 is more than"),
+        ('{"model_type": "cvhub_resnet", "depths": [99999, 1, 1, 1]}', "more than 20000 modules"),
+        ('{"model_type": "cvhub_resnet", "widths": [-1, 1, 1, 1]}', "No net can be built"),
+    ],
+)
+def test_what_is_wrong_with_a_config_is_said_in_a_sentence(text: str, told: str) -> None:
+    with pytest.raises(CvhubError, match=re.escape(told)):
+        classifier_without_weights(read_config(text))
 
 
 def test_a_foreign_folder_is_converted_once_and_again_when_it_changes(tmp_path: Path) -> None:

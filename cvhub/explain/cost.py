@@ -19,7 +19,7 @@ from cvhub.models import FAMILIES
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from cvhub.explain.watching import Visit
+    from cvhub.explain.watching import Visit, Watch
 
 BYTES = 4  # of a float32
 
@@ -123,10 +123,26 @@ def _model_without_weights(folder: Path, config: dict[str, Any]) -> "nn.Module":
 
 
 def _measure_skeleton(model: "nn.Module", height: int, width: int) -> Cost:
-    """`model` is on the meta device and nobody else's: it keeps the hooks that this puts on it."""
+    from cvhub.explain.receptive_field import field_size
+
+    watch, output = watch_forward(model, height, width)
+    last = watch.last_map if watch.last_map and not _is_map(output) else watch.field_of(output)
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        multiply_adds=sum(visit.multiply_adds for visit in watch.visits),
+        memory_bytes=BYTES * (_stored_values(model) + _most_activations(watch.visits)),
+        receptive_field=field_size(last),
+        layers=_layers(watch.visits),
+    )
+
+
+def watch_forward(model: "nn.Module", height: int, width: int) -> "tuple[Watch, Any]":
+    """What a watch saw of one picture's way through `model`, and the model's output.
+
+    `model` is on the meta device and nobody else's: it keeps the hooks that this puts on it.
+    """
     import torch
 
-    from cvhub.explain.receptive_field import field_size
     from cvhub.explain.watching import Watch
 
     if height < 1 or width < 1:
@@ -136,17 +152,9 @@ def _measure_skeleton(model: "nn.Module", height: int, width: int) -> Cost:
     watch.attach(model.eval())
     try:
         with torch.no_grad(), watch:
-            output = model(pixel_values)
+            return watch, model(pixel_values)
     except (ValueError, RuntimeError) as error:  # ours, or torch's where a map would shrink to nothing
         raise CvhubError(f"The model can't take {height}x{width} pixels: {error}"[:300]) from error
-    last = watch.last_map if watch.last_map and not _is_map(output) else watch.field_of(output)
-    return Cost(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        multiply_adds=sum(visit.multiply_adds for visit in watch.visits),
-        memory_bytes=BYTES * (_stored_values(model) + _most_activations(watch.visits)),
-        receptive_field=field_size(last),
-        layers=_layers(watch.visits),
-    )
 
 
 def _blank_picture(model: "nn.Module", height: int, width: int) -> "Tensor":

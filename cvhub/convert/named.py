@@ -1,0 +1,133 @@
+"""A config without a checkpoint: of a row of the catalogue, of an architecture's name, or of JSON that is typed in."""
+
+import importlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from cvhub.catalog import Entry, find_entry
+from cvhub.convert.family import Fields, Layout
+from cvhub.convert.importing import families, find_layouts, make_config
+from cvhub.errors import CvhubError
+from cvhub.models import FAMILIES
+
+LIBRARIES = ("timm", "torchvision", "transformers")
+
+# Anybody may type a config: no net that takes minutes to build comes of it. (A ResNet-152 has 870 modules.)
+MAX_NUMBER = 100_000
+MAX_MODULES = 20_000
+
+
+def read_config(text: str) -> Any:
+    """Our config that `text` means: a name of the catalogue or of a library's net, or JSON with a `model_type` of ours.
+
+    Raises `CvhubError` with what is wrong.
+    """
+    text = text.strip()
+    if text.startswith("{"):
+        return _json_config(text)
+    entry = find_entry(text)
+    if entry is not None:
+        return entry_config(entry)
+    family, layout = next(find_layouts(text))
+    return make_config(config_class(family.name), dict(layout.architectures[text]))
+
+
+def entry_config(entry: Entry) -> Any:
+    """The config of a row's weights, which stay where they are: the row and the family's tables tell it."""
+    layouts = [layout for family in families() if family.name == entry.family for layout in family.layouts]
+    fields = _row_fields(entry, layouts)
+    return make_config(config_class(entry.family), fields | {"num_labels": entry.num_labels})
+
+
+def config_class(family: str) -> Any:
+    return _family_class(family, "AutoConfig")
+
+
+def classifier_without_weights(config: Any) -> Any:
+    """The classifier that `config` describes, on the meta device: shapes, and no memory."""
+    import torch
+
+    model_class = _family_class(config.model_type.removeprefix("cvhub_"), "AutoModelForImageClassification")
+    try:
+        with torch.device("meta"), _few_modules():
+            return model_class(config)
+    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
+        raise CvhubError(f"No net can be built from this config: {error}"[:300]) from error
+
+
+def _row_fields(entry: Entry, layouts: list[Layout]) -> Fields:
+    if entry.config:
+        layout = next(layout for layout in layouts if layout.library == "transformers")
+        return dict(*layout.architectures.values()) | layout.read(entry.config)
+    if entry.source == "package":
+        name, layouts = entry.name, [layout for layout in layouts if layout.library not in LIBRARIES]
+    else:
+        name = entry.location.partition("/")[2].partition(".")[0]
+    for layout in layouts:
+        for architecture, fields in layout.architectures.items():
+            if _plain(architecture) == _plain(name):
+                return dict(fields)
+    raise CvhubError(f"Which architecture {entry.location} has is in its config.json only.")
+
+
+def _plain(name: str) -> str:
+    """microsoft's resnet-50 is timm's resnet50."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _json_config(text: str) -> Any:
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise CvhubError(f"This is not JSON: {error}."[:300]) from None
+    family = str(fields.pop("model_type", "")).removeprefix("cvhub_")
+    if family not in FAMILIES:
+        known = ", ".join(f"cvhub_{name}" for name in FAMILIES)
+        raise CvhubError(f"model_type is {family!r}, expected one of {known}.")
+    cls = config_class(family)
+    for number in _numbers(fields):
+        if abs(number) > MAX_NUMBER:
+            raise CvhubError(f"{number} is more than {MAX_NUMBER}, the largest number that is taken here.")
+    unknown = [name for name in fields if name not in cls().to_dict() and name != "num_labels"]
+    if unknown:
+        raise CvhubError(f"{cls.__name__} has no field {unknown[0]!r}.")
+    return make_config(cls, fields)
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Every number in a JSON value."""
+    if isinstance(value, (int, float)):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(item)
+
+
+@contextmanager
+def _few_modules() -> Iterator[None]:
+    """While active, this thread can't put more than MAX_MODULES modules together."""
+    from torch.nn.modules.module import register_module_module_registration_hook
+
+    thread, left = threading.get_ident(), MAX_MODULES
+
+    def count(*_: Any) -> None:
+        nonlocal left
+        if threading.get_ident() == thread:
+            left -= 1
+            if left < 0:
+                raise CvhubError(f"This config makes a net of more than {MAX_MODULES} modules.")
+
+    handle = register_module_module_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _family_class(family: str, auto: str) -> Any:
+    module = importlib.import_module(f"cvhub.models.{family}")
+    classes = importlib.import_module("cvhub.models.base").family_classes(module.__name__)
+    return next(cls for cls in classes if auto in cls.auto_classes)
