@@ -42,9 +42,7 @@ def _classifier(
     """A row of an ImageNet classifier; a location with a slash is a Hub id, another a package."""
     source = "hub" if "/" in location else "package"
     task, dataset = "image-classification", "imagenet-1k"
-    return Entry(
-        name, title, family, task, source, location, dataset, num_labels, parameters, licence, config=config
-    )
+    return Entry(name, title, family, task, source, location, dataset, num_labels, parameters, licence, config=config)
 
 
 # fmt: off

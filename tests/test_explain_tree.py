@@ -44,7 +44,8 @@ def test_resnet50_is_the_papers_table():
 
 
 def test_names_and_receptive_fields_do_not_keep_equal_modules_apart_and_sizes_do():
-    net = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)), nn.ReLU(), nn.Conv2d(3, 3, 3), nn.Conv2d(3, 5, 3))
+    equal = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)]
+    net = nn.Sequential(*equal, nn.ReLU(), nn.Conv2d(3, 3, 3), nn.Conv2d(3, 5, 3))
     tree = architecture_tree(net.to("meta"), 16, 16)
     assert [(node.name, node.times, node.receptive_field) for node in tree.children] == [
         ("0–2", 3, 7),

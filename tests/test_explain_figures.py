@@ -1,0 +1,81 @@
+"""The figures of the Explore tab: computed from real modules, equal to what the papers say."""
+
+import numpy as np
+import pytest
+
+from cvhub.explain.figures import bottleneck, depthwise, gradient, resnets, stacked
+
+
+@pytest.mark.parametrize(
+    ("kernel", "in_channels", "out_channels", "side"), [(3, 512, 512, 14), (5, 32, 7, 9), (1, 8, 16, 4), (9, 3, 64, 30)]
+)
+def test_a_separable_convolution_costs_what_equation_5_says(kernel, in_channels, out_channels, side):
+    found = depthwise.compare(kernel, in_channels, out_channels, side)
+    assert found.full.parameters == kernel**2 * in_channels * out_channels
+    assert found.full.multiply_adds == found.full.parameters * side**2
+    assert found.separable.parameters == kernel**2 * in_channels + in_channels * out_channels
+    assert found.ratio == pytest.approx(depthwise.promised(kernel, out_channels), rel=1e-12)
+
+
+def test_stacked_3x3_see_as_far_as_one_larger_and_weigh_less():
+    channels, side = 24, 10
+    found = stacked.compare(channels, side)
+    assert {name: net.field for name, net in found.items()} == {
+        "3×3": 3,
+        "2 × 3×3": 5,
+        "5×5": 5,
+        "3 × 3×3": 7,
+        "7×7": 7,
+    }
+    weights = {name: net.cost.parameters / channels**2 for name, net in found.items()}
+    assert weights == {"3×3": 9, "2 × 3×3": 18, "5×5": 25, "3 × 3×3": 27, "7×7": 49}  # section 2.3: 27C² and 49C²
+    for net in found.values():
+        assert net.cost.receptive_field == net.field  # arithmetic and gradient agree
+        assert net.cost.multiply_adds == net.cost.parameters * side**2
+
+
+def test_a_stack_sees_its_middle_best_and_one_convolution_sees_evenly():
+    middle = stacked.SIDE // 2
+    reach = stacked.gradient_reach((3, 3, 3))
+    assert reach[middle, middle] > 5 * reach[middle - 3, middle - 3] > 0
+    assert stacked.gradient_reach((7,))[middle - 3 : middle + 4, middle - 3 : middle + 4].min() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "block", "depths", "last", "giga"),
+    [
+        ("resnet18", 18, "basic", (2, 2, 2, 2), 512, 1.8),
+        ("resnet34", 34, "basic", (3, 4, 6, 3), 512, 3.6),
+        ("resnet50", 50, "bottleneck", (3, 4, 6, 3), 2048, 3.8),
+        ("resnet101", 101, "bottleneck", (3, 4, 23, 3), 2048, 7.6),
+        ("resnet152", 152, "bottleneck", (3, 8, 36, 3), 2048, 11.3),
+    ],
+)
+def test_the_resnets_are_the_papers_table_1(name, layers, block, depths, last, giga):
+    row = resnets.row(name)
+    assert (row.layers, row.block, row.depths, row.widths[-1]) == (layers, block, depths, last)
+    assert row.multiply_adds / 1e9 == pytest.approx(giga, rel=0.02)
+
+
+def test_every_net_has_a_gradient_in_each_layer_and_without_shortcuts_it_drifts_most():
+    found = gradient.by_layer(20, normalised=True)
+    assert set(found) == {"A", "B", "C", "none"}
+    assert {len(norms) for norms in found.values()} == {19}  # 6n + 1 convolutions
+    assert min(min(norms) for norms in found.values()) > 0
+    drift = {shortcut: norms[0] / norms[-1] for shortcut, norms in found.items()}
+    assert drift["none"] == max(drift.values()) > 2 * drift["A"]
+
+
+def test_how_much_of_the_spiral_a_relu_loses():
+    for dimensions in (2, 3, 5, 10):
+        expected = bottleneck.expected_share(dimensions)
+        assert bottleneck.share_lost(dimensions) == pytest.approx(expected, abs=0.06)
+    assert bottleneck.expected_share(2) == 0.75
+    passage = bottleneck.passage(30)
+    assert not passage.lost.any()
+
+
+def test_what_is_active_in_every_dimension_comes_back_as_it_was():
+    passage = bottleneck.passage(2)
+    # With two dimensions a point is told by both or lost.
+    np.testing.assert_allclose(passage.returned[~passage.lost], passage.spiral[~passage.lost], atol=1e-5)
