@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import transformers
 
 from cvhub import load
 from cvhub.cache import cache_dir
 from cvhub.catalog import CATALOG, DEFAULT_MODEL, Entry, find_entry
+from cvhub.convert import importing
 from cvhub.convert.named import classifier_without_weights, entry_config, read_config
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES

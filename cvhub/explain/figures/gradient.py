@@ -25,7 +25,7 @@ def norms(layers: int, shortcut: str, normalised: bool) -> tuple[float, ...]:
         if not normalised:
             for module in list(model.modules()):
                 if isinstance(module, ConvNormAct):
-                    module.norm = nn.Identity()
+                    module.add_module("norm", nn.Identity())
         pixels, labels = torch.randn(BATCH, 3, 32, 32), torch.randint(10, (BATCH,))
         weights = [m.weight for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)]
         gradients = torch.autograd.grad(model(pixels, labels=labels).loss, weights)
