@@ -87,17 +87,11 @@ class _Program:
     """
 
     def __init__(self, converted: Path, compiled: Path, precision: str, reference: str):
-        model = _core().read_model(converted / "model.xml")
         with np.load(converted / reference) as answered:
             self.shape = answered["pixel_values"].shape[1:]
-        if reference == OWN_SIZE:
-            model.reshape([-1, *self.shape])
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-            "CACHE_DIR": str(compiled),
-        }
-        program = _core().compile_model(model, "CPU", settings)
+        shape = [-1, *self.shape] if reference == OWN_SIZE else None
+        self._compile = functools.partial(_compile, converted / "model.xml", compiled, precision, shape)
+        program = self._compile()
         self.outputs = [output.any_name for output in program.outputs]
         self._request = program.create_infer_request()
         self._turn = threading.Lock()
@@ -106,8 +100,25 @@ class _Program:
         with self._turn:
             # The request keeps hold of a shared array, and would copy the next call's input INTO it if that one did
             # not share. Results are copies.
-            results = self._request.infer([x], share_inputs=True, share_outputs=False)
+            try:
+                results = self._request.infer([x], share_inputs=True, share_outputs=False)
+            except RuntimeError:  # after a shape that doesn't fit, a program refuses those that do
+                self._request = self._compile().create_infer_request()
+                raise
             return {name: results[name] for name in self.outputs}
+
+
+def _compile(file: Path, compiled: Path, precision: str, shape: list[int] | None) -> openvino.CompiledModel:
+    """The network in `file`, for pixels of `shape` or of any; `compiled` keeps what took the time."""
+    model = _core().read_model(file)
+    if shape:
+        model.reshape(shape)
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "CACHE_DIR": str(compiled),
+    }
+    return _core().compile_model(model, "CPU", settings)
 
 
 @functools.cache
