@@ -25,8 +25,8 @@ from cvhub.models.googlenet import (
     CvGoogLeNetForImageClassification,
     CvGoogLeNetModel,
     Inception,
+    MaxPool,
     Row,
-    max_pool,
 )
 from cvhub.models.image_processing import CvImageProcessor
 from tests.parity import Foreign, randomise
@@ -487,8 +487,8 @@ def test_the_smallest_input_is_the_smallest(name: str) -> None:
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_a_pooling_without_its_stride_has_the_same_windows(kernel: int, dilation: int) -> None:
     x = torch.rand(2, 3, 12, 16)
-    strided = max_pool(kernel, stride=2, dilation=1)(x[:, :, ::dilation, ::dilation])
-    dense = max_pool(kernel, stride=1, dilation=dilation)(x)
+    strided = MaxPool(kernel, stride=2, dilation=1)(x[:, :, ::dilation, ::dilation])
+    dense = MaxPool(kernel, stride=1, dilation=dilation)(x)
     assert dense.shape == x.shape
     assert torch.equal(dense[:, :, :: 2 * dilation, :: 2 * dilation], strided)
 

@@ -82,8 +82,8 @@ def pixels(batch: int, height: int = SIDE, width: int = SIDE, seed: int = 0) -> 
 
 
 def other_side(folder: Path) -> int:
-    """A small size that is not the processor's, at which every pooling has a whole window, as OpenVINO asks."""
-    return max(48, load_model(str(folder)).config.smallest_input)
+    """A size that is not the processor's: the smallest that the network takes."""
+    return load_model(str(folder)).config.smallest_input
 
 
 def photo(seed: int = 0, size: tuple[int, int] = (90, 80)) -> Image.Image:

@@ -191,18 +191,22 @@ def convolution(config: CvGoogLeNetConfig) -> partial[ConvNormAct]:
     return partial(ConvNormAct, eps=config.batch_norm_eps if config.normalization == "batch" else None)
 
 
-def max_pool(kernel_size: int, stride: int, dilation: int, centred: bool = False) -> nn.Module:
+class MaxPool(nn.MaxPool2d):
     """Windows begin at every s-th pixel, and the last may reach past the end: (N, C, H, W) → (N, C, ≈H/s, ≈W/s).
 
     With stride 1 the map keeps its size, and each s-th value is what stride s would give. Those in a block are centred.
     """
-    pool = nn.MaxPool2d(kernel_size, stride, dilation=dilation, ceil_mode=True)
-    if stride > 1:
-        return pool
-    reach = (kernel_size - 1) * dilation
-    before = reach // 2 if centred else 0
-    margin = (before, reach - before, before, reach - before)
-    return nn.Sequential(nn.ConstantPad2d(margin, -torch.inf), pool)  # pooling alone pads half a kernel at most
+
+    def __init__(self, kernel_size: int, stride: int, dilation: int, centred: bool = False):
+        super().__init__(kernel_size, stride, dilation=dilation)
+        reach = (kernel_size - 1) * dilation if stride == 1 else stride - 1
+        before = reach // 2 if centred else 0
+        # By hand: pooling itself pads half a kernel at most, and its ceil_mode, in OpenVINO, no map below the kernel.
+        self.margin = (before, reach - before, before, reach - before)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, self.margin, value=-torch.inf)
+        return F.max_pool2d(x, self.kernel_size, self.stride, dilation=self.dilation)
 
 
 class Inception(GradientCheckpointingLayer):
@@ -214,7 +218,7 @@ class Inception(GradientCheckpointingLayer):
         self.branch1x1 = conv(in_channels, row.conv1, 1)
         self.branch3x3 = branch(conv(in_channels, row.reduce3, 1), conv(row.reduce3, row.conv3, 3))
         self.branch5x5 = branch(conv(in_channels, row.reduce5, 1), conv(row.reduce5, row.conv5, config.third_kernel))
-        pool = max_pool(3, 1, dilation, centred=True) if dilation > 1 else nn.MaxPool2d(3, 1, padding=1)
+        pool = MaxPool(3, 1, dilation, centred=True) if dilation > 1 else nn.MaxPool2d(3, 1, padding=1)
         self.branch_pool = branch(pool, conv(in_channels, row.project, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -272,7 +276,7 @@ class CvGoogLeNetModel(CvConvNetMixin, CvGoogLeNetPreTrainedModel):
         self.stem = conv(config.num_channels, first, config.stem_kernel, config.stem_stride)
         self.pools = nn.ModuleList()
         for (kernel, _), sampling in zip(config.pools, samplings, strict=True):
-            self.pools.append(max_pool(kernel, sampling.stride, sampling.first_dilation))
+            self.pools.append(MaxPool(kernel, sampling.stride, sampling.first_dilation))
         self.conv2 = nn.Sequential(conv(first, reduced, 1), conv(reduced, channels, 3, dilation=samplings[0].dilation))
         lrn = config.normalization == "lrn"
         self.norm1, self.norm2 = (nn.LocalResponseNorm(5) if lrn else nn.Identity() for _ in range(2))
