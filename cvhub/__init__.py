@@ -22,6 +22,8 @@ _HOME = {
     "convert_checkpoint": "cvhub.convert",
     "export_checkpoint": "cvhub.convert",
     "Classifier": "cvhub.inference.classify",
+    "load_recipe": "cvhub.training.recipe",
+    "train": "cvhub.training.run",
     "CvImageProcessor": "cvhub.models.image_processing",
 }
 

@@ -44,14 +44,19 @@ def write_folder(target: Path, build: Callable[[Path], None]) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
         build(partial)
-        partial.chmod(0o755)  # mkdtemp makes private folders
-        for file in partial.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        partial.replace(target)
-        _flush(target.parent)
+        publish(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def publish(made: Path, target: Path) -> None:
+    """Gives the folder `made` its name `target`, in one step; `target` must be missing or empty."""
+    made.chmod(0o755)  # mkdtemp makes private folders
+    for file in made.rglob("*"):
+        if file.is_file():
+            _flush(file)
+    made.replace(target)
+    _flush(target.parent)
 
 
 def _flush(path: Path) -> None:

@@ -22,7 +22,11 @@ TASKS = sorted({entry.task for entry in CATALOG})
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     parser = build_parser()
-    options = parser.parse_args(argv)
+    options, more = parser.parse_known_args(argv)
+    if options.run is run_train and all("=" in word and not word.startswith("-") for word in more):
+        options.settings += more  # argparse stops at the first option that stands between them
+    elif more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for library in ("HF_HUB", "HF_DATASETS"):
@@ -76,6 +80,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="a field of the config that the source can't tell",
     )  # fmt: skip
     convert.add_argument("--to", choices=("cvhub", "timm", "torchvision", "transformers"), default="cvhub")
+
+    train = _command(commands, "train", run_train, "train a classifier by a recipe")
+    train.add_argument("recipe", metavar="RECIPE", nargs="?", help="a name that --list shows, or a TOML file")
+    train.add_argument("settings", metavar="KEY=VALUE", nargs="*", help="changes the recipe, e.g. budget.epochs=5")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder of the result (the recipe's name)")
+    train.add_argument("--list", action="store_true", help="the recipes that come with cvhub")
+    train.add_argument("--show", action="store_true", help="print the whole recipe and stop")
 
     push = _command(commands, "push", run_push, "upload a model's folder to the Hub")
     push.add_argument("folder", metavar="DIR", type=Path)
@@ -263,6 +274,35 @@ def run_convert(options: argparse.Namespace) -> int:
     report = {"source": options.source, "dest": str(options.dest), "to": options.to}
     print_json(report) if options.json else print(f"wrote {options.dest}")
     return 0
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from cvhub.training import recipe as recipes
+
+    if options.list:
+        rows = {name: recipes.load_recipe(name).about for name in recipes.names()}
+        for name, about in rows.items():
+            print_json({"name": name, "about": about}) if options.json else print(f"{name:<24}{about}")
+        return 0
+    if options.recipe is None:
+        raise CvhubError(f"Name a recipe: a TOML file, or one of {', '.join(recipes.names())}.")
+    recipe = recipes.load_recipe(options.recipe, options.settings)
+    if options.show:
+        print_json(recipe.as_dict()) if options.json else print(recipe.as_toml(), end="")
+        return 0
+    from cvhub.training.run import train
+
+    name = Path(options.recipe).stem
+    outcome = train(recipe, options.out or Path(name), name)
+    if os.environ.get("RANK", "0") == "0":  # torchrun starts several of us
+        print_json(asdict(outcome)) if options.json else print_outcome(outcome)
+    return 0
+
+
+def print_outcome(outcome: Any) -> None:
+    accuracy = outcome.validation_accuracy
+    held_out = "" if accuracy is None else f", {100 * accuracy:.2f} % on what was held out"
+    print(f"{outcome.folder}: {outcome.epochs:.4g} epochs, {outcome.seconds:.0f} s{held_out}")
 
 
 def run_push(options: argparse.Namespace) -> int:

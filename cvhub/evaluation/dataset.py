@@ -1,12 +1,13 @@
 """Pictures with their classes, from the Hub or a folder, through the `datasets` library. The only file that imports it.
 
-A split is read as a stream: other splits are not fetched, and memory stays flat.
+A split is read as a stream unless asked otherwise: other splits are not fetched, and memory stays flat.
 """
 
 import contextlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,20 +36,27 @@ class Split:
     dataset: str
     name: str
     classes: list[str]
-    rows: Iterable[dict[str, Any]]
+    rows: Any
     picture_column: str
     target_column: str
 
     def __iter__(self) -> Iterator[LabelledPicture]:
-        numbers = {name: index for index, name in enumerate(self.classes)}
         for number, row in enumerate(_readable(self.dataset, self.rows)):
-            label = row[self.target_column]
-            label = numbers.get(label) if isinstance(label, str) else label
-            if label is None or label < 0:
-                raise CvhubError(
-                    f"row {number} of {self.name} of {self.dataset} has no class; --split names another split."
-                )
+            label = self.label_of(row[self.target_column], number)
             yield LabelledPicture(number, row[self.picture_column], label)
+
+    def label_of(self, value: Any, number: int) -> int:
+        """The index of the class that row `number` gives as a number or a name."""
+        label = self.numbers.get(value) if isinstance(value, str) else value
+        if label is None or label < 0:
+            raise CvhubError(
+                f"row {number} of {self.name} of {self.dataset} has no class; --split names another split."
+            )
+        return label
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.classes)}
 
 
 @contextlib.contextmanager
@@ -58,10 +66,11 @@ def opened(picture: LabelledPicture) -> Iterator[Image.Image]:
         yield image
 
 
-def open_split(dataset: str, split: str | None = None, target: str | None = None) -> Split:
+def open_split(dataset: str, split: str | None = None, target: str | None = None, streaming: bool = True) -> Split:
     """A split of the DATASET, a Hub id or a folder: `test` unless named, else `validation`, else the only one.
 
     `target`: the column that holds the classes, by number or by name; the only column of class numbers unless said.
+    Without `streaming` all splits are fetched, and then any row is at hand: `split.rows[number]`.
     """
     datasets = _import_datasets()
     if not (Path(dataset).is_dir() or is_hub_id(dataset)):
@@ -70,7 +79,7 @@ def open_split(dataset: str, split: str | None = None, target: str | None = None
     if _holds_classes(Path(dataset)):  # else datasets would take files such as test_1.png for the split `test`
         settings = {"path": "imagefolder", "data_dir": dataset, "data_files": {"train": "*/*"}}
     try:
-        splits = datasets.load_dataset(**settings, streaming=True)
+        splits = datasets.load_dataset(**settings, streaming=streaming)
     except Exception as error:  # of many kinds, for what is missing, unreachable or in no known form
         raise CvhubError(f"{dataset} can't be read as a data set: {one_line(error)}.") from error
     name = _choose_split(dataset, [str(known) for known in splits], split)

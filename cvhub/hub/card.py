@@ -32,9 +32,21 @@ def write_card(
     dataset: str | None,
     metrics: Mapping[str, float],
     source: str | None,
+    base_model: str | None = None,
+    training: str | None = None,
 ) -> None:
     """Writes README.md into a folder that has its config.json and, if it is to have one, its processor's file."""
-    card = model_card(folder, title=title, task=task, licence=licence, dataset=dataset, metrics=metrics, source=source)
+    card = model_card(
+        folder,
+        title=title,
+        task=task,
+        licence=licence,
+        dataset=dataset,
+        metrics=metrics,
+        source=source,
+        base_model=base_model,
+        training=training,
+    )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -59,18 +71,23 @@ def model_card(
     dataset: str | None = None,
     metrics: Mapping[str, float] | None = None,
     source: str | None = None,
+    base_model: str | None = None,
+    training: str | None = None,
 ) -> str:
     """The text of a card.
 
     - `task`: transformers' name of it, read from the config's class unless given; `licence`: of the weights.
     - `dataset`: what the weights were trained and measured on; `metrics`: name → measured value.
     - `source`: where the weights come from: a Hub id becomes the card's `base_model`.
+    - `base_model`: the Hub id of what was fine-tuned; `training`: a section on how, in Markdown.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family = config["model_type"].removeprefix("cvhub_")
     auto_class = _auto_class(config)
     task = task or _task(auto_class)
-    data = _metadata(title, task, family, licence, dataset, metrics or {}, source)
+    if base_model is None and source and HUB_ID.fullmatch(source):
+        base_model = source
+    data = _metadata(title, task, family, licence, dataset, metrics or {}, base_model)
     parts = [
         f"# {title}",
         _paper(family),
@@ -78,6 +95,7 @@ def model_card(
         _usage(folder, task, auto_class),
         _preprocessing(folder),
         _labels(config),
+        training,
         _measurements(dataset, metrics or {}),
     ]
     body = "\n\n".join(part for part in parts if part)
@@ -91,7 +109,7 @@ def _metadata(
     licence: str | None,
     dataset: str | None,
     metrics: Mapping[str, float],
-    source: str | None,
+    base_model: str | None,
 ) -> ModelCardData:
     results = []
     if task and dataset:  # a `model-index` needs both
@@ -105,7 +123,7 @@ def _metadata(
         license=licence.lower() if licence else None,
         tags=["cvhub", family],
         datasets=[dataset] if dataset else None,
-        base_model=source if source and HUB_ID.fullmatch(source) else None,
+        base_model=base_model,
         model_name=title if results else None,
         eval_results=results or None,
     )

@@ -1,0 +1,111 @@
+"""The net of a recipe, and how it wants its pictures: new, or one that was trained before under a new head."""
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+
+from cvhub.convert.importing import make_config
+from cvhub.convert.processor import FILTERS
+from cvhub.errors import CvhubError
+from cvhub.load import load_model, load_processor
+from cvhub.models import FAMILIES
+from cvhub.models.base import family_classes
+from cvhub.models.pixels import PixelTransform
+from cvhub.training.recipe import Model, Picture, Recipe
+
+CLASSIFIER = "AutoModelForImageClassification"
+
+
+def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
+    """A classifier of these classes, in float32.
+
+    One that was trained before keeps its head too where its classes are the same by name; else the head starts anew.
+    """
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    torch.manual_seed(seed)
+    if not model.from_:
+        return _classes(model.family)[CLASSIFIER](make_family_config(model, **names))
+    before = load_model(model.from_)
+    same_head = [before.config.id2label[index] for index in range(before.config.num_labels)] == list(labels)
+    fields = before.config.to_dict() | names
+    fields |= _checked(model.config, type(before.config))
+    net = type(before)(make_config(type(before.config), fields))
+    source, target = (before, net) if same_head else (before.base_model, net.base_model)
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise CvhubError(f"model.config doesn't fit the weights of {model.from_}: {reason}"[:300]) from None
+    return net
+
+
+def make_family_config(model: Model, **more: Any) -> Any:
+    """The config that `[model]` describes; `more` are fields that a recipe doesn't set."""
+    config_class = _classes(model.family)["AutoConfig"]
+    fields = _checked(model.config, config_class) | more
+    if not model.variant:
+        return make_config(config_class, fields)
+    variants = importlib.import_module(f"cvhub.models.{model.family}").VARIANTS
+    if model.variant not in variants:
+        known = ", ".join(variants)
+        raise CvhubError(f"model.variant is {model.variant!r}, expected one of {known}."[:300])
+    return config_class.variant(model.variant, **fields)
+
+
+def picture_transform(recipe: Recipe) -> PixelTransform:
+    """How a picture becomes the net's numbers at inference."""
+    picture, model = recipe.picture, recipe.model
+    given: dict[str, Any] = {
+        key: list(values) for key, values in (("image_mean", picture.mean), ("image_std", picture.std)) if values
+    }
+    if picture.resample:
+        if picture.resample not in FILTERS:
+            raise CvhubError(f"picture.resample is {picture.resample!r}, expected one of {', '.join(FILTERS)}.")
+        given["resample"] = int(FILTERS[picture.resample])
+    if model.from_:
+        start = load_processor(model.from_)
+        num_channels = len(start.image_mean)
+    elif picture.size:
+        num_channels = make_family_config(model).num_channels
+        start = PixelTransform.default({"image_size": picture.size, "num_channels": num_channels})
+        start = dataclasses.replace(start, size={"shortest_edge": picture.size})
+    else:
+        raise CvhubError("picture.size is 0, expected the pixels a side that the net is trained for.")
+    if any(len(values) != num_channels for values in (picture.mean, picture.std) if values):
+        raise CvhubError(f"picture.mean and picture.std need {num_channels} values each, one for each channel.")
+    return dataclasses.replace(start, **given, **_sizes(picture, start))
+
+
+def _sizes(picture: Picture, start: PixelTransform) -> dict[str, Any]:
+    side = picture.size or min(start.crop_size.values())
+    if not picture.size and not picture.crop:
+        return {"crop_size": dict(start.crop_size), "do_center_crop": True}
+    crop = picture.crop or min(start.crop_size.values()) / min(start.size.values())
+    return {
+        "size": {"shortest_edge": math.floor(side / crop)},
+        "crop_size": {"height": side, "width": side},
+        "do_center_crop": True,
+    }
+
+
+def _checked(fields: Mapping[str, Any], config_class: Any) -> dict[str, Any]:
+    known = config_class().to_dict()
+    for name in fields:
+        if name not in known:
+            near = get_close_matches(name, known, 3)
+            hint = f": did you mean {' or '.join(near)}?" if near else "."
+            raise CvhubError(f"{config_class.__name__} has no field {name!r}{hint}")
+    return dict(fields)
+
+
+def _classes(family: str) -> dict[str, Any]:
+    """Auto class → the family's class."""
+    if family not in FAMILIES:
+        raise CvhubError(f"model.family is {family!r}, expected one of {', '.join(FAMILIES)}.")
+    module = importlib.import_module(f"cvhub.models.{family}")
+    return {auto: cls for cls in family_classes(module.__name__) for auto in getattr(cls, "auto_classes", ())}

@@ -1,0 +1,122 @@
+"""What a run tells while it goes on: one line that renews itself on a terminal, a line now and then elsewhere."""
+
+import csv
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+COLUMNS = ("step", "epoch", "loss", "lr", "validation_loss", "validation_accuracy", "seconds")
+# How Trainer calls what is logged.
+LOGGED = {
+    "loss": "loss",
+    "learning_rate": "lr",
+    "eval_loss": "validation_loss",
+    "eval_accuracy": "validation_accuracy",
+}
+
+TERMINAL_SECONDS = 0.2
+OTHER_SECONDS = 10.0
+
+
+class Progress(TrainerCallback):
+    """epoch 3/30 · step 150/1680 · loss 0.4123 · validation 91.2 % · 7 min left
+
+    `waited` gives the seconds that the run has waited for pictures.
+    """
+
+    def __init__(self, steps_per_epoch: int, waited: Callable[[], float], stream: TextIO | None = None):
+        self.waited = waited
+        self.stream = stream or sys.stderr
+        self.terminal = self.stream.isatty()
+        self.steps_per_epoch = steps_per_epoch
+        self.loss: float | None = None
+        self.accuracy: float | None = None
+        self.first_step = 0
+        self.started = self.shown = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.first_step, self.started = state.global_step, time.monotonic()
+        for logs in state.log_history:
+            self._remember(logs)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._remember(logs or {})
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        now = time.monotonic()
+        if now - self.shown >= (TERMINAL_SECONDS if self.terminal else OTHER_SECONDS):
+            self.shown = now
+            self._show(self.line(state, now - self.started), end="" if self.terminal else "\n")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._show(self.line(state, time.monotonic() - self.started), end="\n")
+
+    def line(self, state: TrainerState, seconds: float) -> str:
+        """`seconds` have passed since this process began at its first step."""
+        step, steps = state.global_step, state.max_steps
+        epochs = -(-steps // self.steps_per_epoch)
+        parts = [f"epoch {min(epochs, (step - 1) // self.steps_per_epoch + 1)}/{epochs}", f"step {step}/{steps}"]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.4f}")
+        if self.accuracy is not None:
+            parts.append(f"validation {100 * self.accuracy:.1f} %")
+        if step > self.first_step:
+            left = (steps - step) * seconds / (step - self.first_step)
+            waited = f"{100 * self.waited() / max(seconds, 1e-9):.0f} % of it waiting for pictures"
+            parts.append(f"{duration(left)} left" if step < steps else f"done in {duration(seconds)}, {waited}")
+        return " · ".join(parts)
+
+    def _remember(self, logs: Mapping[str, float]) -> None:
+        self.loss = logs.get("loss", self.loss)
+        self.accuracy = logs.get("eval_accuracy", self.accuracy)
+
+    def _show(self, line: str, end: str) -> None:
+        before = "\r\x1b[2K" if self.terminal else ""  # back to the line's start, and clear it
+        print(before + line, end=end, file=self.stream, flush=True)
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """A row for each step at which something was logged, of `COLUMNS`."""
+    rows: dict[int, dict[str, float]] = {}
+    for logs in log_history:
+        known = {name: logs[key] for key, name in LOGGED.items() if key in logs}
+        if known:
+            row = rows.setdefault(int(logs["step"]), {})
+            row |= known | {"step": logs["step"], "epoch": round(logs["epoch"], 4), "seconds": logs["seconds"]}
+    return list(rows.values())
+
+
+def write_curve(rows: Sequence[Mapping[str, float]], file: Path) -> None:
+    made = file.with_suffix(".partial")
+    with made.open("w", newline="", encoding="utf-8") as opened:
+        writer: csv.DictWriter[str] = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    made.replace(file)
+
+
+def read_curve(file: Path) -> list[dict[str, float]]:
+    with file.open(newline="", encoding="utf-8") as opened:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(opened)]

@@ -1,0 +1,87 @@
+"""What a run leaves: config, weights, processor, code, card, curves and recipe, laid out as the Hub wants a model."""
+
+import dataclasses
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from cvhub.cache import write_folder
+from cvhub.convert.importing import save_processor
+from cvhub.hub.card import write_card
+from cvhub.load import is_hub_id
+from cvhub.quiet import without_progress_bars
+from cvhub.training.progress import curve, duration, write_curve
+from cvhub.training.recipe import Recipe
+from cvhub.training.run import CURVES, RECIPE, public
+
+if TYPE_CHECKING:
+    from cvhub.training.trainer import RecipeTrainer
+
+log = logging.getLogger("cvhub")
+
+
+def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: str) -> None:
+    """All or nothing. `name` is the recipe's."""
+    shared = public(recipe)
+
+    def build(made: Path) -> None:
+        save_net(trainer.result, made, getattr(torch, recipe.result.dtype))
+        save_processor(made, dataclasses.asdict(trainer.transform))
+        write_curve(curve(trainer.state.log_history), made / CURVES)
+        (made / RECIPE).write_text(shared.as_toml(), encoding="utf-8")
+        start = recipe.model.from_
+        write_card(
+            made,
+            title=recipe.result.title or f"{name}, trained on {_data_name(shared)}",
+            task="image-classification",
+            licence=recipe.result.licence or None,
+            dataset=_data_name(shared),
+            metrics={},
+            source=None,
+            base_model=start if is_hub_id(start) else None,
+            training=describe(trainer, shared, name),
+        )
+
+    write_folder(folder, build)
+
+
+def save_net(net: Any, folder: Path, dtype: torch.dtype) -> None:
+    """A copy in `dtype`, or in float32, with a warning, where `dtype` can't hold a number of it."""
+    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    if not all(value.to(dtype).isfinite().all() for value in state.values() if value.is_floating_point()):
+        log.warning("%s can't hold all weights: they are saved as float32.", str(dtype).removeprefix("torch."))
+        dtype = torch.float32
+    with without_progress_bars():
+        copy = type(net).from_pretrained(None, config=net.config, state_dict=state, dtype=dtype)
+        copy.save_pretrained(folder)
+
+
+def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
+    """The card's section on how the weights came about."""
+    plan, history = trainer.plan, curve(trainer.state.log_history)
+    assert plan is not None
+    how = f"Fine-tuned from {recipe.model.from_}" if recipe.model.from_ else "Trained from scratch"
+    if recipe.model.train == "head":
+        how += " (the head alone)"
+    pictures = f"{len(trainer.loader.dataset):,} pictures"  # pyright: ignore[reportArgumentType]
+    sentences = [
+        f"{how} by `cvhub train {name}` on {pictures} of {_data_name(recipe)}, split {recipe.data.split}: "
+        f"{plan.epochs:.4g} epochs, {plan.steps:,} steps of {plan.batch}, seed {recipe.seed}, "
+        f"{duration(history[-1]['seconds'])} on {os.cpu_count()} CPU cores. "
+        f"`{RECIPE}` holds all settings, `{CURVES}` the loss and the learning rate step by step."
+    ]
+    if trainer.held_out is not None:
+        accuracy = history[-1]["validation_accuracy"]
+        whence = f"the split {recipe.data.validation_split}" if recipe.data.validation_split else "the same split"
+        sentences.append(
+            f"On {len(trainer.held_out):,} pictures of {whence}, which it was not trained on, its accuracy at the end "
+            f"was {accuracy:.4f}. Choices may have been made by such numbers, so this is no test."
+        )
+    return "## Training\n\n" + "\n\n".join(sentences)
+
+
+def _data_name(recipe: Recipe) -> str:
+    return recipe.data.name or recipe.data.source.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,200 @@
+"""A recipe is run: new, resumed or already finished, and a complete Hub folder is left.
+
+While it runs, the folder holds the curves and `.training`: the recipe, the plan, the last checkpoint. What is written
+there appears whole or not at all, so a run that was killed at any moment goes on when the same command is given again.
+"""
+
+import importlib.util
+import shutil
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cvhub.errors import CvhubError
+from cvhub.training.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
+
+    from cvhub.training.trainer import RecipeTrainer
+
+WORK = ".training"  # in the folder, and in it:
+RECIPE = "recipe.toml"
+PLAN = "plan.json"
+CURVES = "curves.csv"
+FINISHED = "finished"  # the complete model, about to move up
+
+DONE = ".training.done"
+
+PACKAGES = ("accelerate", "datasets")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run. `validation_accuracy` is None where nothing was held out; `seconds` are of training."""
+
+    folder: str
+    steps: int
+    epochs: float
+    seconds: float
+    loss: float
+    validation_accuracy: float | None
+
+
+def train(recipe: Recipe, folder: Path, name: str = "recipe") -> Outcome:
+    """Runs `recipe`, called `name`, and leaves a complete model of ours in `folder`.
+
+    Goes on where the folder holds an unfinished run of the same recipe, and only reports where it is finished. Raises
+    `CvhubError` for a folder that holds anything else. Each process of `torchrun` calls this.
+    """
+    check_packages()
+    if not recipe.data.source:
+        raise CvhubError("The recipe names no data: data=FOLDER, or data=OWNER/NAME for a data set on the Hub.")
+    from cvhub.training.machine import prepare_machine
+    from cvhub.training.trainer import training_arguments
+
+    prepare_machine()
+    arguments = training_arguments(recipe, folder)
+    first = arguments.process_index == 0
+    finished, made = is_finished(recipe, folder), (folder / WORK / FINISHED).is_dir()
+    _wait()  # until each process has looked
+    if not finished and not made:
+        if first:
+            begin(recipe, folder)
+        _wait()
+        trainer = prepare(recipe, folder, arguments)
+        trainer.run_on()
+        if first:
+            from cvhub.training.result import write_result
+
+            write_result(trainer, recipe, folder / WORK / FINISHED, name)
+    if first and not finished:
+        move_up(folder)
+    _wait()
+    return outcome(folder)
+
+
+def check_packages() -> None:
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CvhubError(f"Training needs the package {' and '.join(missing)}: pip install 'cvhub[train]'.")
+
+
+def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "RecipeTrainer":
+    """Everything up to the first step: the data, the net, the plan."""
+    from cvhub.training.batches import Batches, Deal, Loader
+    from cvhub.training.data import load_pictures
+    from cvhub.training.nets import build_net, picture_transform
+    from cvhub.training.plan import make_plan, read_plan, write_plan
+    from cvhub.training.progress import Progress
+    from cvhub.training.trainer import RecipeTrainer, memory_format
+
+    transform = picture_transform(recipe)
+    pictures = load_pictures(recipe.data, transform.mode)
+    layout = memory_format(recipe)
+    net = build_net(recipe.model, pictures.labels, recipe.seed).to(memory_format=layout)
+    processes = arguments.world_size
+    deal = Deal(len(pictures.train), recipe.optimiser.batch, recipe.seed, arguments.process_index, processes)
+    batches = Batches(
+        pictures.train, transform, recipe.augmentation, len(pictures.labels), recipe.seed, memory_format=layout
+    )
+    arguments.per_device_train_batch_size = deal.batch // processes
+    loader = Loader(batches, deal, recipe.data.workers)
+    trainer = RecipeTrainer(net, arguments, recipe, loader, pictures.held_out, transform, folder / WORK)
+    file = folder / WORK / PLAN
+    plan = read_plan(file) if file.is_file() else make_plan(recipe, len(deal), deal.batch, trainer.seconds_a_step)
+    if trainer.is_world_process_zero():
+        write_plan(plan, file)
+        trainer.add_callback(Progress(plan.steps_per_epoch, lambda: trainer.seconds_waited))
+    trainer.follow(plan, folder / CURVES)
+    return trainer
+
+
+# -- the folder
+
+
+def begin(recipe: Recipe, folder: Path) -> None:
+    """Makes the folder this recipe's, if it isn't yet, and raises `CvhubError` if it can't be."""
+    file = folder / WORK / RECIPE
+    if file.is_file():
+        _check_same(recipe, _read(file), f"{folder} holds an unfinished run")
+        return
+    if folder.exists() and (not folder.is_dir() or any(item.name != WORK for item in folder.iterdir())):
+        raise CvhubError(f"{folder} exists and holds no run: name an empty or new folder with --out.")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    made = file.with_suffix(".partial")
+    made.write_text(recipe.as_toml(), encoding="utf-8")
+    made.replace(file)
+
+
+def is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether the folder holds what this recipe leaves; raises `CvhubError` if it holds what another one left."""
+    if (folder / WORK).exists() or not (folder / RECIPE).is_file():
+        return False
+    _check_same(public(recipe), _read(folder / RECIPE), f"{folder} holds the model")
+    return True
+
+
+def public(recipe: Recipe) -> Recipe:
+    """The recipe as it is left beside the weights: where folders of data and models lay is nobody's business."""
+    data, model = recipe.data, recipe.model
+    return replace(
+        recipe,
+        data=replace(data, source=_folder_name(data.source)),
+        model=replace(model, from_=_folder_name(model.from_)),
+    )
+
+
+def _folder_name(place: str) -> str:
+    return Path(place).resolve().name if place and Path(place).is_dir() else place
+
+
+def move_up(folder: Path) -> None:
+    """The finished model takes its place; what was needed on the way goes."""
+    for file in sorted((folder / WORK / FINISHED).iterdir()):
+        file.replace(folder / file.name)
+    (folder / WORK).replace(folder / DONE)  # in one step: half of it would look like a run that can't go on
+    shutil.rmtree(folder / DONE)
+
+
+def outcome(folder: Path) -> Outcome:
+    from cvhub.training.progress import read_curve
+
+    rows = read_curve(folder / CURVES)
+    last = rows[-1]
+    return Outcome(
+        str(folder),
+        steps=int(last["step"]),
+        epochs=last["epoch"],
+        seconds=last["seconds"],
+        loss=next(row["loss"] for row in reversed(rows) if "loss" in row),
+        validation_accuracy=last.get("validation_accuracy"),
+    )
+
+
+def _read(file: Path) -> Recipe:
+    return read_recipe(tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+def _check_same(recipe: Recipe, other: Recipe, what: str) -> None:
+    ours, theirs = _flat(recipe.as_dict()), _flat(other.as_dict())
+    for path in {**ours, **theirs}:
+        if ours.get(path) != theirs.get(path):
+            raise CvhubError(
+                f"{what} of another recipe: its {path} is {theirs.get(path)!r}, not {ours.get(path)!r}. "
+                "Name another folder with --out."
+            )
+
+
+def _flat(table: dict[str, Any], path: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{path}{key}.") if isinstance(value, dict) else {path + key: value}
+    return flat
+
+
+def _wait() -> None:
+    from accelerate import PartialState
+
+    PartialState().wait_for_everyone()
