@@ -25,10 +25,10 @@ from cvhub.models.googlenet import (
     CvGoogLeNetForImageClassification,
     CvGoogLeNetModel,
     Inception,
-    MaxPool,
     Row,
 )
 from cvhub.models.image_processing import CvImageProcessor
+from cvhub.models.layers import MaxPool, Sampling
 from tests.parity import Foreign, randomise
 
 # The smallest net that still has all the family's parts: stages, branches, kernels, both auxiliary classifiers.
@@ -487,8 +487,9 @@ def test_the_smallest_input_is_the_smallest(name: str) -> None:
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_a_pooling_without_its_stride_has_the_same_windows(kernel: int, dilation: int) -> None:
     x = torch.rand(2, 3, 12, 16)
-    strided = MaxPool(kernel, stride=2, dilation=1)(x[:, :, ::dilation, ::dilation])
-    dense = MaxPool(kernel, stride=1, dilation=dilation)(x)
+    halved, kept = Sampling(2, 2, 1, 1), Sampling(2, 1, dilation, 2 * dilation)
+    strided = MaxPool(kernel, halved, last_reaches_out=True)(x[:, :, ::dilation, ::dilation])
+    dense = MaxPool(kernel, kept, last_reaches_out=True)(x)
     assert dense.shape == x.shape
     assert torch.equal(dense[:, :, :: 2 * dilation, :: 2 * dilation], strided)
 

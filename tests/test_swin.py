@@ -17,6 +17,7 @@ from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert.family import NoForeignForm
 from cvhub.errors import CvhubError
 from cvhub.inference.torch_runtime import LogitsAndFeatures, plain_module
+from cvhub.models.attention import EncoderBlock
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.swin import (
     CvSwinBackbone,
@@ -25,8 +26,8 @@ from cvhub.models.swin import (
     CvSwinModel,
     PatchMerging,
     Stage,
-    SwinBlock,
     WindowAttention,
+    make_block,
     relative_positions,
 )
 from tests.parity import from_config, randomise, save
@@ -111,7 +112,7 @@ def count_multiply_adds(model: nn.Module, *shape: int) -> int:
     return counter.get_total_flops() // 2
 
 
-def blocks_of(model: Any) -> Iterator[tuple[int, int, SwinBlock]]:
+def blocks_of(model: Any) -> Iterator[tuple[int, int, EncoderBlock]]:
     """Stage and number of each block, both from 1, and the block."""
     for i, stage in enumerate(model.base_model.stages, start=1):
         for j, block in enumerate(stage.blocks, start=1):
@@ -216,7 +217,7 @@ def test_stochastic_depth_grows_linearly(name: str, last: float) -> None:
 
 def test_a_block_is_equation_3() -> None:
     """ẑ = W-MSA(LN(z)) + z and z' = MLP(LN(ẑ)) + ẑ, with a GELU inside the MLP."""
-    block: Any = randomise(SwinBlock(small(), 8, 2, shifted=True, drop_path_rate=0.5))
+    block: Any = randomise(make_block(small(), 8, 2, shifted=True, drop_path=0.5))
     z = torch.randn(2, 8, 12, 8)
     middle = block.attention(block.norm1(z))[0] + z
     hidden = block.mlp.fc1(block.norm2(middle))
@@ -267,7 +268,7 @@ def test_shifted_windows_connect_their_neighbours() -> None:
     # Its window of the shifted block begins in the middle of its own and reaches into three others, all of them seen
     # by what is in it.
     assert torch.equal(seen_from(stage, x, 3, 3), box(8, 12, slice(0, 8), slice(0, 8)))
-    unshifted: Any = nn.Sequential(*(randomise(SwinBlock(small(), 8, 2, False, 0.0)) for _ in range(2)))
+    unshifted: Any = nn.Sequential(*(randomise(make_block(small(), 8, 2, False, 0.0)) for _ in range(2)))
     through = nn.Sequential(FirstOf(unshifted[0]), FirstOf(unshifted[1]))
     assert torch.equal(seen_from(through, x, 3, 3), own)
 

@@ -19,7 +19,7 @@ from cvhub.convert.vit import FAMILY
 from cvhub.errors import CvhubError
 from cvhub.explain.cost import measure
 from cvhub.inference.runtime import build_runtime
-from cvhub.models.attention import EncoderBlock, PatchEmbedding, resize_positions
+from cvhub.models.attention import EncoderBlock, PatchEmbedding, SelfAttention, resize_positions
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.layers import DropPath, drop_path_rates
 from cvhub.models.pixels import PixelTransform
@@ -306,7 +306,7 @@ def block() -> EncoderBlock:
     """A block whose norms are no identity."""
     config = CvViTConfig(**TINY)
     config._attn_implementation = "eager"
-    made = EncoderBlock(config, 24, 3, 48)
+    made = EncoderBlock(SelfAttention(config, 24, 3), 24, 48)
     for norm in (made.norm1, made.norm2):
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.normal_(norm.bias)

@@ -17,10 +17,8 @@ activation follows each layer but the last. conv2, conv4 and conv5 are cut into 
 from itertools import pairwise
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
@@ -159,16 +157,8 @@ class CvAlexNetPreTrainedModel(CvPreTrainedModel):
     config: CvAlexNetConfig
     base_model_prefix = "alexnet"
     _no_split_modules: ClassVar[list[str]] = ["ConvLayer"]
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """He et al. 2015 (arXiv:1502.01852, eq. 10: fan in) for all layers but the last, which has N(0, 0.01²).
-
-        In the paper all have that, which suits 4096 inputs. By fan in, values keep their size at any width.
-        """
-        super()._init_weights(module)
-        if isinstance(module, nn.Conv2d | LinearAct):
-            init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+    # All layers of the paper start with N(0, 0.01²), which suits 4096 inputs: here only the last.
+    initial_fan = "fan_in"
 
 
 class CvAlexNetConvolutions(CvConvNetMixin, CvAlexNetPreTrainedModel):

@@ -116,7 +116,9 @@ class Mlp(nn.Module):
 
 
 class EncoderBlock(GradientCheckpointingLayer):
-    """Attention, then an MLP, each behind its norm and beside a shortcut: (N, L, D) → (N, L, D) and the weights.
+    """Attention, then an MLP, each behind its norm and beside a shortcut: (N, …, D) → (N, …, D).
+
+    `attention` takes the tokens and whether to keep its weights, and returns as many tokens and the weights.
 
     x ─ norm ─ attention ─ (+) ─ norm ─ MLP ─ (+) →
     └───────────────────────┘  └───────────────┘
@@ -124,20 +126,17 @@ class EncoderBlock(GradientCheckpointingLayer):
 
     def __init__(
         self,
-        config: Any,
+        attention: nn.Module,
         width: int,
-        heads: int,
         hidden_width: int,
         activation: str = "gelu",
-        layer_norm_eps: float = 1e-6,
-        qkv_bias: bool = True,
+        layer_norm_eps: float = 1e-5,
         dropout: float = 0.0,
-        attention_dropout: float = 0.0,
         drop_path: float = 0.0,
     ):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=layer_norm_eps)
-        self.attention = SelfAttention(config, width, heads, qkv_bias, attention_dropout)
+        self.attention = attention
         self.norm2 = nn.LayerNorm(width, eps=layer_norm_eps)
         self.mlp = Mlp(width, hidden_width, activation, dropout)
         self.dropout = nn.Dropout(dropout)

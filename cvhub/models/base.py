@@ -28,6 +28,7 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils.generic import can_return_tuple
 
+from .layers import LinearAct
 from .losses import classification_loss
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -127,6 +128,9 @@ class CvPreTrainedModel(PreTrainedModel):
     # Our losses are means over the batch: Trainer divides by the accumulation steps itself.
     accepts_loss_kwargs = False
     supports_gradient_checkpointing = True
+    # Whether weights start so that values keep their size ("fan_in") or gradients ("fan_out"). ResNet's code, and all
+    # after it, took the second. Where BatchNorm doesn't set sizes right, the first matters more.
+    initial_fan: ClassVar[str] = "fan_out"
     # A base model or a backbone leaves a classifier's weights aside.
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\."]
 
@@ -137,16 +141,14 @@ class CvPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """He et al. 2015 (arXiv:1502.01852, eq. 14: fan out) for convolutions, N(0, 0.01²) for linear layers."""
-        if isinstance(module, nn.Conv2d):
-            init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                init.zeros_(module.bias)
+        """He et al. 2015 (arXiv:1502.01852, eq. 10 or 14) before a ReLU, N(0, 0.01²) for other linear layers."""
+        if isinstance(module, nn.Conv2d | LinearAct):
+            init.kaiming_normal_(module.weight, mode=self.initial_fan, nonlinearity="relu")
         elif isinstance(module, nn.Linear):
             init.normal_(module.weight, std=0.01)
-            if module.bias is not None:
-                init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+            init.zeros_(module.bias)
+        if isinstance(module, nn.BatchNorm2d):
             init.ones_(module.weight)
             init.zeros_(module.bias)
             for name, statistic in module.named_buffers():
@@ -285,7 +287,7 @@ class CvBackboneMixin(BackboneMixin):
 
 
 class CvImageClassifierMixin:
-    """Turns a family's base model into a classifier: the class says in `classify` how pooled features become logits."""
+    """Turns a family's base model into a classifier: `classify` says how pooled features become logits."""
 
     @can_return_tuple
     def forward(
@@ -301,6 +303,10 @@ class CvImageClassifierMixin:
         return ImageClassifierOutputWithNoAttention(
             loss=self.loss(logits, labels), logits=logits, hidden_states=features.hidden_states
         )
+
+    def classify(self: Any, pooled: Tensor) -> Tensor:
+        """(N, C') → logits (N, K): a linear layer unless a paper says else."""
+        return self.classifier(pooled)
 
     def loss(self: Any, logits: Tensor, labels: Tensor | None) -> Tensor | None:
         """What the config says that `labels` cost, None where there are none."""

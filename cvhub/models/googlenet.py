@@ -28,13 +28,12 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import BaseModelOutputWithPoolingAndNoAttention, ImageClassifierOutputWithNoAttention
+from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 from transformers.utils.generic import can_return_tuple
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, dilate_strides
+from .layers import ConvNormAct, MaxPool, dilate_strides
 
 
 class Row(NamedTuple):
@@ -173,13 +172,6 @@ class CvGoogLeNetConfig(CvConvNetConfig):
 
 
 @dataclass
-class CvGoogLeNetModelOutput(BaseModelOutputWithPoolingAndNoAttention):
-    """`auxiliary_maps`: in training, the map (N, C_i, H_i, W_i) after each row of `config.auxiliary_after`."""
-
-    auxiliary_maps: tuple[Tensor, ...] | None = None
-
-
-@dataclass
 class CvGoogLeNetClassifierOutput(ImageClassifierOutputWithNoAttention):
     """`aux_logits`: in training, the logits (N, K) of each auxiliary classifier, whose losses `loss` then contains."""
 
@@ -191,24 +183,6 @@ def convolution(config: CvGoogLeNetConfig) -> partial[ConvNormAct]:
     return partial(ConvNormAct, eps=config.batch_norm_eps if config.normalization == "batch" else None)
 
 
-class MaxPool(nn.MaxPool2d):
-    """Windows begin at every s-th pixel, and the last may reach past the end: (N, C, H, W) → (N, C, ≈H/s, ≈W/s).
-
-    With stride 1 the map keeps its size, and each s-th value is what stride s would give. Those in a block are centred.
-    """
-
-    def __init__(self, kernel_size: int, stride: int, dilation: int, centred: bool = False):
-        super().__init__(kernel_size, stride, dilation=dilation)
-        reach = (kernel_size - 1) * dilation if stride == 1 else stride - 1
-        before = reach // 2 if centred else 0
-        # By hand: pooling itself pads half a kernel at most, and its ceil_mode, in OpenVINO, no map below the kernel.
-        self.margin = (before, reach - before, before, reach - before)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.pad(x, self.margin, value=-torch.inf)
-        return F.max_pool2d(x, self.kernel_size, self.stride, dilation=self.dilation)
-
-
 class Inception(GradientCheckpointingLayer):
     """Figure 2(b): four views of one map, joined: (N, C, H, W) → (N, ΣC_i, H, W)."""
 
@@ -218,7 +192,9 @@ class Inception(GradientCheckpointingLayer):
         self.branch1x1 = conv(in_channels, row.conv1, 1)
         self.branch3x3 = branch(conv(in_channels, row.reduce3, 1), conv(row.reduce3, row.conv3, 3))
         self.branch5x5 = branch(conv(in_channels, row.reduce5, 1), conv(row.reduce5, row.conv5, config.third_kernel))
-        pool = MaxPool(3, 1, dilation, centred=True) if dilation > 1 else nn.MaxPool2d(3, 1, padding=1)
+        pool: nn.Module = nn.MaxPool2d(3, 1, padding=1)
+        if dilation > 1:  # a pooling itself pads half a kernel at most
+            pool = nn.Sequential(nn.ConstantPad2d(dilation, -torch.inf), nn.MaxPool2d(3, 1, dilation=dilation))
         self.branch_pool = branch(pool, conv(in_channels, row.project, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -251,16 +227,8 @@ class CvGoogLeNetPreTrainedModel(CvPreTrainedModel):
     base_model_prefix = "googlenet"
     _no_split_modules: ClassVar[list[str]] = ["Inception"]
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\.", r"^auxiliary\."]
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Convolutions by fan in (He et al. 2015, arXiv:1502.01852, eq. 10), so that without BatchNorm values stay.
-
-        By fan out, reductions and branches would enlarge them: each branch as if it were the whole output.
-        """
-        super()._init_weights(module)
-        if isinstance(module, nn.Conv2d):
-            init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+    # By fan out, reductions and branches would enlarge values: each branch as if it were the whole output.
+    initial_fan = "fan_in"
 
 
 class CvGoogLeNetModel(CvConvNetMixin, CvGoogLeNetPreTrainedModel):
@@ -276,7 +244,7 @@ class CvGoogLeNetModel(CvConvNetMixin, CvGoogLeNetPreTrainedModel):
         self.stem = conv(config.num_channels, first, config.stem_kernel, config.stem_stride)
         self.pools = nn.ModuleList()
         for (kernel, _), sampling in zip(config.pools, samplings, strict=True):
-            self.pools.append(MaxPool(kernel, sampling.stride, sampling.first_dilation))
+            self.pools.append(MaxPool(kernel, sampling, last_reaches_out=True))
         self.conv2 = nn.Sequential(conv(first, reduced, 1), conv(reduced, channels, 3, dilation=samplings[0].dilation))
         lrn = config.normalization == "lrn"
         self.norm1, self.norm2 = (nn.LocalResponseNorm(5) if lrn else nn.Identity() for _ in range(2))
@@ -287,21 +255,13 @@ class CvGoogLeNetModel(CvConvNetMixin, CvGoogLeNetPreTrainedModel):
                 channels = row.out_channels
         self.post_init()
 
-    @can_return_tuple
-    def forward(
-        self, pixel_values: Tensor, output_hidden_states: bool | None = None, **kwargs: Any
-    ) -> CvGoogLeNetModelOutput:
-        """As `CvConvNetMixin.forward`; in training also the maps that auxiliary classifiers look at."""
-        self.check_pixel_values(pixel_values)
-        maps = self.layer_maps(pixel_values)
-        stages = tuple(maps[name] for name in ("conv1", "conv2", *(rows[-1].name for rows in self.config.stages)))
-        keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return CvGoogLeNetModelOutput(
-            last_hidden_state=stages[-1],
-            pooler_output=self.pool(stages[-1]),
-            hidden_states=stages if keep else None,
-            auxiliary_maps=tuple(maps[name] for name in self.config.auxiliary_after) if self.training else None,
-        )
+    def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
+        """`pixel_values` (N, C, H, W) → the maps of the stem (N, 64, H/2, W/2) and of each stage, the last at H/32."""
+        return self.stage_maps(self.layer_maps(pixel_values))
+
+    def stage_maps(self, maps: dict[str, Tensor]) -> list[Tensor]:
+        """Of `layer_maps`, the last before each pooling, and the last of all."""
+        return [maps["conv1"], maps["conv2"], *(maps[rows[-1].name] for rows in self.config.stages)]
 
     def layer_maps(self, pixel_values: Tensor) -> dict[str, Tensor]:
         """`pixel_values` (N, C, H, W) → the map (N, C_i, H_i, W_i) after each convolution and block of table 1."""
@@ -348,15 +308,18 @@ class CvGoogLeNetForImageClassification(CvImageClassifierMixin, CvGoogLeNetPreTr
         **kwargs: Any,
     ) -> CvGoogLeNetClassifierOutput:
         """As `CvImageClassifierMixin.forward`; in training the loss is main + 0.3 · Σ auxiliary (section 5)."""
-        features = self.googlenet(pixel_values, output_hidden_states=output_hidden_states)
-        logits = self.classify(features.pooler_output)
-        maps = features.auxiliary_maps or ()  # in evaluation none, and nobody asks the auxiliary classifiers
-        aux_logits = tuple(head(x) for head, x in zip(self.auxiliary.values(), maps, strict=False))
+        base = self.googlenet
+        base.check_pixel_values(pixel_values)
+        maps = base.layer_maps(pixel_values)
+        stages = tuple(base.stage_maps(maps))
+        logits = self.classify(base.pool(stages[-1]))
+        aux_logits = tuple(head(maps[name]) for name, head in self.auxiliary.items()) if self.training else ()
         loss = self.loss(logits, labels)
         if loss is not None:
             loss = loss + self.config.auxiliary_weight * sum(self.loss(side, labels) for side in aux_logits)
+        keep = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return CvGoogLeNetClassifierOutput(
-            loss=loss, logits=logits, hidden_states=features.hidden_states, aux_logits=aux_logits or None
+            loss=loss, logits=logits, hidden_states=stages if keep else None, aux_logits=aux_logits or None
         )
 
     def classify(self, pooled: Tensor) -> Tensor:

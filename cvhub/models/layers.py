@@ -1,5 +1,6 @@
 """Building blocks that two or more architectures share."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -80,21 +81,21 @@ class Sampling(NamedTuple):
 class MaxPool(nn.MaxPool2d):
     """Max pooling over windows that lie within the map: (N, C, H, W) → (N, C, ⌊(H − k)/s⌋ + 1, ⌊(W − k)/s⌋ + 1).
 
-    Where its stride became a dilation it keeps the map's size: windows reach past the end, and every s-th of its values
-    is what stride s would give.
+    With `last_reaches_out` the last window only has to begin within it: ⌈(H − k)/s⌉ + 1. Where its stride became a
+    dilation it keeps the map's size: windows reach past the end, and every s-th of its values is what stride s would
+    give.
     """
 
-    kernel_size: int
-    stride: int
-    dilation: int
-
-    def __init__(self, kernel_size: int, sampling: Sampling):
+    def __init__(self, kernel_size: int, sampling: Sampling, last_reaches_out: bool = False):
         super().__init__(kernel_size, sampling.stride, dilation=sampling.first_dilation)
+        if sampling.stride == 1:
+            self.reach = (kernel_size - 1) * sampling.first_dilation
+        else:
+            self.reach = sampling.stride - 1 if last_reaches_out else 0
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride == 1:
-            reach = (self.kernel_size - 1) * self.dilation
-            x = F.pad(x, (0, reach, 0, reach), value=float("-inf"))
+        # By hand: pooling itself pads half a kernel at most, and its ceil_mode, in OpenVINO, no map below the kernel.
+        x = F.pad(x, (0, self.reach, 0, self.reach), value=-math.inf) if self.reach else x
         return F.max_pool2d(x, self.kernel_size, self.stride, dilation=self.dilation)
 
 

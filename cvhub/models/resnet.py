@@ -235,10 +235,6 @@ class CvResNetForImageClassification(CvImageClassifierMixin, CvResNetPreTrainedM
         self.classifier = nn.Linear(config.stage_channels[-1], self.num_labels)
         self.post_init()
 
-    def classify(self, pooled: Tensor) -> Tensor:
-        """(N, C') → logits (N, K)."""
-        return self.classifier(pooled)
-
 
 class CvResNetBackbone(CvBackboneMixin, CvResNetModel):
     """The feature maps that `config.out_features` names: "stem" (stride 2, before the pooling), "stage1" …"""

@@ -23,19 +23,19 @@ are merged (section 3.1): maps of strides 4, 8, 16 and 32 come out, as a convolu
 N batch, H height and W width of the picture, h and w of a map, C channels, M window size, d channels of a head.
 """
 
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
-from .attention import CvTransformerClassifierMixin, CvTransformerPreTrainedModel, Mlp, PatchEmbedding, attend
+from .attention import CvTransformerClassifierMixin, CvTransformerPreTrainedModel, EncoderBlock, PatchEmbedding, attend
 from .base import CvBackboneConfig, CvBackboneMixin
-from .layers import DropPath, drop_path_rates
+from .layers import drop_path_rates
 
 # Section 3.3; the windows of table 1; stochastic depth as in appendix A2.1 and, of Swin-L, in the authors' code.
 # name: (C of stage 1, blocks of each stage, M, rate of stochastic depth)
@@ -213,22 +213,10 @@ class WindowAttention(nn.Module):
         return bias.reshape(1, rows * columns * self.heads, area, area)
 
 
-class SwinBlock(GradientCheckpointingLayer):
+def make_block(config: CvSwinConfig, channels: int, heads: int, shifted: bool, drop_path: float) -> EncoderBlock:
     """Half of figure 3(b), equation 3: (N, h, w, C) → (N, h, w, C), and attention's weights where they are kept."""
-
-    def __init__(self, config: CvSwinConfig, channels: int, heads: int, shifted: bool, drop_path_rate: float):
-        super().__init__()
-        self.norm1 = nn.LayerNorm(channels)
-        self.attention = WindowAttention(config, channels, heads, shifted)
-        self.norm2 = nn.LayerNorm(channels)
-        self.mlp = Mlp(channels, int(channels * config.mlp_ratio), dropout=config.dropout)
-        self.dropout = nn.Dropout(config.dropout)
-        self.drop_path = DropPath(drop_path_rate)
-
-    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        attended, weights = self.attention(self.norm1(x), keep_weights)
-        x = x + self.drop_path(self.dropout(attended))
-        return x + self.drop_path(self.mlp(self.norm2(x))), weights
+    attention, hidden_width = WindowAttention(config, channels, heads, shifted), int(channels * config.mlp_ratio)
+    return EncoderBlock(attention, channels, hidden_width, dropout=config.dropout, drop_path=drop_path)
 
 
 class Stage(nn.Module):
@@ -238,7 +226,7 @@ class Stage(nn.Module):
         super().__init__()
         channels, heads = config.stage_channels[stage], config.num_heads[stage]
         self.merging = nn.Identity() if stage == 0 else PatchMerging(channels // 2)
-        blocks = (SwinBlock(config, channels, heads, i % 2 == 1, rate) for i, rate in enumerate(rates))
+        blocks = (make_block(config, channels, heads, i % 2 == 1, rate) for i, rate in enumerate(rates))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, list[Tensor]]:
@@ -260,7 +248,7 @@ class CvSwinPreTrainedModel(CvTransformerPreTrainedModel):
     config_class = CvSwinConfig
     config: CvSwinConfig
     base_model_prefix = "swin"
-    _no_split_modules: ClassVar[list[str]] = ["SwinBlock"]
+    _no_split_modules: ClassVar[list[str]] = ["EncoderBlock"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -280,10 +268,9 @@ class CvSwinModel(CvSwinPreTrainedModel):
         self.patch_norm = nn.LayerNorm(config.embed_dim)
         self.dropout = nn.Dropout(config.dropout)
         self.stages = nn.ModuleList()
-        rates = drop_path_rates(config.drop_path_rate, sum(config.depths))
+        rates = iter(drop_path_rates(config.drop_path_rate, sum(config.depths)))
         for stage, depth in enumerate(config.depths):
-            first = sum(config.depths[:stage])
-            self.stages.append(Stage(config, stage, rates[first : first + depth]))
+            self.stages.append(Stage(config, stage, list(islice(rates, depth))))
         self.norm = MapNorm(config.stage_channels[-1])
         self.post_init()
 
@@ -329,10 +316,6 @@ class CvSwinForImageClassification(CvTransformerClassifierMixin, CvSwinPreTraine
         self.swin = CvSwinModel(config)
         self.classifier = nn.Linear(config.stage_channels[-1], self.num_labels)
         self.post_init()
-
-    def classify(self, pooled: Tensor) -> Tensor:
-        """(N, C') → logits (N, K)."""
-        return self.classifier(pooled)
 
 
 class CvSwinBackbone(CvBackboneMixin, CvSwinModel):

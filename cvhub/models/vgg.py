@@ -18,10 +18,8 @@ N batch, C channels, H height, W width, w a stage's width, K classes; every pool
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
@@ -135,16 +133,8 @@ class CvVggPreTrainedModel(CvPreTrainedModel):
     config: CvVggConfig
     base_model_prefix = "vgg"
     _no_split_modules: ClassVar[list[str]] = ["Stage"]
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """He et al. 2015 (arXiv:1502.01852, eq. 10: fan in) for all layers but the last, which has N(0, 0.01²).
-
-        In the paper all have that, and deep nets start with layers of the trained shallow one (section 3.1).
-        """
-        super()._init_weights(module)
-        if isinstance(module, nn.Conv2d | LinearAct):
-            init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+    # All layers of the paper start with N(0, 0.01²), and deep nets with those of the trained shallow one (section 3.1).
+    initial_fan = "fan_in"
 
 
 class CvVggConvolutions(CvConvNetMixin, CvVggPreTrainedModel):

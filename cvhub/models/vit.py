@@ -29,6 +29,7 @@ from .attention import (
     CvTransformerPreTrainedModel,
     EncoderBlock,
     PatchEmbedding,
+    SelfAttention,
     resize_positions,
 )
 from .base import CvImageConfig
@@ -149,16 +150,16 @@ class Embeddings(nn.Module):
 
 
 def make_block(config: CvViTConfig, drop_path: float) -> EncoderBlock:
+    """Equations 2 and 3: (N, 1 + h·w, D) → (N, 1 + h·w, D), and the weights of attention where they are kept."""
+    width = config.hidden_size
+    attention = SelfAttention(config, width, config.num_attention_heads, config.qkv_bias, config.attention_dropout)
     return EncoderBlock(
-        config,
-        config.hidden_size,
-        config.num_attention_heads,
+        attention,
+        width,
         config.intermediate_size,
         config.hidden_act,
         config.layer_norm_eps,
-        config.qkv_bias,
         config.dropout,
-        config.attention_dropout,
         drop_path,
     )
 
@@ -242,7 +243,3 @@ class CvViTForImageClassification(CvTransformerClassifierMixin, CvViTPreTrainedM
         self.vit = CvViTModel(config)
         self.classifier = nn.Linear(config.hidden_size, self.num_labels)
         self.post_init()
-
-    def classify(self, pooled: Tensor) -> Tensor:
-        """(N, D) → logits (N, K)."""
-        return self.classifier(pooled)
