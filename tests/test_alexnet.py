@@ -8,7 +8,6 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert.family import NoForeignForm
@@ -21,6 +20,7 @@ from cvhub.models.alexnet import (
     ResponseNorm,
 )
 from cvhub.models.image_processing import CvImageProcessor
+from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import Foreign
 from tests.tiny import TinyFamily
 
@@ -55,16 +55,6 @@ def small(**fields: Any) -> Any:
     """A net of few channels."""
     fields = TINY | {"num_labels": 5} | fields
     return CvAlexNetForImageClassification(CvAlexNetConfig(**fields)).eval()
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_multiply_adds(model: nn.Module, size: int = 224) -> int:
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def maps_of(model: Any, height: int, width: int) -> list[tuple[int, ...]]:

@@ -18,7 +18,9 @@ from cvhub.convert.family import Layout, NoForeignForm
 from cvhub.explain.cost import measure
 from cvhub.models.deit import CvDeiTConfig, CvDeiTForImageClassification
 from cvhub.models.vit import CvViTConfig
+from tests.counting import count_parameters
 from tests.parity import SIZES, Foreign, randomise, save
+from tests.test_vit import SMALL_PATCHES, SMALL_SIZES, TINY_WIDTHS
 from tests.test_vit import TIMM_ARGUMENTS as TIMM_ARGUMENTS  # their distilled nets are ViTs
 from tests.test_vit import TINY as VIT_TINY
 from tests.tiny import TinyFamily
@@ -37,7 +39,6 @@ def transformers_deit(cls: Any, sizes: Any, **fields: Any) -> Foreign:
 # Whose heads are two, and whose distillation token has none.
 with_teacher = partial(transformers_deit, DeiTForImageClassificationWithTeacher)
 one_head = partial(transformers_deit, DeiTForImageClassification)
-DEIT_TI: dict[str, Any] = dict(hidden_size=192, num_attention_heads=3, intermediate_size=768)
 FOREIGN = {
     "timm-deit_tiny_distilled_patch16_224, its own size, grey": Foreign(
         lambda: timm.create_model("deit_tiny_distilled_patch16_224", in_chans=1, num_classes=3), sizes=((224, 224),)
@@ -52,18 +53,8 @@ FOREIGN = {
         sizes=SIZES,
     ),
     "facebook/deit-base-distilled-patch16-224": with_teacher(((224, 224), (96, 160)), num_labels=1000),
-    "transformers, distilled DeiT-Ti": with_teacher(((224, 224), (96, 160)), **DEIT_TI, num_labels=1000),
-    "transformers, distilled, small patches, grey": with_teacher(
-        ((32, 32), (48, 20)),
-        image_size=32,
-        patch_size=4,
-        hidden_size=24,
-        num_attention_heads=4,
-        num_hidden_layers=3,
-        intermediate_size=20,
-        num_channels=1,
-        num_labels=5,
-    ),
+    "transformers, distilled DeiT-Ti": with_teacher(((224, 224), (96, 160)), **TINY_WIDTHS, num_labels=1000),
+    "transformers, distilled, small patches, grey": with_teacher(SMALL_SIZES, **SMALL_PATCHES),
     "transformers, one head, no bias of qkv": one_head(
         ((48, 48), (64, 32)),
         image_size=48,
@@ -95,10 +86,6 @@ def on_meta(variant: str, **fields: Any) -> Any:
     """The net without values: its shapes and sizes cost no memory."""
     with torch.device("meta"):
         return CvDeiTForImageClassification(CvDeiTConfig.variant(variant, num_labels=1000, **fields)).eval()
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.fixture
@@ -235,7 +222,7 @@ def test_an_exported_folder_loads_in_timm(name: str, heads: Any, tmp_path: Path)
 
 
 def test_transformers_loads_what_is_written_for_it(tmp_path: Path) -> None:
-    foreign = with_teacher((), **DEIT_TI, num_hidden_layers=2, image_size=48, num_labels=6)
+    foreign = with_teacher((), **TINY_WIDTHS, num_hidden_layers=2, image_size=48, num_labels=6)
     model = randomise(foreign.build())
     _, source = save(model, tmp_path / "theirs")
     convert_checkpoint(source, tmp_path / "ours")

@@ -9,7 +9,6 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.googlenet import Inception as TorchvisionInception
 from transformers import AutoConfig
 
@@ -29,6 +28,7 @@ from cvhub.models.googlenet import (
 )
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.layers import MaxPool, Sampling
+from tests.counting import count_multiply_adds, count_parameters, count_weights
 from tests.parity import Foreign, randomise
 
 # The smallest net that still has all the family's parts: stages, branches, kernels, both auxiliary classifiers.
@@ -89,21 +89,6 @@ def on_meta(name: str, **fields: Any) -> Any:
     """The net without values: its shapes and sizes cost no memory."""
     with torch.device("meta"):
         return CvGoogLeNetForImageClassification(CvGoogLeNetConfig.variant(name, **({"num_labels": 1000} | fields)))
-
-
-def count_weights(module: nn.Module) -> int:
-    """Without biases, as the table counts."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.ndim > 1)
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_multiply_adds(model: nn.Module, size: int = 224) -> int:
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def rows_of_table_1(model: Any) -> dict[str, nn.Module]:

@@ -20,6 +20,7 @@ from cvhub.models.mobilenet_v1 import (
     CvMobileNetV1ForImageClassification,
     DepthwiseSeparable,
 )
+from tests.counting import count_weights
 from tests.parity import Foreign, from_config, randomise, save
 
 # The smallest net that still has all the family's parts: rows, strides, repeated blocks.
@@ -214,11 +215,6 @@ def test_a_layer_shrinks_as_in_table_3() -> None:
     millions = [multiply_adds(module, size) / 1e6 for module, size in lines]
     assert millions == pytest.approx([462, 52.3, 29.6, 15.1], rel=0.002)
     assert [count_weights(module) / 1e6 for module, _ in lines] == pytest.approx([2.36, 0.27, 0.15, 0.15], abs=0.005)
-
-
-def count_weights(module: nn.Module) -> int:
-    """Without biases and norms, which the paper's tables leave out."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.ndim > 1)
 
 
 # --- Tables 2 and 4 to 9 ----------------------------------------------------------------------------------------------

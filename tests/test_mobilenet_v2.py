@@ -22,6 +22,7 @@ from cvhub.models.mobilenet_v2 import (
     CvMobileNetV2Model,
     InvertedResidual,
 )
+from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import Foreign, from_config
 
 # The smallest net that still has all the family's parts: rows, kernels, strides, shortcuts.
@@ -68,16 +69,6 @@ def on_meta(name: str, **fields: Any) -> Any:
     """The net without values: its shapes and sizes cost no memory."""
     with torch.device("meta"):
         return CvMobileNetV2ForImageClassification(CvMobileNetV2Config.variant(name, num_labels=1000, **fields)).eval()
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_multiply_adds(model: nn.Module, size: int = 224) -> int:
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, size, size, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def blocks_of(model: Any) -> Iterator[Any]:
@@ -332,7 +323,7 @@ def test_resolution_multiplier_cuts_cost_by_its_square() -> None:
     model = on_meta("mobilenet_v2_100")
     full = count_multiply_adds(model)
     for size in (192, 160, 128, 96):
-        assert count_multiply_adds(model, size) / full == pytest.approx((size / 224) ** 2, rel=0.03)
+        assert count_multiply_adds(model, 1, 3, size, size) / full == pytest.approx((size / 224) ** 2, rel=0.03)
 
 
 def test_efficientnet_lite_scales_depth_but_not_its_ends() -> None:

@@ -91,7 +91,8 @@ def test_a_giants_tensors_are_ours(family: Family, layout: Layout, name: str) ->
     config = make_config(config_class, fields)
     tensors, unknown = rename(original, [(theirs, ours) for ours, theirs in layout.names(config)])
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    config = make_config(config_class, fields | family.sizes(config, shapes))
+    classes = {"num_labels": shapes["classifier.weight"][0]}
+    config = make_config(config_class, fields | family.sizes(config, shapes) | classes)
     check_fit(getattr(module, f"{family.prefix}ForImageClassification"), config, tensors, unknown)
 
 

@@ -9,7 +9,6 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import Bottleneck as TorchvisionBottleneck
 from transformers import ResNetConfig
 
@@ -22,6 +21,7 @@ from cvhub.models.resnet import (
     CvResNetModel,
     IdentityShortcut,
 )
+from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import Foreign, from_config
 
 # The smallest net that still has all the family's parts: stages, kernels, shortcuts, groups.
@@ -81,16 +81,6 @@ def on_meta(config: CvResNetConfig) -> Any:
 
 def imagenet_net(name: str, **fields: Any) -> Any:
     return on_meta(CvResNetConfig.variant(name, num_labels=1000, **fields))
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_multiply_adds(model: nn.Module) -> int:
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, 224, 224, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def weighted_layers(model: nn.Module) -> int:

@@ -9,7 +9,6 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 from transformers import AutoModelForImageClassification, SwinConfig
 
@@ -30,6 +29,7 @@ from cvhub.models.swin import (
     make_block,
     relative_positions,
 )
+from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import from_config, randomise, save
 from tests.tiny import TinyFamily
 
@@ -99,17 +99,6 @@ def on_meta(name: str, **fields: Any) -> Any:
     """The net without values: its shapes and sizes cost no memory."""
     with torch.device("meta"):
         return CvSwinForImageClassification(CvSwinConfig.variant(name, num_labels=1000, **fields)).eval()
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def count_multiply_adds(model: nn.Module, *shape: int) -> int:
-    """Of a run on an input of `shape`; attention has to be written out, since this counter sees none in a fused one."""
-    with FlopCounterMode(display=False) as counter:
-        model(torch.empty(shape, device="meta"))
-    return counter.get_total_flops() // 2
 
 
 def blocks_of(model: Any) -> Iterator[tuple[int, int, EncoderBlock]]:

@@ -25,6 +25,7 @@ from cvhub.models.vgg import (
     CvVggForImageClassification,
     CvVggModel,
 )
+from tests.counting import count_parameters
 from tests.parity import Foreign, difference, logits, randomise, save
 from tests.tiny import TinyFamily
 
@@ -69,10 +70,6 @@ def small(**fields: Any) -> Any:
     """A net of few channels, its norms left out unless asked for."""
     config = CvVggConfig(**(TINY | {"batch_norm": False, "num_labels": 5} | fields))
     return CvVggForImageClassification(config).eval()
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def convolutions(model: nn.Module) -> list[nn.Conv2d]:

@@ -24,6 +24,7 @@ from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.layers import DropPath, drop_path_rates
 from cvhub.models.pixels import PixelTransform
 from cvhub.models.vit import CvViTConfig, CvViTForImageClassification, CvViTModel
+from tests.counting import count_parameters
 from tests.parity import SIZES, Foreign, from_config
 from tests.tiny import TinyFamily
 
@@ -59,6 +60,19 @@ def torchvision_vit(arch: str, **fields: Any) -> Foreign:
     return Foreign(lambda: torchvision.models.VisionTransformer(**fields), arch, sizes=((side, side),))
 
 
+# Nets of transformers, which DeiT's tests take too.
+TINY_WIDTHS: dict[str, Any] = dict(hidden_size=192, num_attention_heads=3, intermediate_size=768)
+SMALL_PATCHES: dict[str, Any] = dict(
+    image_size=32,
+    patch_size=4,
+    hidden_size=24,
+    num_attention_heads=4,
+    num_hidden_layers=3,
+    intermediate_size=20,
+    num_channels=1,
+    num_labels=5,
+)
+SMALL_SIZES = ((32, 32), (48, 20))
 FOREIGN = {
     "timm-vit_tiny_patch16_224, its own size": timm_vit(sizes=((224, 224),)),
     "timm-vit_tiny_patch16_224, mean of the patches, grey": timm_vit(global_pool="avg", in_chans=1, **TIMM_ARGUMENTS),
@@ -79,20 +93,8 @@ FOREIGN = {
         "vit_h_14", image_size=30, patch_size=10, num_layers=32, num_heads=16, hidden_dim=16, mlp_dim=24, num_classes=5
     ),
     "google/vit-base-patch16-224": transformers_vit(((224, 224), (96, 160))),
-    "transformers, ViT-Ti/16": transformers_vit(
-        ((224, 224), (96, 160)), hidden_size=192, num_attention_heads=3, intermediate_size=768, num_labels=1000
-    ),
-    "transformers, small patches, grey": transformers_vit(
-        ((32, 32), (48, 20)),
-        image_size=32,
-        patch_size=4,
-        hidden_size=24,
-        num_attention_heads=4,
-        num_hidden_layers=3,
-        intermediate_size=20,
-        num_channels=1,
-        num_labels=5,
-    ),
+    "transformers, ViT-Ti/16": transformers_vit(((224, 224), (96, 160)), **TINY_WIDTHS, num_labels=1000),
+    "transformers, small patches, grey": transformers_vit(SMALL_SIZES, **SMALL_PATCHES),
     "transformers, no bias of qkv, another activation and eps": transformers_vit(
         ((96, 96), (64, 96)),
         image_size=96,
@@ -130,10 +132,6 @@ def on_meta(variant: str, **fields: Any) -> Any:
     """The net without values: its shapes and sizes cost no memory."""
     with torch.device("meta"):
         return CvViTForImageClassification(CvViTConfig.variant(variant, **fields)).eval()
-
-
-def count_parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.fixture

@@ -26,9 +26,8 @@ def _write(config: CvAlexNetConfig) -> Fields:
 
 
 def _sizes(config: CvAlexNetConfig, shapes: Shapes) -> Fields:
-    """Channels, widths and classes from our tensors' shapes."""
+    """Channels and widths from our tensors' shapes."""
     return {
-        "num_labels": shapes["classifier.weight"][0],
         "num_channels": shapes["alexnet.conv1.conv.weight"][1],
         "widths": [shapes[f"alexnet.conv{i}.conv.weight"][0] for i in range(1, 6)],
         "hidden_sizes": [shapes[f"alexnet.{layer}.weight"][0] for layer in ("fc6", "fc7")],
@@ -44,7 +43,6 @@ FAMILY = Family(
             library="torchvision",
             architectures=ARCHITECTURES,
             names=_names,
-            read=lambda config: {},
             write=_write,
             processor=imagenet_224(Image.Resampling.BILINEAR, **IMAGENET),
         ),

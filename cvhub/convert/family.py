@@ -33,9 +33,9 @@ class Layout:
     library: str
     architectures: Mapping[str, Fields]
     names: Callable[[Any], Iterable[tuple[Part, Part]]]
-    read: Callable[[Fields], Fields]
     write: Callable[[Any], Fields]
     processor: Callable[[str], Fields]
+    read: Callable[[Fields], Fields] = lambda config: {}
     processor_is_exact: bool = False
     constants: Callable[[Any], dict[str, Tensor]] = lambda config: {}
     leftovers: tuple[str, ...] = ()
@@ -45,7 +45,8 @@ class Layout:
 class Family:
     """A file of models/, called `name`, whose classes' names begin with `prefix`.
 
-    `sizes`: a config of the right structure and the shapes of our tensors → the fields that shapes tell.
+    `sizes`: a config of the right structure and the shapes of our tensors → the fields that shapes tell, but for the
+    number of classes, which the classifier tells in all families.
     """
 
     name: str
@@ -74,6 +75,12 @@ def differing(config: Any, fields: Fields) -> list[str]:
 
 def _listed(value: Any) -> Any:
     return [_listed(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def block_names(config: Any) -> list[str]:
+    """Our name of each block, from the first to the last, of a net whose config lists them in `stages`."""
+    net = config.model_type.removeprefix("cvhub_")
+    return [f"{net}.stages.{i}.{j}" for i, stage in enumerate(config.stages) for j in range(len(stage))]
 
 
 def write_architecture(config: Any, library: str, architectures: Mapping[str, Fields]) -> Fields:

@@ -65,9 +65,8 @@ def _write(config: CvGoogLeNetConfig) -> Fields:
 
 
 def _sizes(config: CvGoogLeNetConfig, shapes: Shapes) -> Fields:
-    """Classes, channels, the third branch's kernel and whether there are auxiliary classifiers from tensors' shapes."""
+    """Channels, the third branch's kernel and whether there are auxiliary classifiers from tensors' shapes."""
     return {
-        "num_labels": shapes["classifier.weight"][0],
         "num_channels": shapes["googlenet.stem.conv.weight"][1],
         "third_kernel": shapes["googlenet.inception.3a.branch5x5.1.conv.weight"][-1],
         "auxiliary_after": AUXILIARY if any(name.startswith("auxiliary.") for name in shapes) else (),
@@ -83,7 +82,6 @@ FAMILY = Family(
             library="torchvision",
             architectures=TORCHVISION_ARCHITECTURES,
             names=_names,
-            read=lambda config: {},
             write=_write,
             processor=imagenet_224(Image.Resampling.BILINEAR, **IMAGENET),
         ),

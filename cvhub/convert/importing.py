@@ -127,7 +127,7 @@ def translate(
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     model_class = _class(family, "ForImageClassification")
     try:
-        fields |= family.sizes(config, shapes)
+        fields |= family.sizes(config, shapes) | {"num_labels": shapes["classifier.weight"][0]}
     except (KeyError, ValueError, IndexError, ZeroDivisionError):
         check_fit(model_class, config, tensors, unexpected)  # says which tensors are wrong
         raise

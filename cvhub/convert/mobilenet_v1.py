@@ -11,6 +11,7 @@ from cvhub.convert.family import (
     Layout,
     NoForeignForm,
     Shapes,
+    block_names,
     imagenet_224,
     require,
     write_architecture,
@@ -26,16 +27,11 @@ TIMM_ARCHITECTURES = {
 Names = Iterator[tuple[str, str]]
 
 
-def _our_blocks(config: CvMobileNetV1Config) -> list[str]:
-    """Our name of each block, from the first to the last."""
-    return [f"mobilenet_v1.stages.{i}.{j}" for i, stage in enumerate(config.stages) for j in range(len(stage))]
-
-
 def _timm_names(config: CvMobileNetV1Config) -> Names:
     yield "mobilenet_v1.stem.conv", "conv_stem"
     yield "mobilenet_v1.stem.norm", "bn1"
     theirs = [f"blocks.{row}.{i}" for row, (_, n, _) in enumerate(config.rows) for i in range(n)]
-    for ours, block in zip(_our_blocks(config), theirs, strict=True):
+    for ours, block in zip(block_names(config), theirs, strict=True):
         for i, (part, convolution) in enumerate((("depthwise", "conv_dw"), ("pointwise", "conv_pw")), start=1):
             yield f"{ours}.{part}.conv", f"{block}.{convolution}"
             yield f"{ours}.{part}.norm", f"{block}.bn{i}"
@@ -45,7 +41,7 @@ def _timm_names(config: CvMobileNetV1Config) -> Names:
 def _transformers_names(config: CvMobileNetV1Config) -> Names:
     """Its `layer` counts convolutions: those of a block have the numbers 2i and 2i + 1."""
     modules = [("mobilenet_v1.stem", "mobilenet_v1.conv_stem")]
-    for i, ours in enumerate(_our_blocks(config)):
+    for i, ours in enumerate(block_names(config)):
         modules.append((f"{ours}.depthwise", f"mobilenet_v1.layer.{2 * i}"))
         modules.append((f"{ours}.pointwise", f"mobilenet_v1.layer.{2 * i + 1}"))
     for ours, theirs in modules:
@@ -92,10 +88,10 @@ def _write_transformers(config: CvMobileNetV1Config) -> Fields:
 
 
 def _sizes(config: CvMobileNetV1Config, shapes: Shapes) -> Fields:
-    """Channels and classes from our tensors' shapes; where α explains them it stays, else the rows spell them out."""
+    """Channels from our tensors' shapes; where α explains them it stays, else the rows spell them out."""
     stem_width, num_channels = shapes["mobilenet_v1.stem.conv.weight"][:2]
-    fields: Fields = {"num_labels": shapes["classifier.weight"][0], "num_channels": num_channels}
-    widths = [shapes[f"{block}.pointwise.conv.weight"][0] for block in _our_blocks(config)]
+    fields: Fields = {"num_channels": num_channels}
+    widths = [shapes[f"{block}.pointwise.conv.weight"][0] for block in block_names(config)]
     blocks = [block for stage in config.stages for block in stage]
     if [stem_width, *widths] == [config.stem_width, *(block.out_channels for block in blocks)]:
         return fields
@@ -112,7 +108,6 @@ FAMILY = Family(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
             names=_timm_names,
-            read=lambda config: {},
             write=_write_timm,
             processor=imagenet_224(Image.Resampling.BICUBIC, **HALF),
         ),

@@ -14,6 +14,7 @@ from cvhub.convert.family import (
     Layout,
     NoForeignForm,
     Shapes,
+    block_names,
     imagenet_224,
     require,
     resize_then_crop,
@@ -40,11 +41,6 @@ LITE_ARCHITECTURES = {name: _variant(name, **SAME) for name in VARIANTS if name.
 TORCHVISION_ARCHITECTURES = {"mobilenet_v2": _variant("mobilenet_v2_100")}
 
 
-def _our_blocks(config: CvMobileNetV2Config) -> list[str]:
-    """Our name of each block, from the first to the last."""
-    return [f"mobilenet_v2.stages.{i}.{j}" for i, stage in enumerate(config.stages) for j in range(len(stage))]
-
-
 def _expands(config: CvMobileNetV2Config) -> list[bool]:
     return [block.hidden != block.in_channels for stage in config.stages for block in stage]
 
@@ -53,7 +49,7 @@ def _timm_names(config: CvMobileNetV2Config) -> Names:
     yield "mobilenet_v2.stem.conv", "conv_stem"
     yield "mobilenet_v2.stem.norm", "bn1"
     theirs = [f"blocks.{row}.{i}" for row, (_, _, n, _, _) in enumerate(config.rows) for i in range(n)]
-    for ours, block, expands in zip(_our_blocks(config), theirs, _expands(config), strict=True):
+    for ours, block, expands in zip(block_names(config), theirs, _expands(config), strict=True):
         convolutions = ("conv_pw", "conv_dw", "conv_pwl") if expands else ("conv_dw", "conv_pw")
         parts = ("expand", "depthwise", "project") if expands else ("depthwise", "project")
         for i, (part, convolution) in enumerate(zip(parts, convolutions, strict=True), start=1):
@@ -67,7 +63,7 @@ def _timm_names(config: CvMobileNetV2Config) -> Names:
 def _torchvision_names(config: CvMobileNetV2Config) -> Names:
     yield "mobilenet_v2.stem.conv", "features.0.0"
     yield "mobilenet_v2.stem.norm", "features.0.1"
-    blocks = _our_blocks(config)
+    blocks = block_names(config)
     for i, (ours, expands) in enumerate(zip(blocks, _expands(config), strict=True), start=1):
         nested = ("expand", "depthwise") if expands else ("depthwise",)
         for j, part in enumerate(nested):
@@ -84,7 +80,7 @@ def _transformers_names(config: CvMobileNetV2Config) -> Names:
     stem, head = "mobilenet_v2.conv_stem.first_conv", "mobilenet_v2.conv_1x1"
     parts = (("expand", "expand_1x1"), ("depthwise", "conv_3x3"), ("project", "reduce_1x1"))
     modules = [("mobilenet_v2.stem", stem), ("mobilenet_v2.head", head)]
-    for i, ours in enumerate(_our_blocks(config)):
+    for i, ours in enumerate(block_names(config)):
         block = "mobilenet_v2.conv_stem" if i == 0 else f"mobilenet_v2.layer.{i - 1}"
         modules += [(f"{ours}.{our_part}", f"{block}.{their_part}") for our_part, their_part in parts]
     for ours, theirs in modules:
@@ -96,7 +92,7 @@ def _transformers_names(config: CvMobileNetV2Config) -> Names:
 def _lite_names(config: CvMobileNetV2Config) -> Names:
     yield "mobilenet_v2.stem.conv", "_conv_stem"
     yield "mobilenet_v2.stem.norm", "_bn0"
-    for i, ours in enumerate(_our_blocks(config)):
+    for i, ours in enumerate(block_names(config)):
         for j, part in enumerate(("expand", "depthwise", "project")):
             yield f"{ours}.{part}.conv", f"_blocks.{i}._{part}_conv"
             yield f"{ours}.{part}.norm", f"_blocks.{i}._bn{j}"
@@ -161,12 +157,12 @@ def _write_transformers(config: CvMobileNetV2Config) -> Fields:
 
 
 def _sizes(config: CvMobileNetV2Config, shapes: Shapes) -> Fields:
-    """Channels and classes from our tensors' shapes; where α explains them it stays, else the rows spell them out."""
+    """Channels from our tensors' shapes; where α explains them it stays, else the rows spell them out."""
     stem_width, num_channels = shapes["mobilenet_v2.stem.conv.weight"][:2]
     head_width = shapes["mobilenet_v2.head.conv.weight"][0]
-    fields: Fields = {"num_labels": shapes["classifier.weight"][0], "num_channels": num_channels}
-    depthwise = [shapes[f"{block}.depthwise.conv.weight"] for block in _our_blocks(config)]
-    outputs = [shapes[f"{block}.project.conv.weight"][0] for block in _our_blocks(config)]
+    fields: Fields = {"num_channels": num_channels}
+    depthwise = [shapes[f"{block}.depthwise.conv.weight"] for block in block_names(config)]
+    outputs = [shapes[f"{block}.project.conv.weight"][0] for block in block_names(config)]
     found = [(shape[0], output, shape[-1]) for shape, output in zip(depthwise, outputs, strict=True)]
     blocks = [block for stage in config.stages for block in stage]
     expected = [(block.hidden, block.out_channels, block.kernel_size) for block in blocks]
@@ -222,7 +218,6 @@ FAMILY = Family(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
             names=_timm_names,
-            read=lambda config: {},
             write=_write_named("timm", TIMM_ARCHITECTURES),
             processor=imagenet_224(Image.Resampling.BICUBIC, **IMAGENET),
         ),
@@ -230,7 +225,6 @@ FAMILY = Family(
             library="torchvision",
             architectures=TORCHVISION_ARCHITECTURES,
             names=_torchvision_names,
-            read=lambda config: {},
             write=_write_torchvision,
             processor=imagenet_224(Image.Resampling.BILINEAR, **IMAGENET),
         ),
@@ -246,7 +240,6 @@ FAMILY = Family(
             library="efficientnet-lite-pytorch",
             architectures=LITE_ARCHITECTURES,
             names=_lite_names,
-            read=lambda config: {},
             write=_write_named("efficientnet-lite-pytorch", LITE_ARCHITECTURES),
             processor=_lite_processor,
             processor_is_exact=True,

@@ -119,7 +119,7 @@ def _write_transformers(config: CvResNetConfig) -> Fields:
 
 
 def _sizes(config: CvResNetConfig, shapes: Shapes) -> Fields:
-    """Channels, widths, groups and classes from our tensors' shapes."""
+    """Channels, widths and groups from our tensors' shapes."""
     stem_width, num_channels = shapes["resnet.stem.conv.weight"][:2]
     last = "conv2" if config.block == "basic" else "conv3"
     widths = [
@@ -127,7 +127,6 @@ def _sizes(config: CvResNetConfig, shapes: Shapes) -> Fields:
         for stage in range(len(config.depths))
     ]
     fields = {
-        "num_labels": shapes["classifier.weight"][0],
         "num_channels": num_channels,
         "stem_width": stem_width,
         "widths": widths,
@@ -150,7 +149,6 @@ FAMILY = Family(
             library="torchvision",
             architectures=TORCHVISION_ARCHITECTURES,
             names=_torchvision_names,
-            read=lambda config: {},
             write=lambda config: _write_named(config, "torchvision", TORCHVISION_ARCHITECTURES),
             processor=_TORCHVISION_PROCESSOR,
         ),
@@ -158,7 +156,6 @@ FAMILY = Family(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
             names=_torchvision_names,
-            read=lambda config: {},
             write=lambda config: _write_named(config, "timm", TIMM_ARCHITECTURES),
             processor=imagenet_224(Image.Resampling.BICUBIC, **IMAGENET),
         ),

@@ -172,13 +172,12 @@ def _write_transformers(config: CvSwinConfig) -> Fields:
 
 
 def _sizes(config: CvSwinConfig, shapes: Shapes) -> Fields:
-    """Channels, heads, windows and classes from our tensors' shapes."""
+    """Channels, heads and windows from our tensors' shapes."""
     embed_dim, num_channels, patch_size, _ = shapes["swin.patch_embedding.projection.weight"]
     tables = [
         shapes[f"swin.stages.{stage}.blocks.0.attention.relative_position_bias"] for stage in range(len(config.depths))
     ]
     return {
-        "num_labels": shapes["classifier.weight"][0],
         "num_channels": num_channels,
         "patch_size": patch_size,
         "embed_dim": embed_dim,
@@ -222,7 +221,6 @@ FAMILY = Family(
             library="timm",
             architectures=_architectures(TIMM, "drop_path_rate"),
             names=_timm_names,
-            read=lambda config: {},
             write=_write_timm,
             processor=_timm_processor,
             leftovers=("relative_position_index", "attn_mask"),
@@ -231,7 +229,6 @@ FAMILY = Family(
             library="torchvision",
             architectures=_architectures(TORCHVISION, "drop_path_rate"),
             names=_torchvision_names,
-            read=lambda config: {},
             write=_write_torchvision,
             processor=_torchvision_processor,
             constants=_position_indices,

@@ -79,10 +79,9 @@ def _write_timm(config: CvVggConfig) -> Fields:
 
 
 def _sizes(config: CvVggConfig, shapes: Shapes) -> Fields:
-    """Channels, widths and classes from our tensors' shapes."""
+    """Channels and widths from our tensors' shapes."""
     stages = range(len(config.kernel_sizes))
     return {
-        "num_labels": shapes["classifier.weight"][0],
         "num_channels": shapes["vgg.stages.0.layers.0.conv.weight"][1],
         "widths": [shapes[f"vgg.stages.{stage}.layers.0.conv.weight"][0] for stage in stages],
         "hidden_sizes": [shapes[f"vgg.{layer}.weight"][0] for layer in ("fc6", "fc7")],

@@ -201,7 +201,6 @@ def sizes_of(body: str) -> Callable[[CvViTConfig, Shapes], Fields]:
         width, num_channels, patch_size, _ = shapes[f"{body}.embeddings.patches.projection.weight"]
         patches = shapes[f"{body}.embeddings.positions"][1] - config.num_prefix_tokens
         fields = {
-            "num_labels": shapes["classifier.weight"][0],
             "num_channels": num_channels,
             "hidden_size": width,
             "patch_size": patch_size,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cvhub.explain.cost import watch_forward
+from cvhub.explain.cost import Layer, watch_forward
 
 if TYPE_CHECKING:
     from torch import nn
@@ -13,22 +13,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(Layer):
     """A module, or `times` equal modules in a row, whose numbers are those of one.
 
-    - `name`: its own part of its name, "0–2" for those of a row; `kind`: its class.
-    - `kernel`, `output_shape`: as in `Layer`; the shape is () where the module itself isn't called.
+    - `name`: its own part of its name, "0–2" for those of a row.
+    - `output_shape`: () where the module itself isn't called.
     - `parameters`, `multiply_adds`: its own and its children's.
     - `receptive_field`: of its output, of the last of a row; None for the whole picture, or where nothing is known.
     """
 
-    name: str
-    kind: str
-    kernel: tuple[int, int] | None
-    output_shape: tuple[int, ...]
-    parameters: int
-    multiply_adds: int
-    receptive_field: int | None
     children: tuple["Node", ...] = ()
     times: int = 1
 

@@ -136,6 +136,20 @@ def split_at_strides(blocks: Iterable[Any]) -> list[list[Any]]:
     return stages
 
 
+def sample_stage(blocks: Iterable[Any], sampling: Sampling) -> list[Sampling]:
+    """Of the blocks of one map size: the stride that led to it is the first block's, or was the stem's."""
+    return [sampling if block.stride > 1 else sampling.after_first for block in blocks]
+
+
+def each_output(modules: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """What each of the modules gives, one run on what the one before gave."""
+    outputs = []
+    for module in modules:
+        x = module(x)
+        outputs.append(x)
+    return outputs
+
+
 def make_divisible(channels: float, divisor: int = 8) -> int:
     """Rounds to a multiple of `divisor`, at least one, and never down by more than a tenth (MobileNets' rule)."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ACTIVATIONS, ConvNormAct, Sampling, dilate_strides, split_at_strides
+from .layers import ACTIVATIONS, ConvNormAct, Sampling, dilate_strides, each_output, sample_stage, split_at_strides
 
 
 class Row(NamedTuple):
@@ -156,12 +156,6 @@ class DepthwiseSeparable(GradientCheckpointingLayer):
         return self.pointwise(self.depthwise(x))
 
 
-def make_stage(config: CvMobileNetV1Config, shapes: list[BlockShape], sampling: Sampling) -> nn.Sequential:
-    """The blocks of one map size. The stride that led to it is the first block's, or was the stem's."""
-    samplings = [sampling if shape.stride > 1 else sampling.after_first for shape in shapes]
-    return nn.Sequential(*(DepthwiseSeparable(config, *block) for block in zip(shapes, samplings, strict=True)))
-
-
 class CvMobileNetV1PreTrainedModel(CvPreTrainedModel):
     config_class = CvMobileNetV1Config
     config: CvMobileNetV1Config
@@ -180,17 +174,13 @@ class CvMobileNetV1Model(CvConvNetMixin, CvMobileNetV1PreTrainedModel):
         samplings = dilate_strides(config.stage_strides, config.output_stride, config.dilate_first_block)
         self.stages = nn.ModuleList()
         for shapes, sampling in zip(config.stages, samplings, strict=True):
-            self.stages.append(make_stage(config, shapes, sampling))
+            blocks = zip(shapes, sample_stage(shapes, sampling), strict=True)
+            self.stages.append(nn.Sequential(*(DepthwiseSeparable(config, *block) for block in blocks)))
         self.post_init()
 
     def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
         """`pixel_values` (N, C, H, W) → the maps of the stages, the stem's with the first, the last at H/32."""
-        x = self.stem(pixel_values)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return each_output(self.stages, self.stem(pixel_values))
 
 
 class CvMobileNetV1ForImageClassification(CvImageClassifierMixin, CvMobileNetV1PreTrainedModel):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, Sampling, dilate_strides, make_divisible, split_at_strides
+from .layers import ConvNormAct, Sampling, dilate_strides, each_output, make_divisible, sample_stage, split_at_strides
 
 
 class Row(NamedTuple):
@@ -190,12 +190,6 @@ class InvertedResidual(GradientCheckpointingLayer):
         return x + y if self.has_shortcut else y
 
 
-def make_stage(config: CvMobileNetV2Config, shapes: list[BlockShape], sampling: Sampling) -> nn.Sequential:
-    """The blocks of one map size. The stride that led to it is the first block's, or was the stem's."""
-    samplings = [sampling if shape.stride > 1 else sampling.after_first for shape in shapes]
-    return nn.Sequential(*(InvertedResidual(config, *block) for block in zip(shapes, samplings, strict=True)))
-
-
 class CvMobileNetV2PreTrainedModel(CvPreTrainedModel):
     config_class = CvMobileNetV2Config
     config: CvMobileNetV2Config
@@ -215,18 +209,14 @@ class CvMobileNetV2Model(CvConvNetMixin, CvMobileNetV2PreTrainedModel):
         samplings = dilate_strides(config.stage_strides, config.output_stride, config.dilate_first_block)
         self.stages = nn.ModuleList()
         for shapes, sampling in zip(config.stages, samplings, strict=False):  # the last sampling is the head's
-            self.stages.append(make_stage(config, shapes, sampling))
+            blocks = zip(shapes, sample_stage(shapes, sampling), strict=True)
+            self.stages.append(nn.Sequential(*(InvertedResidual(config, *block) for block in blocks)))
         self.head = conv(config.stage_channels[-2], config.head_width, 1)
         self.post_init()
 
     def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
         """`pixel_values` (N, C, H, W) → the maps of the stages, the stem's with the first, and of the head."""
-        x = self.stem(pixel_values)
-        maps = []
-        for stage in (*self.stages, self.head):
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return each_output((*self.stages, self.head), self.stem(pixel_values))
 
 
 class CvMobileNetV2ForImageClassification(CvImageClassifierMixin, CvMobileNetV2PreTrainedModel):

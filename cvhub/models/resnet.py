@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, Sampling, dilate_strides
+from .layers import ConvNormAct, Sampling, dilate_strides, each_output
 
 # The rows of the paper's table 1, and of the nets that only change a stage's width or groups.
 # name: (block, depths, groups, width of a group at stage 1)
@@ -215,12 +215,8 @@ class CvResNetModel(CvConvNetMixin, CvResNetPreTrainedModel):
 
     def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
         """`pixel_values` (N, C, H, W) → the maps of the stem (N, w, H/2, W/2) and of each stage, the last at H/32."""
-        maps = [self.stem(pixel_values)]
-        x = self.max_pool(maps[0])
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        stem = self.stem(pixel_values)
+        return [stem, *each_output(self.stages, self.max_pool(stem))]
 
 
 class CvResNetForImageClassification(CvImageClassifierMixin, CvResNetPreTrainedModel):
