@@ -14,17 +14,19 @@ import torchvision
 import transformers
 from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
-from transformers import AutoModelForImageClassification
+from transformers import AutoModel, AutoModelForImageClassification
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert import processor as processors
 from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
 from cvhub.convert.renaming import Reshaped, rename
 from cvhub.errors import CvhubError
+from cvhub.inference.classify import Classifier
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
 from cvhub.models.pixels import PixelTransform
 from cvhub.models.resnet import CvResNetConfig, CvResNetForImageClassification
+from tests.parity import randomise
 
 DEFAULT = resize_then_crop(256, 224, 2, **IMAGENET)
 
@@ -39,6 +41,104 @@ def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+
+
+# --- Without a classifier ---------------------------------------------------------------------------------------------
+
+TIMM_BODIES: dict[str, dict[str, Any]] = {
+    "vit_tiny_patch16_224": {"embed_dim": 24, "num_heads": 3, "dynamic_img_size": True},
+    "deit_tiny_distilled_patch16_224": {"embed_dim": 24, "num_heads": 3, "dynamic_img_size": True},
+    "swin_tiny_patch4_window7_224": {"embed_dim": 24, "num_heads": (1, 2, 3, 6)},
+    "resnet18": {},
+    "mobilenetv1_100": {},
+    "mobilenetv2_035": {},
+}
+SMALL_ENCODER: dict[str, Any] = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=3, image_size=64)
+BODIES = {
+    "vit": transformers.ViTConfig(intermediate_size=48, **SMALL_ENCODER),
+    "deit": transformers.DeiTConfig(intermediate_size=48, **SMALL_ENCODER),
+    "swin": transformers.SwinConfig(embed_dim=16, depths=[1, 2], num_heads=[2, 4]),
+    "resnet": transformers.ResNetConfig(hidden_sizes=[16, 32], depths=[1, 1], embedding_size=8, layer_type="basic"),
+    "mobilenet_v1": transformers.MobileNetV1Config(depth_multiplier=0.25),
+    "mobilenet_v2": transformers.MobileNetV2Config(depth_multiplier=0.35),
+}
+
+
+@pytest.mark.parametrize("name", TIMM_BODIES)
+def test_a_timm_net_without_classes_gives_its_features(name: str, tmp_path: Path) -> None:
+    model: Any = randomise(timm.create_model(name, num_classes=0, **TIMM_BODIES[name]))
+    save_for_hf(model, tmp_path / "timm", safe_serialization=True)
+    convert_checkpoint(tmp_path / "timm", tmp_path / "ours")
+    ours, info = AutoModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info.values()), info
+    side = 224 if name.startswith("swin") else 64  # its masks are made for that size
+    pixels = torch.randn(1, 3, side, side)
+    with torch.no_grad():
+        expected, features = model.forward_features(pixels), ours.eval()(pixels).last_hidden_state
+    if name.startswith("swin"):
+        expected = expected.permute(0, 3, 1, 2)  # its channels come last
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_base_model_of_transformers_gives_its_features(name: str, tmp_path: Path) -> None:
+    model: Any = randomise(transformers.AutoModel.from_config(BODIES[name]))
+    model.save_pretrained(tmp_path / "theirs")
+    convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+    assert config_of(tmp_path / "ours")["architectures"][0].endswith("Model")
+    ours, info = AutoModel.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info.values()), info
+    pixels = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected, features = (net.eval()(pixels).last_hidden_state for net in (model, ours))
+    if name == "swin":
+        features = features.flatten(2).transpose(1, 2)  # there the map is a row of positions
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_has_no_classes_is_not_asked_for_them(tmp_path: Path) -> None:
+    transformers.AutoModel.from_config(BODIES["vit"]).save_pretrained(tmp_path / "theirs")
+    convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+    with pytest.raises(CvhubError, match="ours holds a net without a classifier"):
+        Classifier(str(tmp_path / "ours"))
+    with pytest.raises(CvhubError, match="only classifiers are written for timm"):
+        export_checkpoint(tmp_path / "ours", tmp_path / "back", "timm")
+    card = (tmp_path / "ours" / "README.md").read_text(encoding="utf-8")
+    assert "AutoModel.from_pretrained" in card
+    assert "image-classification" not in card
+
+
+@pytest.mark.parametrize("name", [*BODIES, "resnet18"])
+def test_another_number_of_classes_is_a_new_classifier_with_one_warning(
+    name: str, tmp_path: Path, resnet18: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On a source without a classifier, and on one with another, each whose body stays as it is."""
+    if name in BODIES:
+        torch.manual_seed(0)
+        model = transformers.AutoModel.from_config(BODIES[name])
+        model.save_pretrained(tmp_path / "theirs")
+        (tmp_path / "theirs" / "preprocessor_config.json").write_text('{"size": 64}', encoding="utf-8")
+        source, arch = tmp_path / "theirs", None
+        convert_checkpoint(source, tmp_path / "body")
+    else:
+        source, arch = resnet18, "resnet18"
+        convert_checkpoint(source, tmp_path / "body", arch)
+    caplog.clear()
+    capfd.readouterr()
+    with caplog.at_level(logging.WARNING, logger="cvhub"):
+        convert_checkpoint(source, tmp_path / "ours", arch, {"num_labels": 7})
+    warnings = [record.getMessage() for record in caplog.records if "preprocessing" not in record.getMessage()]
+    assert warnings == ["The classifier of 7 classes is new: its weights are random until it is trained."]
+    assert "newly initialized" not in capfd.readouterr().err
+    classifier = AutoModelForImageClassification.from_pretrained(tmp_path / "ours")
+    assert classifier.classifier.weight.shape[0] == 7
+    assert classifier.classifier.weight.std() > 0
+    body = AutoModel.from_pretrained(tmp_path / "body").state_dict()
+    own = classifier.base_model.state_dict()
+    assert own.keys() == body.keys()
+    assert all(torch.equal(own[tensor], body[tensor]) for tensor in body)
+    card = (tmp_path / "ours" / "README.md").read_text(encoding="utf-8")
+    assert "its weights are random until it is trained" in card
 
 
 # --- The folder -------------------------------------------------------------------------------------------------------

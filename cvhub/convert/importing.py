@@ -2,7 +2,8 @@
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cvhub.convert import processor as processors
 from cvhub.convert.checkpoint import Checkpoint, read_file, read_folder
 from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.labels import checkpoint_labels
-from cvhub.convert.renaming import rename
+from cvhub.convert.renaming import Part, rename
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 from cvhub.quiet import without_progress_bars
@@ -98,44 +99,101 @@ def _write(
     origin: str,
     card: Fields,
 ) -> None:
-    config, tensors = translate(checkpoint, family, layout, overrides)
-    labels = checkpoint_labels(checkpoint.config, config.num_labels)
+    net = translate(checkpoint, family, layout, overrides)
+    if net.head in HEADS:
+        log.warning("%s", HEADS[net.head].format(net.config.num_labels))
+    labels = checkpoint_labels(checkpoint.config, net.config.num_labels) if net.head == "own" else None
     if labels:
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: index for index, label in enumerate(labels)}
-    model_class = _class(family, "ForImageClassification")
-    dtypes = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
-    dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
+        net.config.id2label = dict(enumerate(labels))
+        net.config.label2id = {label: index for index, label in enumerate(labels)}
     with without_progress_bars():
-        model = model_class.from_pretrained(None, config=config, state_dict=tensors, dtype=dtype)
-        model.save_pretrained(folder)
-    save_processor(folder, _processor_fields(checkpoint, layout, config))
-    write_model_card(folder, checkpoint, origin, card)
+        net.build().save_pretrained(folder)
+    save_processor(folder, _processor_fields(checkpoint, layout, net.config))
+    write_model_card(folder, checkpoint, origin, net.card() | card)
 
 
-def translate(
-    checkpoint: Checkpoint, family: Family, layout: Layout, overrides: Overrides
-) -> tuple[Any, dict[str, Tensor]]:
-    """Our config and our tensors; raises `CvhubError` with the names of the first tensors that don't fit."""
-    config_class = _class(family, "Config")
+# What a user is told where a checkpoint's own classifier doesn't come along.
+HEADS = {
+    "none": "The source has no classifier: AutoModel loads the folder, for features. --set num_labels=N adds one.",
+    "fresh": "The classifier of {} classes is new: its weights are random until it is trained.",
+}
+
+
+@dataclass
+class Net:
+    """A checkpoint in our terms. `head`, the classifier, is its "own", a "fresh" one or "none", in a base model."""
+
+    model_class: Any
+    config: Any
+    tensors: dict[str, Tensor]
+    head: str
+
+    def build(self) -> Any:
+        dtypes = {tensor.dtype for tensor in self.tensors.values() if tensor.is_floating_point()}
+        dtype = dtypes.pop() if len(dtypes) == 1 else torch.float32
+        tensors = self.tensors
+        if self.head == "fresh":  # transformers would start it too, and warn in its own words
+            tensors = self.model_class(self.config).state_dict() | tensors
+        return self.model_class.from_pretrained(None, config=self.config, state_dict=tensors, dtype=dtype)
+
+    def card(self) -> Fields:
+        """What a card says about this net that others' don't."""
+        if self.head == "none":
+            return {"task": None}
+        fresh = f"## Classifier\n\n{HEADS['fresh'].format(self.config.num_labels)}"
+        return {"training": fresh} if self.head == "fresh" else {}
+
+
+def translate(checkpoint: Checkpoint, family: Family, layout: Layout, overrides: Overrides) -> Net:
+    """Our config and our tensors; raises `CvhubError` with the names of the first tensors that don't fit.
+
+    A source without a classifier becomes a base model. Where `overrides` ask for another `num_labels` than it has, it
+    is a classifier whose last layers are new.
+    """
+    config_class, model_class = _class(family, "Config"), _class(family, "ForImageClassification")
+    check_fields(config_class, overrides)
     fields = dict(layout.architectures[checkpoint.architecture]) | layout.read(checkpoint.config)
-    unknown = [name for name in overrides if name not in config_class().to_dict()]
-    if unknown:
-        raise CvhubError(f"{config_class.__name__} has no field {unknown[0]!r}.")
     config = make_config(config_class, fields)
-    tensors, unexpected = rename(checkpoint.tensors, ((theirs, ours) for ours, theirs in layout.names(config)))
+    names = [(theirs, ours) for ours, theirs in layout.names(config)]
+    theirs = _with_prefix(checkpoint, names)
+    tensors, unexpected = rename(theirs, names)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    model_class = _class(family, "ForImageClassification")
     try:
-        fields |= family.sizes(config, shapes) | {"num_labels": shapes["classifier.weight"][0]}
+        fields |= family.sizes(config, shapes)
     except (KeyError, ValueError, IndexError, ZeroDivisionError):
         check_fit(model_class, config, tensors, unexpected)  # says which tensors are wrong
         raise
-    config = make_config(config_class, fields | dict(overrides))
+    own = shapes.get("classifier.weight", (None,))[0]
+    config = make_config(config_class, fields | ({"num_labels": own} if own else {}) | dict(overrides))
     constants = layout.constants(config)
-    unexpected = [name for name in unexpected if not _follows(name, checkpoint.tensors[name], layout, constants)]
-    check_fit(model_class, config, tensors, unexpected)
-    return config, tensors
+    unexpected = [name for name in unexpected if not _follows(name, theirs[name], layout, constants)]
+    head, body = "own", f"{model_class.base_model_prefix}."
+    if overrides.get("num_labels", own) != own:
+        head, tensors = "fresh", {name: tensor for name, tensor in tensors.items() if name.startswith(body)}
+    elif not any(name.startswith("classifier.") for name in tensors):
+        head, model_class = "none", _class(family, "Model")
+        tensors = {name.removeprefix(body): tensor for name, tensor in tensors.items()}
+    check_fit(model_class, config, tensors, unexpected, new_beside=body if head == "fresh" else "")
+    return Net(model_class, config, tensors, head)
+
+
+def check_fields(config_class: Any, names: Iterable[str]) -> None:
+    known = {"num_labels", *config_class().to_dict()}
+    for name in names:
+        if name not in known:
+            raise CvhubError(f"{config_class.__name__} has no field {name!r}.")
+
+
+def _with_prefix(checkpoint: Checkpoint, names: list[tuple[Part, Part]]) -> dict[str, Tensor]:
+    """Their tensors, under the names that a classifier's file would give them.
+
+    transformers' base classes leave out the prefix that their classifiers have (`vit.`), and some end in a pooler, a
+    layer for a classifier to begin with, which no classifier has.
+    """
+    prefix, first = f"{checkpoint.architecture}.", f"{names[0][0]}.weight"
+    if checkpoint.library != "transformers" or first.removeprefix(prefix) not in checkpoint.tensors:
+        return checkpoint.tensors
+    return {prefix + name: value for name, value in checkpoint.tensors.items() if not name.startswith("pooler.")}
 
 
 def _follows(name: str, tensor: Tensor, layout: Layout, constants: Mapping[str, Tensor]) -> bool:
@@ -150,14 +208,19 @@ def make_config(config_class: Any, fields: Fields) -> Any:
         raise CvhubError(f"{config_class.__name__}: {str(error).splitlines()[-1].strip()}"[:300]) from None
 
 
-def check_fit(model_class: Any, config: Any, tensors: dict[str, Tensor], unexpected: list[str]) -> None:
-    """Compares with a model that holds no memory; step counters of BatchNorm may be missing and start at zero."""
+def check_fit(
+    model_class: Any, config: Any, tensors: dict[str, Tensor], unexpected: list[str], new_beside: str = ""
+) -> None:
+    """Compares with a model that holds no memory; step counters of BatchNorm may be missing and start at zero.
+
+    So may all tensors whose names don't begin with `new_beside`.
+    """
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in model_class(config).state_dict().items()}
     for name in expected:
         if name.endswith("num_batches_tracked"):
             tensors.setdefault(name, torch.zeros((), dtype=torch.int64))
-    missing = [name for name in expected if name not in tensors]
+    missing = [name for name in expected if name not in tensors and name.startswith(new_beside)]
     unexpected = unexpected + [name for name in tensors if name not in expected]
     misshapen = [
         f"{name} is {list(tensors[name].shape)}, expected {list(shape)}"

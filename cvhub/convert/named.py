@@ -9,7 +9,7 @@ from typing import Any
 
 from cvhub.catalog import Entry, find_entry
 from cvhub.convert.family import Fields, Layout
-from cvhub.convert.importing import families, find_layouts, make_config
+from cvhub.convert.importing import check_fields, families, find_layouts, make_config
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 
@@ -91,9 +91,7 @@ def _json_config(text: str) -> Any:
     for number in _numbers(fields):
         if abs(number) > MAX_NUMBER:
             raise CvhubError(f"{number} is more than {MAX_NUMBER}, the largest number that is taken here.")
-    unknown = [name for name in fields if name not in cls().to_dict() and name != "num_labels"]
-    if unknown:
-        raise CvhubError(f"{cls.__name__} has no field {unknown[0]!r}.")
+    check_fields(cls, fields)
     return make_config(cls, fields)
 
 

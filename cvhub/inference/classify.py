@@ -80,6 +80,8 @@ class Classifier:
         for file in ("config.json", "model.safetensors"):
             if not (self.folder / file).is_file():
                 raise CvhubError(f"the folder {self.folder.name} has no {file}.")
+        if not _is_classifier(self.folder):
+            raise CvhubError(f"{self.folder.name} holds a net without a classifier: features, but no classes.")
         self.labels = _labels(self.folder)
         self.processor = load_processor(str(self.folder))
         self.runtime = build_runtime(self.folder, runtime, precision)
@@ -165,6 +167,12 @@ def _map_ahead(function: Callable[[Item], Result], items: Iterable[Item], ahead:
             yield waiting.popleft().result()
     finally:
         threads.shutdown(cancel_futures=True)
+
+
+def _is_classifier(folder: Path) -> bool:
+    """By the class whose weights a folder holds, where it says so."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return all(str(name).endswith("ForImageClassification") for name in config.get("architectures") or [])
 
 
 def _labels(folder: Path) -> list[str]:
