@@ -13,7 +13,7 @@ app: $(VENV)/app-installed
 	$(RUN) app.py
 
 test: $(VENV)/dev-installed
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/dev-installed
 	$(RUN) -m ruff check .

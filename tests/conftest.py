@@ -27,6 +27,11 @@ os.environ |= {
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets gain nothing from more, and lose much beside other work
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's file first: processes take whole files in turn, and the longest must not come last."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is None)
+
+
 @pytest.fixture(params=FAMILIES)
 def family(request: pytest.FixtureRequest) -> TinyFamily:
     return TinyFamily(request.param)

@@ -13,16 +13,13 @@ from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert.family import NoForeignForm
 from cvhub.errors import CvhubError
 from cvhub.explain.cost import measure
-from cvhub.inference.runtime import build_runtime
 from cvhub.models.alexnet import (
     CvAlexNetConfig,
     CvAlexNetForImageClassification,
     ResponseNorm,
 )
-from cvhub.models.image_processing import CvImageProcessor
 from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import Foreign
-from tests.tiny import TinyFamily
 
 # The smallest net that still has all the family's parts: groups, normalised responses, overlapping windows.
 TINY: dict[str, Any] = {"widths": (8, 8, 12, 12, 8), "hidden_sizes": (24, 16), "pooled_size": 2, "dropout": 0.0}
@@ -315,14 +312,6 @@ def test_dilation_computes_the_same_at_more_pixels(pooling: str) -> None:
     for rate, ours, expected in zip((1, 1, 2, 2, 2, 4), dilated_maps, maps, strict=True):
         common = expected[:, :, :4, :4]
         torch.testing.assert_close(ours[:, :, ::rate, ::rate][:, :, :4, :4], common, rtol=1e-4, atol=1e-4)
-
-
-def test_openvino_gives_the_same_answers(tmp_path: Path) -> None:
-    """It compares itself with torch at the processor's size and another, odd one."""
-    TinyFamily("alexnet").model().save_pretrained(tmp_path)
-    side = {"height": 64, "width": 64}
-    CvImageProcessor(size={"shortest_edge": 72}, crop_size=side).save_pretrained(tmp_path)
-    assert build_runtime(tmp_path, "openvino", "fp32").name == "openvino"
 
 
 # --- What can't be ---------------------------------------------------------------------------------------------------
