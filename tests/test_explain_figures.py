@@ -1,9 +1,22 @@
-"""The figures of the Explore tab: computed from real modules, equal to what the papers say."""
+"""The figures of the Explore tab on convolutional nets: computed from real modules, equal to what the papers say."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from cvhub.explain.figures import bottleneck, depthwise, gradient, resnets, stacked
+from cvhub.explain.figures import (
+    bottleneck,
+    depthwise,
+    gradient,
+    reduction,
+    resnets,
+    stacked,
+)
+from cvhub.models.googlenet import TABLE_1
+
+SAMPLES = Path(__file__).parents[1] / "cvhub" / "ui" / "samples"
 
 
 @pytest.mark.parametrize(
@@ -79,3 +92,35 @@ def test_what_is_active_in_every_dimension_comes_back_as_it_was():
     passage = bottleneck.passage(2)
     # With two dimensions a point is told by both or lost.
     np.testing.assert_allclose(passage.returned[~passage.lost], passage.spiral[~passage.lost], atol=1e-5)
+
+
+# --- Inception's reductions ------------------------------------------------------------------------------------------
+
+
+def test_reductions_and_naive_blocks_cost_what_their_widths_say():
+    """Figures 2(a) and 2(b), biases among the parameters. (tests/test_googlenet.py has the numbers of table 1.)"""
+    found = reduction.compare()
+    assert [block.name for block in found] == [row.name for row in TABLE_1]
+    assert [block.side for block in found] == [28] * 2 + [14] * 5 + [7] * 2
+    for block, row in zip(found, TABLE_1, strict=True):
+        c = block.in_channels
+        reduced = c * (row.conv1 + row.reduce3 + row.reduce5 + row.project)
+        reduced += 9 * row.reduce3 * row.conv3 + 25 * row.reduce5 * row.conv5
+        assert block.reduced.multiply_adds == reduced * block.side**2
+        assert block.reduced.parameters == reduced + row.out_channels + row.reduce3 + row.reduce5
+        naive = row.conv1 + 9 * row.conv3 + 25 * row.conv5
+        biases = row.conv1 + row.conv3 + row.conv5
+        for cost, channels in ((block.naive, c), (block.piled, block.piled_channels)):
+            assert cost.multiply_adds == naive * channels * block.side**2
+            assert cost.parameters == naive * channels + biases
+
+
+def test_naive_blocks_pile_channels_up_and_reductions_do_not():
+    """Section 4: the pooling's output is as wide as its input, so each block would give more than it got."""
+    found = reduction.compare()
+    for block, row, following in zip(found, TABLE_1, found[1:], strict=False):
+        assert following.in_channels == row.out_channels
+        assert following.piled_channels == block.piled_channels + row.conv1 + row.conv3 + row.conv5
+    x = torch.zeros(1, 16, 5, 5)
+    block = reduction.NaiveInception(reduction.CvGoogLeNetConfig(), 16, TABLE_1[0])
+    assert block(x).shape == (1, 16 + 64 + 128 + 32, 5, 5)
