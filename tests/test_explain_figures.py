@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from cvhub.explain.figures import (
     bottleneck,
     depthwise,
     gradient,
+    identity,
     reduction,
     resnets,
     stacked,
@@ -124,3 +126,31 @@ def test_naive_blocks_pile_channels_up_and_reductions_do_not():
     x = torch.zeros(1, 16, 5, 5)
     block = reduction.NaiveInception(reduction.CvGoogLeNetConfig(), 16, TABLE_1[0])
     assert block(x).shape == (1, 16 + 64 + 128 + 32, 5, 5)
+
+
+# --- A branch of zero ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("depth", [1, 5])
+def test_blocks_whose_branch_is_zero_hand_a_picture_on_and_plain_ones_lose_it(depth):
+    picture = np.asarray(Image.open(SAMPLES / "coffee.jpg").resize((40, 30))) / 255
+    passage = identity.passage(picture, gamma=0, depth=depth)
+    np.testing.assert_array_equal(passage.residual, passage.entered)
+    np.testing.assert_array_equal(passage.entered, picture.astype(np.float32))
+    assert passage.residual_change == 0
+    assert not passage.plain.any()
+    assert passage.plain_change == passage.entered.max() > 0.9
+
+
+def test_the_relu_after_the_sum_takes_what_is_negative():
+    values = np.random.default_rng(0).normal(size=(9, 8, 3))
+    passage = identity.passage(values, gamma=0, depth=3)
+    np.testing.assert_array_equal(passage.residual, np.maximum(passage.entered, 0))
+    assert passage.residual_change == pytest.approx(-values.min())
+
+
+def test_the_further_gamma_is_from_zero_the_further_blocks_are_from_the_identity():
+    picture = np.random.default_rng(0).random((12, 12, 3))
+    changes = [identity.passage(picture, gamma, depth=2).residual_change for gamma in (0, 0.1, 0.5, 1)]
+    assert changes == sorted(changes)
+    assert changes[1] > 0
