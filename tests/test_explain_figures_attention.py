@@ -1,0 +1,75 @@
+"""The figures of the Explore tab on nets that attend: from the models' own code, equal to what the papers say."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cvhub.errors import CvhubError
+from cvhub.explain.attention import attention
+from cvhub.explain.figures import positions
+from tests.tiny import TinyFamily
+
+# --- ViT's patches and positions -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["vit", "deit"])
+def model(request: pytest.FixtureRequest) -> Any:
+    return TinyFamily(request.param).model()
+
+
+def test_patches_are_what_the_net_projects(model: Any) -> None:
+    """Equation 1: each patch flattened, times E."""
+    size = model.config.patch_size
+    picture = np.random.default_rng(0).normal(size=(2 * size, 3 * size - 1, 3)).astype(np.float32)
+    cut = positions.patches(picture, size)
+    assert cut.shape == (2, 3, size, size, 3)
+    embedding = model.base_model.embeddings.patches
+    flat = torch.from_numpy(cut).permute(0, 1, 4, 2, 3).flatten(2)  # (h, w, C·P·P)
+    kernel, bias = embedding.projection.weight.flatten(1), embedding.projection.bias
+    expected = embedding(torch.from_numpy(picture).permute(2, 0, 1)[None])[0]
+    torch.testing.assert_close((flat @ kernel.T + bias).permute(2, 0, 1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_similarity_is_the_cosine_of_two_position_embeddings(model: Any) -> None:
+    rows, columns = model.config.grid
+    found = positions.similarity(model)
+    assert found.shape == (rows, columns, rows, columns)
+    learned = model.base_model.embeddings.positions[0, model.config.num_prefix_tokens :].detach().double()
+    expected = torch.nn.functional.cosine_similarity(learned[0], learned[columns + 1], dim=0)
+    assert found[0, 0, 1, 1] == pytest.approx(float(expected))
+    np.testing.assert_allclose(np.einsum("ijij->ij", found), 1)
+    assert np.abs(found).max() <= 1 + 1e-9
+
+
+def test_similarity_of_another_grid_is_of_interpolated_positions(model: Any) -> None:
+    rows, columns = model.config.grid
+    assert positions.similarity(model, (rows + 1, columns + 2)).shape == (rows + 1, columns + 2) * 2
+
+
+def test_attention_between_two_patches_is_the_models(model: Any) -> None:
+    pixels = torch.randn(1, 3, 64, 96)
+    seen = attention(model, pixels)
+    weights = torch.stack(model(pixels, output_attentions=True).attentions)[:, 0].detach()
+    first, columns = model.config.num_prefix_tokens, seen.grid[1]
+    expected = weights[:, :, first + columns + 2, first + 3]
+    np.testing.assert_allclose(positions.between(seen, (1, 2), (0, 3)), expected, rtol=1e-5)
+    with pytest.raises(CvhubError, match=r"\(4, 0\) is not on the grid of 4 × 6"):
+        positions.between(seen, (4, 0), (0, 0))
+
+
+def test_attention_distance_by_hand(model: Any) -> None:
+    """Two patches side by side, 16 pixels apart: a fair look costs 8 pixels, one at the other 16, at itself 0."""
+    seen = attention(model, torch.randn(1, 3, 64, 96))
+    tokens = seen.weights.shape[-1] - 24
+    for weights, pixels in ((np.full((2, 2), 0.5), 8), (np.eye(2)[::-1], 16), (np.eye(2), 0)):
+        padded = np.pad(weights, ((tokens, 0), (tokens, 0)), constant_values=0.7)  # other tokens don't count
+        by_hand = type(seen)(padded[None, None], (1, 2))
+        np.testing.assert_allclose(positions.distances(by_hand, 16), [[pixels]])
+    assert positions.distances(seen, 16).shape == seen.weights.shape[:2]
+
+
+def test_a_net_without_positions_is_told_so() -> None:
+    with pytest.raises(CvhubError, match="CvResNetForImageClassification learns no position"):
+        positions.similarity(TinyFamily("resnet").model())
