@@ -8,7 +8,8 @@ import torch
 
 from cvhub.errors import CvhubError
 from cvhub.explain.attention import attention
-from cvhub.explain.figures import positions
+from cvhub.explain.figures import positions, windows
+from cvhub.models.swin import CvSwinConfig, SwinBlock
 from tests.tiny import TinyFamily
 
 # --- ViT's patches and positions -------------------------------------------------------------------------------------
@@ -73,3 +74,49 @@ def test_attention_distance_by_hand(model: Any) -> None:
 def test_a_net_without_positions_is_told_so() -> None:
     with pytest.raises(CvhubError, match="CvResNetForImageClassification learns no position"):
         positions.similarity(TinyFamily("resnet").model())
+
+
+# --- Swin's windows --------------------------------------------------------------------------------------------------
+
+
+def test_windows_are_squares_of_m_patches() -> None:
+    found = windows.partition(CvSwinConfig(), 224, 224, stage=3, shifted=False)  # 14 × 14 patches of 16 pixels
+    expected = np.kron([[0, 1], [2, 3]], np.ones((7, 7), dtype=int))
+    np.testing.assert_array_equal(found.groups, expected)
+    np.testing.assert_array_equal(found.windows, expected)
+    assert (found.shift, found.patch) == ((0, 0), 16)
+    assert not found.masks.any()
+
+
+def test_shifted_windows_are_figure_2_and_their_mask_figure_4() -> None:
+    """Nine parts of four windows: one whole, two of two parts, one of four."""
+    found = windows.partition(CvSwinConfig(), 224, 224, stage=3, shifted=True)
+    bands = np.repeat([0, 1, 2], [3, 7, 4])  # shifted by ⌊7/2⌋
+    np.testing.assert_array_equal(found.groups, 3 * bands[:, None] + bands)
+    rolled = np.repeat([0, 1], [7, 7])
+    expected = np.roll(2 * rolled[:, None] + rolled, found.shift, (0, 1))
+    for window in range(4):
+        assert len(np.unique(found.windows[expected == window])) == 1
+    assert len(np.unique(found.windows)) == 4
+    assert found.shift == (3, 3)
+    parts = [len(np.unique(mask, axis=0)) for mask in found.masks]
+    assert parts == [1, 2, 2, 4]
+
+
+def test_groups_are_what_a_block_of_the_net_lets_meet() -> None:
+    """By the gradient through attention with weights of chance, at a size that windows don't divide."""
+    config = CvSwinConfig(embed_dim=8, num_heads=(2,), depths=(2,), window_size=4, attn_implementation="eager")
+    found = windows.partition(config, 4 * 9, 4 * 14, stage=1, shifted=True)
+    attend = SwinBlock(config, 8, 2, shifted=True, drop_path_rate=0.0).eval().attention
+    for row, column in ((0, 0), (5, 7), (8, 13)):
+        x = torch.randn(1, 9, 14, 8, requires_grad=True)
+        (gradient,) = torch.autograd.grad(attend(x)[0][0, row, column].sum(), x)
+        met = gradient[0].abs().sum(-1).numpy() > 1e-20
+        np.testing.assert_array_equal(met, found.groups == found.groups[row, column])
+
+
+def test_one_window_over_the_whole_map_is_not_shifted() -> None:
+    found = windows.partition(CvSwinConfig(), 224, 224, stage=4, shifted=True)
+    assert found.shift == (0, 0)
+    assert not found.groups.any()
+    assert not found.masks.any()
