@@ -8,7 +8,7 @@ import torch
 
 from cvhub.errors import CvhubError
 from cvhub.explain.attention import attention
-from cvhub.explain.figures import positions, windows
+from cvhub.explain.figures import growth, positions, windows
 from cvhub.models.swin import CvSwinConfig, SwinBlock
 from tests.tiny import TinyFamily
 
@@ -120,3 +120,42 @@ def test_one_window_over_the_whole_map_is_not_shifted() -> None:
     assert found.shift == (0, 0)
     assert not found.groups.any()
     assert not found.masks.any()
+
+
+# --- Growing pictures ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pair", "side"), [("published", 224), ("published", 448), ("twins", 56), ("twins", 168)])
+def test_attention_costs_what_equations_1_and_2_say(pair: str, side: int) -> None:
+    vit, swin = growth.points(pair, side)
+    assert vit.attention == vit.promised
+    assert swin.attention == swin.promised
+    config = growth.configs(pair, side)[1]
+    patches = [side // (config.patch_size * 2**stage) for stage in range(len(config.depths))]
+    equation_2 = [
+        depth * (4 * n**2 * c**2 + 2 * config.window_size**2 * n**2 * c)
+        for depth, n, c in zip(config.depths, patches, config.stage_channels, strict=True)
+    ]
+    assert swin.promised == sum(equation_2)
+
+
+def test_filled_windows_cost_more_than_the_map_they_cover() -> None:
+    vit, swin = growth.points("twins", 60)  # 15 patches a side, filled up to 21
+    assert swin.attention == swin.promised > 2 * (4 * 15**2 * 96**2 + 2 * 49 * 15**2 * 96)
+    assert vit.attention == vit.promised
+
+
+def test_vit_grows_with_the_square_of_the_area_and_swin_with_the_area() -> None:
+    (vit, swin), (larger_vit, larger_swin) = (growth.points("twins", side) for side in (112, 224))
+    assert larger_swin.attention == 4 * swin.attention
+    assert larger_vit.attention > 13 * vit.attention
+
+
+def test_published_nets_are_of_equal_cost_at_224_pixels() -> None:
+    """Swin-T is 4.5 billion multiply-adds (table 1(a)), ViT-S/16, which is DeiT-S there, 4.6."""
+    vit, swin = growth.points("published", 224)
+    assert (vit.multiply_adds / 1e9, swin.multiply_adds / 1e9) == pytest.approx((4.6, 4.5), abs=0.05)
+
+
+def test_latencies_are_measured() -> None:
+    assert min(growth.latencies(56)) > 0
