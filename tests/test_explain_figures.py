@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from cvhub.explain.figures import (
+    auxiliary,
     bottleneck,
     depthwise,
     gradient,
@@ -154,3 +155,32 @@ def test_the_further_gamma_is_from_zero_the_further_blocks_are_from_the_identity
     changes = [identity.passage(picture, gamma, depth=2).residual_change for gamma in (0, 0.1, 0.5, 1)]
     assert changes == sorted(changes)
     assert changes[1] > 0
+
+
+# --- Auxiliary classifiers -------------------------------------------------------------------------------------------
+
+
+def test_auxiliary_gradients_are_torchs_own_of_the_whole_loss():
+    """And are added up to the row that an auxiliary classifier hangs on, not above."""
+    found = auxiliary.gradients("0.05")
+    assert found.names == ("conv1", "conv2", *(row.name for row in TABLE_1))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = auxiliary.narrow("lrn")
+        auxiliary.begin_small(model, 0.05)
+        side = auxiliary.SIDE
+        pixels, labels = torch.randn(4, 3, side, side), torch.randint(10, (4,))
+        model.train()(pixels, labels=labels).loss.backward()
+    assert found.together[0] == pytest.approx(model.base_model.stem.conv.weight.grad.norm().item(), rel=1e-4)
+    above = found.names.index("4e")
+    assert found.together[above:] == pytest.approx(found.without[above:], rel=1e-5)
+    assert found.together[above - 1] > 1.5 * found.without[above - 1]
+
+
+def test_auxiliary_classifiers_matter_where_weights_start_too_small_and_hardly_elsewhere():
+    small = auxiliary.gradients("0.05")
+    assert small.together[0] > 100 * small.without[0] > 0
+    for start, normalization in (("fan in", "lrn"), ("fan in", "batch"), ("0.01", "batch")):
+        found = auxiliary.gradients(start, normalization)
+        assert found.together == pytest.approx(found.without, rel=0.1)
+        assert min(found.without) > 0.01
