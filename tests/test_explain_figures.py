@@ -1,11 +1,13 @@
 """The figures of the Explore tab on convolutional nets: computed from real modules, equal to what the papers say."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from cvhub.explain.figures import (
     auxiliary,
@@ -13,6 +15,7 @@ from cvhub.explain.figures import (
     depthwise,
     gradient,
     identity,
+    quantisation,
     reduction,
     resnets,
     stacked,
@@ -184,3 +187,40 @@ def test_auxiliary_classifiers_matter_where_weights_start_too_small_and_hardly_e
         found = auxiliary.gradients(start, normalization)
         assert found.together == pytest.approx(found.without, rel=0.1)
         assert min(found.without) > 0.01
+
+
+# --- ReLU6 in 8 bits -------------------------------------------------------------------------------------------------
+
+
+def test_rounding_to_8_bits_is_uniform_and_its_noise_a_twelfth_of_the_squared_step():
+    x = torch.rand(100_000) * 6
+    x[0] = 6
+    rounded = quantisation.quantise(x)
+    assert len(rounded.unique()) == 256
+    assert (rounded - x).abs().max() <= 6 / 255 / 2 + 1e-6
+    # Of uniform values up to R: power R²/3, noise (R/255)²/12.
+    assert quantisation.decibels(x, rounded - x) == pytest.approx(10 * math.log10(4 * 255**2), abs=0.1)
+    assert quantisation.decibels(x, torch.zeros(1)) == math.inf
+
+
+def test_relu6_keeps_the_range_and_so_the_precision_of_every_layer():
+    pictures = [Image.open(SAMPLES / f"{name}.jpg") for name in ("chelsea", "coffee")]
+    found = quantisation.compare(pictures)
+    assert len(found.clipped) == len(found.unclipped) == len(found.without) == 33
+    for clipped, unclipped in zip(found.clipped, found.unclipped, strict=True):
+        assert clipped.name == unclipped.name
+        assert clipped.greatest == 6 < unclipped.greatest
+        assert clipped.decibels > unclipped.decibels + 2
+    assert found.clipped_answers.decibels > found.without_answers.decibels + 10
+    assert found.clipped_answers.as_trained == found.pictures == 2
+
+
+def test_looking_at_activations_leaves_the_net_as_it_was():
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU6(inplace=True), nn.ReLU(inplace=True))
+    x = torch.randn(3, 4) * 9
+    seen = {}
+    with quantisation.each_activation(net, lambda name, activation, x: seen.setdefault(name, activation(x)) * 0):
+        assert not net(x).any()
+    assert list(seen) == ["1", "2"]
+    assert net(x).max() <= 6
+    assert quantisation.without_clip(net)(x).max() > 6
