@@ -19,8 +19,11 @@ from cvhub.explain.figures import (
     reduction,
     resnets,
     stacked,
+    surface,
 )
+from cvhub.explain.latency import milliseconds, timed_net
 from cvhub.models.googlenet import TABLE_1
+from cvhub.models.mobilenet_v1 import MOBILENET_V1_ROWS
 
 SAMPLES = Path(__file__).parents[1] / "cvhub" / "ui" / "samples"
 
@@ -187,6 +190,54 @@ def test_auxiliary_classifiers_matter_where_weights_start_too_small_and_hardly_e
         found = auxiliary.gradients(start, normalization)
         assert found.together == pytest.approx(found.without, rel=0.1)
         assert min(found.without) > 0.01
+
+
+# --- α and ρ ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_cost_surface_is_the_papers_tables_6_and_7():
+    millions = {(cell.alpha, cell.size): cell.cost.multiply_adds / 1e6 for cell in surface.surface()}
+    weights = {cell.alpha: cell.cost.parameters / 1e6 for cell in surface.surface()}
+    assert len(millions) == 16
+    for alpha, cost, parameters in ((1.0, 569, 4.2), (0.75, 325, 2.6), (0.5, 149, 1.3), (0.25, 41, 0.5)):
+        assert millions[alpha, 224] == pytest.approx(cost, abs=0.6)
+        assert weights[alpha] == pytest.approx(parameters, abs=0.06)
+    for size, cost in ((192, 418), (160, 290), (128, 186)):
+        assert millions[1.0, size] == pytest.approx(cost, abs=0.7)
+
+
+def equation_7(alpha: float, size: int) -> float:
+    """Σ K²·αM·(ρF)² + αM·αN·(ρF)² over the depthwise separable convolutions, K = 3; F of the output's map."""
+    channels, side, total = 32, size // 2, 0.0
+    for c, n, s in MOBILENET_V1_ROWS:
+        for i in range(n):
+            side //= s if i == 0 else 1
+            total += (9 + alpha * c) * alpha * channels * side**2
+            channels = c
+    return total
+
+
+def test_the_surface_is_equation_7_and_nearly_alpha_squared_times_rho_squared():
+    for cell in surface.surface():
+        blocks = sum(layer.multiply_adds for layer in cell.cost.layers if ".stages." in layer.name)
+        assert blocks == equation_7(cell.alpha, cell.size)
+        # The stem, the depthwise convolutions and the classifier have α once: more than the square promises.
+        assert 1 <= cell.cost.multiply_adds / cell.promised < 1.17
+        assert cell.promised == pytest.approx(568_740_352 * cell.alpha**2 * cell.rho**2)
+
+
+def test_a_latency_is_the_least_of_some_passes():
+    passes = []
+
+    class Slow(nn.Module):
+        def forward(self, x):
+            passes.append(x)
+            return x
+
+    assert 0 < milliseconds(Slow(), torch.zeros(1), repetitions=4) < 100
+    assert len(passes) == 5
+    net = timed_net(surface.config(0.25))
+    assert torch.isfinite(net(torch.zeros(1, 3, 64, 64)).logits).all()
 
 
 # --- ReLU6 in 8 bits -------------------------------------------------------------------------------------------------
