@@ -17,10 +17,11 @@ from cvhub.inference import runtime
 from cvhub.ui import export, link, numerals
 from cvhub.ui.loss_readout import loss_table, read_losses
 from cvhub.ui.loss_terms import log_probabilities, loss_terms, mean_probabilities
+from cvhub.ui.messages import reason
 from cvhub.ui.palette import SERIES, assign_colours
 from cvhub.ui.readout import results, summary, top_classes
 from cvhub.ui.state import Answer, Facts, View
-from cvhub.ui.strings import LANGUAGES, STRINGS, reason, speaker
+from cvhub.ui.strings import LANGUAGES, STRINGS, speaker
 
 LABELS = ["cat", "dog", "cup"]
 
@@ -236,10 +237,10 @@ def test_a_runtimes_reason_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch):
     computed = {runtime.choose_precision(precision, native)[1] for precision in runtime.PRECISIONS for native in (0, 1)}
     assert len(chosen) == 3
     for sentence in (f"{why}; {how}." for why in chosen for how in computed):
-        assert reason(sentence, speaker("en")) == sentence
-        told = reason(sentence, speaker("zh"))
+        assert reason(sentence, "en") == sentence
+        told = reason(sentence, "zh")
         assert not set(re.findall("[A-Za-z]{2,}", told)) - {"OpenVINO", "CPU", "torch", "bf", "fp"}, told
-    assert reason("torch, since it broke; fp32, as asked.", speaker("zh")) == "torch, since it broke；按要求使用 fp32。"
+    assert reason("torch, since it broke; fp32, as asked.", "zh") == "改用 torch，因为it broke；按要求使用 fp32。"
 
 
 # Results out

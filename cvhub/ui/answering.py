@@ -71,7 +71,7 @@ def forget(model: str) -> None:
         del _costs[key]
 
 
-def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision: str, say: Say) -> Answer:
+def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision: str) -> Answer:
     """The answer with what one model says; a failure becomes a sentence, so that the others still answer."""
     try:
         classifier, facts = load(model, runtime, precision)
@@ -82,7 +82,8 @@ def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision:
         return replace(answer, error=str(error))
     except Exception as error:
         log.exception("%s failed", model)
-        return replace(answer, error=say("unexpected", kind=type(error).__name__))
+        kind = type(error).__name__
+        return replace(answer, error=f"This model failed unexpectedly ({kind}); the server's log has the details.")
 
 
 def fill(answer: Answer, classifier: "Classifier", said: "Classification", facts: Facts) -> Answer:
@@ -143,7 +144,7 @@ def start_asking(answer: Answer, session: Session, image: Image.Image, say: Say)
         answer.error = str(error)
         return
     thread = ThreadPoolExecutor(1, thread_name_prefix="ask")
-    answer.asking = thread.submit(ask, answer, model, image, session.runtime, session.precision, say)
+    answer.asking = thread.submit(ask, answer, model, image, session.runtime, session.precision)
     thread.shutdown(wait=False)
 
 

@@ -16,6 +16,7 @@ from cvhub.errors import CvhubError
 from cvhub.ui import answering, export, link
 from cvhub.ui.answering import HUB_ID, add_heats, ask_missing, browser_shows, open_picture, title_of
 from cvhub.ui.loss_readout import loss_table
+from cvhub.ui.messages import translated
 from cvhub.ui.palette import assign_colours
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import message, results, top_classes
@@ -94,7 +95,7 @@ def answer(
             yield session, style, *show_view(session, view)
     except CvhubError as error:
         session.answers.clear()
-        yield session, gr.skip(), *blank(str(error), view)
+        yield session, gr.skip(), *blank(translated(str(error), language), view)
     except Exception as error:  # the page would wait for ever
         log.exception("the answers could not be shown")
         session.answers.clear()

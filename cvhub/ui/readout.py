@@ -6,8 +6,9 @@ import numpy as np
 
 from cvhub.ui import numerals
 from cvhub.ui.loss_terms import log_probabilities
+from cvhub.ui.messages import reason, translated
 from cvhub.ui.state import Answer, Facts, Heat, View
-from cvhub.ui.strings import Say, reason, speaker
+from cvhub.ui.strings import Say, speaker
 
 TOP_K = 5
 CLASS_ACTIVATION = "<i>M</i><sub>c</sub> = Σ<sub>k</sub> <i>w</i><sub>c,k</sub> <i>f</i><sub>k</sub>"
@@ -106,11 +107,11 @@ def surest(done: list[Answer], first: dict[str, tuple[str, float]], say: Say) ->
 def card(answer: Answer, view: View, say: Say) -> str:
     """One model: its name, what it costs, where it looked, and its likeliest classes."""
     if answer.error is not None:
-        body = f'<p class="error">{escape(answer.error)}</p>'
+        body = f'<p class="error">{escape(translated(answer.error, view.language))}</p>'
     elif not answer.answered:
         body = f'<p class="facts">{say("loading")}</p>' + blank_card()
     else:
-        body = facts(answer, say) + heat_figure(answer, view, say) + bars(answer, view, say)
+        body = facts(answer, view, say) + heat_figure(answer, view, say) + bars(answer, view, say)
     return (
         f'<article class="card" style="--series:var(--series-{answer.colour})" data-model="{escape(answer.model)}">'
         f'<h2><span class="dot"></span>{escape(answer.title)}</h2>{body}</article>'
@@ -123,12 +124,13 @@ def blank_card() -> str:
     return f'<div class="heat-map blank"></div><ol class="bars" aria-hidden="true">{row * TOP_K}</ol>'
 
 
-def facts(answer: Answer, say: Say) -> str:
+def facts(answer: Answer, view: View, say: Say) -> str:
     """Two quiet lines: what an answer costs, and what computed it and why."""
     costs = [numerals.milliseconds(answer.milliseconds), *(cost_facts(answer.facts, say) if answer.facts else [])]
     runtime = {"torch": "PyTorch", "openvino": "OpenVINO"}.get(answer.runtime, answer.runtime)
     line = " · ".join(f"<span>{cost}</span>" for cost in costs)
-    took = say("took", runtime=runtime, precision=answer.precision, reason=reason(answer.reason, say))
+    why = reason(answer.reason, view.language)
+    took = say("took", runtime=runtime, precision=answer.precision, reason=why)
     return f'<p class="facts costs">{line}</p><p class="facts why">{escape(took)}</p>'
 
 

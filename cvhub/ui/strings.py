@@ -83,10 +83,6 @@ STRINGS: dict[str, tuple[str, str]] = {
         "加载中。首次使用需获取、转换并编译权重，约需数秒。",
     ),
     "failed_all": ("No model could answer.", "没有模型能够回答。"),
-    "unexpected": (
-        "This model failed unexpectedly ({kind}); the server's log has the details.",
-        "该模型意外失败（{kind}），详情见服务器日志。",
-    ),
     "unexpected_view": (
         "The answers could not be shown ({kind}); the server's log has the details. Choose again to ask again.",
         "无法显示结果（{kind}），详情见服务器日志。重新选择即可再次询问。",
@@ -117,13 +113,6 @@ STRINGS: dict[str, tuple[str, str]] = {
     "memory": ("{n} of memory", "{n} 内存"),
     "took": ("{reason}", "运行时 {runtime}，精度 {precision}：{reason}"),
     # what a runtime says of itself, piece by piece; what is missing here (a library's own words) stays as it is
-    "why_openvino": ("OpenVINO, the fastest on a CPU", "OpenVINO 在 CPU 上最快"),
-    "why_openvino_asked": ("OpenVINO, as asked", "按要求使用 OpenVINO"),
-    "why_torch_asked": ("torch, as asked", "按要求使用 torch"),
-    "why_bf16": ("bf16, which this processor computes natively", "此处理器原生支持 bf16"),
-    "why_fp32": ("fp32, since this processor has no native bf16", "此处理器没有原生 bf16，故用 fp32"),
-    "why_bf16_asked": ("bf16, as asked", "按要求使用 bf16"),
-    "why_fp32_asked": ("fp32, as asked", "按要求使用 fp32"),
     "bar_label": ("{label}, {percent}. Show its heat map.", "{label}，{percent}。显示其热图。"),
     "bars_of": ("The five likeliest classes of {title}", "{title} 的前五个类别"),
     "heat_alt": (
@@ -184,13 +173,6 @@ def text(key: str, language: str, **values: object) -> str:
     """The string `key` in a language, its placeholders filled with `values`."""
     english, chinese = STRINGS[key]
     return (chinese if language == "zh" else english).format(**values)
-
-
-def reason(sentence: str, say: "Say") -> str:
-    """A runtime's reason in the language of `say`, as far as its pieces are known."""
-    known = {english: key for key, (english, _) in STRINGS.items() if key.startswith("why_")}
-    pieces = sentence.removesuffix(".").split("; ")
-    return say("joint").join(say(known[piece]) if piece in known else piece for piece in pieces) + say("stop")
 
 
 Say = Callable[..., str]

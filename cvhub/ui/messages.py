@@ -1,0 +1,176 @@
+"""What cvhub says when it can't do what was asked, and why it took a runtime, in Chinese.
+
+An error is an English sentence where it is raised, and the command line shows it as it is. Here stands each sentence
+that can reach the page, `{}` for every value in it; a test compares the table with the code.
+"""
+
+import functools
+import re
+
+MESSAGES = {
+    # pictures (inference/images.py)
+    "{} is a folder, expected a picture file.": "{} 是文件夹，应为图片文件。",
+    "{} is no regular file.": "{} 不是普通文件。",
+    "{} does not exist.": "{} 不存在。",
+    "{} cannot be read: {}.": "{} 无法读取：{}。",
+    "{} is empty.": "{} 是空文件。",
+    "{} has {} MB, the limit is {} MB.": "{} 有 {} MB，上限为 {} MB。",
+    "{} claims far more than {} pixels, which is the limit.": "{} 声称的像素远超上限 {}。",
+    "{} is no picture that can be read: damaged, or none of {}.": "{} 不是可读的图片：已损坏，或不属于 {}。",
+    "{} is damaged: {}.": "{} 已损坏：{}。",
+    "{} has {}x{} pixels, the limit is {}.": "{} 有 {}x{} 像素，上限为 {}。",
+    "the picture": "图片",
+    "its end is missing": "结尾缺失",
+    # answers (inference/classify.py, ui/answering.py)
+    "the folder {} has no {}.": "文件夹 {} 中没有 {}。",
+    "{} holds a net without a classifier: features, but no classes.": "{} 中的网络没有分类头：只有特征，没有类别。",
+    "{} can't take the picture: {}": "{} 无法处理这张图片：{}",
+    "temperature is {}, expected more than 0.": "温度为 {}，应大于 0。",
+    "top k is {}, expected at least 1.": "top k 为 {}，应至少为 1。",
+    "batch size is {}, expected at least 1.": "批大小为 {}，应至少为 1。",
+    "This model failed unexpectedly ({}); the server's log has the details.": "该模型意外失败（{}），详情见服务器日志。",
+    # runtimes (inference/)
+    "{} is {}, expected one of {}.": "{} 为 {}，应为以下之一：{}。",
+    "precision int8 is not available yet, choose one of auto, fp32, bf16.": "暂不支持 int8 精度，请选 auto、fp32 或 bf16。",
+    "precision bf16 needs a processor that has it; OpenVINO would silently use fp32.": (
+        "bf16 精度需要处理器支持；否则 OpenVINO 会不加说明地改用 fp32。"
+    ),
+    "OpenVINO, the fastest on a CPU": "OpenVINO 在 CPU 上最快",
+    "{}, as asked": "按要求使用 {}",
+    "bf16, which this processor computes natively": "此处理器原生支持 bf16",
+    "fp32, since this processor has no native bf16": "此处理器没有原生 bf16，故用 fp32",
+    "torch, since {}": "改用 torch，因为{}",
+    "OpenVINO can't be imported: {}.": "无法导入 OpenVINO：{}。",
+    "OpenVINO can't convert this network: {}.": "OpenVINO 无法转换此网络：{}。",
+    "OpenVINO can't run this network: {}.": "OpenVINO 无法运行此网络：{}。",
+    "OpenVINO can't run pixels of shape {}: {}.": "OpenVINO 无法处理形状为 {} 的像素：{}。",
+    "OpenVINO's {} in {} are off by {} of {}.": "OpenVINO 的 {}（{}）相差 {}，而其大小为 {}。",
+    "the pixels are {}x{}, this network takes at least {}x{}.": "像素为 {}x{}，此网络至少需要 {}x{}。",
+    "this network takes pixels of shape {} and no others.": "此网络只接受形状为 {} 的像素。",
+    "torch can't run pixels of shape {}: {}.": "torch 无法处理形状为 {} 的像素：{}。",
+    "the model in {} can't be loaded: {}.": "无法加载 {} 中的模型：{}。",
+    # models by name (load.py)
+    "{} is neither a name of the catalogue ({}, …), nor a folder, nor a Hub id OWNER/NAME.": (
+        "{} 既不是目录中的名称（{} 等），也不是文件夹或 OWNER/NAME 形式的 Hub 编号。"
+    ),
+    "{} needs the package {}: pip install {}": "{} 需要软件包 {}：pip install {}",
+    # conversion (convert/)
+    "{} has no form for {}={}.": "{} 无法表示 {}={}。",
+    "{} exists and is not an empty folder.": "{} 已存在，且不是空文件夹。",
+    "There is no file or folder {}.": "没有文件或文件夹 {}。",
+    "{} doesn't say what it is: name its architecture, e.g. --arch resnet50.": (
+        "{} 没有说明自己是什么：请指明架构，例如 --arch resnet50。"
+    ),
+    "Architecture {} is unknown here; known{} are {}.": "此处不认识架构 {}；已知的{}有 {}。",
+    " of {}": " {} 架构",
+    "{} and {} more": "{}，另有 {} 个",
+    "{} has no field {}.": "{} 没有字段 {}。",
+    "{}: {}": "{}：{}",
+    "The tensors don't fit {}; {}.": "张量与 {} 不符；{}。",
+    "{} in {} can't be read as JSON ({}).": "无法将 {}（位于 {}）读作 JSON（{}）。",
+    "{} in {} holds a {}, expected an object.": "{}（位于 {}）的内容是 {}，应为对象。",
+    "{} has no config.json, which would name its architecture or model_type.": (
+        "{} 中没有 config.json，因此不知道其架构或 model_type。"
+    ),
+    "config.json of {} has neither an architecture (timm) nor a model_type (transformers).": (
+        "{} 的 config.json 既没有 architecture（timm），也没有 model_type（transformers）。"
+    ),
+    "{} has no safetensors weights{}.": "{} 中没有 safetensors 权重{}。",
+    ", only {}, a pickle, which is never loaded from a folder or repo": "，只有 pickle 文件 {}，从不加载文件夹或仓库中的 pickle",
+    "There is no file {}.": "没有文件 {}。",
+    "{} is not a whole safetensors file ({}).": "{} 不是完整的 safetensors 文件（{}）。",
+    "{} is neither a .safetensors nor a .pth file.": "{} 既不是 .safetensors 文件，也不是 .pth 文件。",
+    "{} is damaged or holds more than tensors, which could run code: refused.": (
+        "{} 已损坏，或含有张量以外可能执行代码的内容：已拒绝。"
+    ),
+    "{} is not a PyTorch checkpoint, or is damaged or cut short.": "{} 不是 PyTorch 检查点，或已损坏、被截断。",
+    "{} is not a state dict: a mapping of names to tensors was expected.": "{} 不是状态字典：应为名称到张量的映射。",
+    # a config typed in (convert/named.py)
+    "Which architecture {} has is in its config.json only.": "{} 的架构只写在它的 config.json 中。",
+    "No net can be built from this config: {}": "无法由此配置构建网络：{}",
+    "This is not JSON: {}.": "这不是 JSON：{}。",
+    "model_type is {}, expected one of {}.": "model_type 为 {}，应为以下之一：{}。",
+    "{} is more than {}, the largest number that is taken here.": "{} 大于 {}，后者是此处接受的最大数。",
+    "This config makes a net of more than {} modules.": "此配置会产生超过 {} 个模块的网络。",
+    # the Hub (hub/)
+    "{} has no config.json, so it is not a model that can be read here.": "{} 中没有 config.json，因此不是此处可读的模型。",
+    "{} has no weights as safetensors{}: look for a revision or copy that has.": (
+        "{} 中没有 safetensors 权重{}：请寻找含有它的版本或副本。"
+    ),
+    ", only {}, a pickle, which could run code and is never loaded": "，只有 pickle 文件 {}，它可能执行代码，从不加载",
+    "{} has {} of weights, the limit is {}.": "{} 的权重有 {}，上限为 {}。",
+    "{} is not a Hub id: expected OWNER/NAME of letters, digits, '-', '_' and '.'.": (
+        "{} 不是 Hub 编号：应为 OWNER/NAME，由字母、数字、“-”、“_” 和 “.” 组成。"
+    ),
+    "{} is not in the cache, and HF_HUB_OFFLINE is set: unset it to reach the Hub.": (
+        "{} 不在缓存中，且设置了 HF_HUB_OFFLINE：取消该设置才能访问 Hub。"
+    ),
+    "The Hub at {} did not answer in time about {}: try again later.": "{} 处的 Hub 未及时答复 {} 的请求：请稍后再试。",
+    "The Hub broke off in the middle of {}: try again.": "Hub 在传输 {} 时中断：请再试一次。",
+    "The Hub at {} can't be reached for {} ({}): check the connection.": "无法连接 {} 处的 Hub 以获取 {}（{}）：请检查网络连接。",
+    "{} did not arrive whole ({}): try again.": "{} 未能完整到达（{}）：请再试一次。",
+    "What answers at {} about {} is not a Hub: check HF_ENDPOINT and the connection.": (
+        "{} 处答复 {} 请求的不是 Hub：请检查 HF_ENDPOINT 和网络连接。"
+    ),
+    "The Hub does not take {}: {}": "Hub 不接受 {}：{}",
+    "{} is gated: ask for access at {}/{}, then {}.": "{} 需要授权：请在 {}/{} 申请访问，然后{}。",
+    "log in with `hf auth login` or set HF_TOKEN": "用 `hf auth login` 登录或设置 HF_TOKEN",
+    "The Hub has no model {} that you may see: check the name or, if it is private, {}.": (
+        "Hub 上没有你可以访问的模型 {}：请检查名称；若它是私有的，请{}。"
+    ),
+    "{} has no revision {}.": "{} 没有版本 {}。",
+    "{} has been disabled on the Hub.": "{} 已在 Hub 上被停用。",
+    "The Hub refuses your token for {}: {}.": "Hub 拒绝了用于 {} 的令牌：请{}。",
+    "Your token has no right to do this with {}: {}.": "你的令牌无权对 {} 这样做：{}。",
+    "The Hub answers no more requests about {} for now (429): wait some minutes, or {}.": (
+        "Hub 暂时不再答复 {} 的请求（429）：请等几分钟，或{}。"
+    ),
+    "The Hub has a problem of its own with {} ({}): try again later.": "Hub 自身在处理 {} 时出错（{}）：请稍后再试。",
+    "The Hub refused a request about {} ({}): {}.": "Hub 拒绝了关于 {} 的请求（{}）：{}。",
+    # explanations (explain/)
+    "class {} doesn't exist, expected 0 to {}.": "类别 {} 不存在，应为 0 到 {}。",
+    "no layer of {} gives a map of more than one position to explain.": "{} 没有任何一层给出多于一个位置的图可供解释。",
+    "config.json names model_type {} and architectures {}, expected those of a cvhub model, as `cvhub convert` writes them.": (
+        "config.json 中的 model_type 为 {}，architectures 为 {}，应为 `cvhub convert` 写出的 cvhub 模型的值。"
+    ),
+    "a picture of {}x{} pixels can't be measured, expected at least 1x1.": "无法测量 {}x{} 像素的图片，应至少为 1x1。",
+    "The model can't take {}x{} pixels: {}": "模型无法处理 {}x{} 像素：{}",
+    "{} has no attention between all patches of a picture.": "{} 没有图片所有图块之间的注意力。",
+    "{} attends within windows, not to all patches of a picture.": "{} 只在窗口内计算注意力，而非图片的所有图块。",
+}
+
+
+def translated(sentence: str, language: str) -> str:
+    """An error's sentence in a language, and the sentences within it; as it is where the table doesn't know it."""
+    if language != "zh":
+        return sentence
+    for pattern, chinese in _patterns():
+        if match := pattern.fullmatch(sentence):
+            told = chinese.format(*map(_within, match.groups()))
+            return told + "。" if sentence.endswith(".") and not told.endswith((".", "。")) else told
+    return sentence
+
+
+def reason(sentence: str, language: str) -> str:
+    """Why a runtime computes in a precision: two pieces of a sentence, each translated on its own."""
+    if language != "zh":
+        return sentence
+    return "；".join(_within(piece) for piece in sentence.removesuffix(".").split("; ")) + "。"
+
+
+def _within(value: str) -> str:
+    """A value that may be a sentence itself, with its full stop or without, told without."""
+    for pattern, chinese in _patterns():
+        if match := pattern.fullmatch(value) or pattern.fullmatch(value + "."):
+            return chinese.format(*map(_within, match.groups())).removesuffix("。")
+    return value
+
+
+@functools.cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    """Those with most words of their own first: "{}: {}" would fit many sentences."""
+    patterns = []
+    for english, chinese in sorted(MESSAGES.items(), key=lambda item: len(item[0].replace("{}", "")), reverse=True):
+        words = [re.escape(words) for words in english.split("{}")]
+        patterns.append((re.compile("(.*?)".join(words), re.DOTALL), chinese))
+    return patterns
