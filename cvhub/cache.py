@@ -4,12 +4,28 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+
+_elsewhere: ContextVar[Path | None] = ContextVar("elsewhere", default=None)
+
+
+@contextmanager
+def cache_in(folder: Path | None) -> Iterator[None]:
+    """While active, what this thread makes is kept in `folder` instead of the cache, unless that is None."""
+    token = _elsewhere.set(folder)
+    try:
+        yield
+    finally:
+        _elsewhere.reset(token)
 
 
 def cache_dir() -> Path:
     """`CVHUB_CACHE`, or the `cvhub` folder in the system's place for caches."""
+    if folder := _elsewhere.get():
+        return folder
     if chosen := os.environ.get("CVHUB_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":

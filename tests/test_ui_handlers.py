@@ -190,6 +190,51 @@ def test_a_checkpoint_belongs_to_its_visit_and_goes_with_it(tmp_path: Path):
     assert not folder.exists()
 
 
+@pytest.fixture
+def upload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A visit that brought a small ResNet of transformers', and an empty cache."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    monkeypatch.setenv("CVHUB_CACHE", str(tmp_path / "cache"))
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3)
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "theirs")
+    files = [str(tmp_path / "theirs" / name) for name in ("model.safetensors", "config.json")]
+    session = Session()
+    handlers.add_checkpoint(session, "", files, [], "en")
+    return session
+
+
+def test_what_is_made_of_an_upload_goes_with_the_visit(upload: Session, tmp_path: Path):
+    """Its conversion, what OpenVINO compiled, its cost: none of it is in the cache that all share."""
+    (folder,) = upload.checkpoints.values()
+    classifier, facts = answering.load(str(folder))
+    assert classifier.folder.is_relative_to(folder)
+    assert facts.parameters > 0
+    assert {"models", "costs"} <= {made.name for made in (folder / "cache").iterdir()}
+    assert not (tmp_path / "cache").exists()
+    assert len(classifier.predict([Image.new("RGB", (97, 75))])[0].logits) == 3  # of another size, compiled later
+    handlers.forget(upload)
+    assert not folder.exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_visit_that_ends_while_its_upload_is_converted_leaves_nothing(
+    upload: Session, monkeypatch: pytest.MonkeyPatch
+):
+    (folder,) = upload.checkpoints.values()
+    count = answering.count
+
+    def ended(converted: Path) -> Any:
+        facts = count(converted)
+        (folder / "config.json").unlink()
+        return facts
+
+    monkeypatch.setattr(answering, "count", ended)
+    answering.load(str(folder), "torch", "fp32")
+    assert not folder.exists()
+    assert not any(key[0] == str(folder) for key in answering._costs)
+
+
 def test_a_checkpoint_that_can_not_be_added_is_said(tmp_path: Path):
     four = ["resnet18", "resnet34", "resnet50", "resnet101"]
     for hub_id, files, models, sentence in (

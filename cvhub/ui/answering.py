@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from cvhub.cache import cache_in
 from cvhub.errors import CvhubError
 from cvhub.ui.pictures import SHOWN_BY_BROWSERS, heat_layer
 from cvhub.ui.readout import heat_label
@@ -50,25 +52,34 @@ def title_of(name: str) -> str:
 
 
 def load(model: str, runtime: str = "auto", precision: str = "auto") -> tuple["Classifier", Facts]:
-    """A model ready to answer, and what it costs. What is loaded already waits for nobody."""
+    """A model ready to answer, and what it costs. What is loaded already waits for nobody.
+
+    What is made of a visit's own folder, converted and compiled, is kept in it, and goes with it.
+    """
     from cvhub.inference.pool import default_pool
 
     key = (model, runtime, precision)
-    if key not in _costs:
-        with _loading:
-            classifier = default_pool().get(*key)
-            classifier.predict([Image.new("RGB", (64, 64))])  # the first pass is slower than all others
-            _costs[key] = count(classifier.folder)
-    return default_pool().get(*key), _costs[key]
+    if key in _costs:
+        return default_pool().get(*key), _costs[key]
+    own = Path(model) if Path(model).is_absolute() else None
+    with _loading, cache_in(own and own / "cache"):
+        classifier = default_pool().get(*key)
+        classifier.predict([Image.new("RGB", (64, 64))])  # the first pass is slower than all others
+        facts = _costs[key] = count(classifier.folder)
+    if own and not (own / "config.json").exists():  # the visit ended meanwhile
+        forget(model)
+    return classifier, facts
 
 
 def forget(model: str) -> None:
-    """A MODEL that nobody will ask again."""
+    """A MODEL that nobody will ask again; a visit's own folder is deleted."""
     from cvhub.inference.pool import default_pool
 
     default_pool().drop(model)
     for key in [key for key in _costs if key[0] == model]:
         del _costs[key]
+    if Path(model).is_absolute():
+        shutil.rmtree(model, ignore_errors=True)
 
 
 def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision: str) -> Answer:

@@ -39,6 +39,7 @@ MESSAGES = {
     "{}, as asked": "按要求使用 {}",
     "bf16, which this processor computes natively": "此处理器原生支持 bf16",
     "fp32, since this processor has no native bf16": "此处理器没有原生 bf16，故用 fp32",
+    "fp32, since bf16 is too coarse: {}": "bf16 误差过大，故用 fp32：{}",
     "torch, since {}": "改用 torch，因为{}",
     "OpenVINO can't be imported: {}.": "无法导入 OpenVINO：{}。",
     "OpenVINO can't convert this network: {}.": "OpenVINO 无法转换此网络：{}。",
