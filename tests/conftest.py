@@ -15,6 +15,8 @@ import pytest
 from cvhub.models import FAMILIES
 from tests.tiny import TinyFamily
 
+pytest_plugins = ("tests.browser",)
+
 SESSION_FOLDER = Path(tempfile.mkdtemp(prefix="cvhub-tests-"))
 # Before anything imports torch or huggingface_hub; the processes that tests start inherit it.
 os.environ |= {

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, classify
+from cvhub.ui import answering, classify, explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.link import DEFAULT_MODELS
 from cvhub.ui.theme import SAMPLE_FOLDER, css, script, theme
 
-TABS = (classify,)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`
+TABS = (classify, explore)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
 MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full
@@ -29,7 +29,7 @@ def build() -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             tabs = []
             for tab in TABS:
-                with frame.add(gr.Tab, {"label": f"tab_{tab.NAME}"}, id=tab.NAME):
+                with frame.add_tab(tab.NAME):
                     tabs.append(tab.build(frame))
         opened = frame.connect(demo)
         for tab in tabs:
@@ -57,12 +57,13 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
 
 
 def warm_up() -> None:
-    """Load the models that the first visitor will ask, while the browser still opens."""
+    """Load the models that the first visitor will ask, and draw the figures, while the browser still opens."""
     for model in DEFAULT_MODELS:
         try:
             answering.load(model)
         except Exception:
             logging.getLogger(__name__).exception("could not warm up %s", model)
+    explore.warm_up()
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ class Frame:
 
     def __init__(self) -> None:
         self.say = speaker("en")  # what components say until the page knows better
+        self.tabs: dict[str, gr.Tab] = {}
         self._labelled: list[tuple[Block, Texts]] = []
         with gr.Row(elem_id="header"):
             self.add_html(lambda say: TITLE.format(tagline=say("tagline")), elem_id="title")
@@ -39,6 +40,11 @@ class Frame:
         component = kind(**_spoken(texts, self.say), **arguments)
         self._labelled.append((component, texts))
         return component
+
+    def add_tab(self, name: str) -> gr.Tab:
+        """A tab labelled with the string `tab_NAME`; what is built in its context is its content."""
+        self.tabs[name] = self.add(gr.Tab, {"label": f"tab_{name}"}, id=name)
+        return self.tabs[name]
 
     def add_html(self, html: Callable[[Say], str], elem_id: str) -> gr.HTML:
         """A piece of HTML that follows the language."""

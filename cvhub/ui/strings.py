@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from cvhub.ui.figures import FIGURES
+from cvhub.ui.strings_explore import EXPLORE
+
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 STRINGS: dict[str, tuple[str, str]] = {
@@ -167,6 +170,9 @@ STRINGS: dict[str, tuple[str, str]] = {
         "浏览器拒绝访问剪贴板；链接在地址栏中。",
     ),
 }
+STRINGS |= EXPLORE
+for figure in FIGURES:
+    STRINGS |= figure.STRINGS
 
 
 def text(key: str, language: str, **values: object) -> str:

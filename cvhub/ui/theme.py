@@ -97,7 +97,8 @@ def css() -> str:
         f"#samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
         for place, sample in enumerate(SAMPLES, 1)
     )
-    return series_css() + (HERE / "page.css").read_text("utf-8") + thumbnails
+    sheets = "".join((HERE / name).read_text("utf-8") for name in ("page.css", "explore.css"))
+    return series_css() + sheets + thumbnails
 
 
 def script() -> str:

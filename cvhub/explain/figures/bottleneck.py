@@ -1,6 +1,7 @@
 """What a ReLU in few dimensions destroys (Sandler et al. 2018, https://arxiv.org/abs/1801.04381, figure 1)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -39,12 +40,20 @@ def passage(dimensions: int, seed: int = 0) -> Passage:
     net, points = embed(dimensions, seed), spiral()
     active = net(points)
     returned = active @ torch.linalg.pinv(net[0].get_parameter("weight")).T
-    return Passage(points.numpy(), returned.numpy(), ((active > 0).sum(1) < 2).numpy())
+    return Passage(points.numpy(), returned.numpy(), lost(active).numpy())
 
 
+def lost(active: torch.Tensor) -> torch.Tensor:
+    """Which points of (POINTS, n), what the ReLU left, can't be told any more."""
+    return (active > 0).sum(1) < 2
+
+
+@lru_cache(maxsize=64)
+@torch.no_grad()
 def share_lost(dimensions: int) -> float:
     """Mean over random matrices."""
-    return float(np.mean([passage(dimensions, seed).lost.mean() for seed in range(DRAWS)]))
+    points = spiral()
+    return float(np.mean([lost(embed(dimensions, seed)(points)).double().mean() for seed in range(DRAWS)]))
 
 
 def expected_share(dimensions: int) -> float:

@@ -30,5 +30,5 @@ def compare(kernel: int, in_channels: int, out_channels: int, side: int) -> Comp
 
 
 def promised(kernel: int, out_channels: int) -> float:
-    """Eq. 5: 1/N + 1/K²."""
+    """1/N + 1/K²: equation 5 divided by equation 2."""
     return 1 / out_channels + 1 / kernel**2

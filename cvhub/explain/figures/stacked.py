@@ -1,6 +1,7 @@
 """Stacked 3×3 against one larger window (Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556, section 2.3)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ def compare(channels: int, side: int) -> dict[str, Stack]:
     return {name: _study(kernels, channels, side) for name, kernels in NETS.items()}
 
 
+@lru_cache(maxsize=len(NETS))
 def gradient_reach(kernels: tuple[int, ...]) -> np.ndarray:
     """Mean |∂ middle of the output / ∂ pixel| over random weights, at a few channels: it doesn't depend on them."""
     total = torch.zeros(SIDE, SIDE)
