@@ -15,6 +15,9 @@ from cvhub.models import FAMILIES
 
 LIBRARIES = ("timm", "torchvision", "transformers")
 
+# What transformers writes beside a net's own fields.
+DERIVED = ("architectures", "dtype", "id2label", "label2id", "out_features", "out_indices", "transformers_version")
+
 # Anybody may type a config: no net that takes minutes to build comes of it. (A ResNet-152 has 870 modules.)
 MAX_NUMBER = 100_000
 MAX_MODULES = 20_000
@@ -33,6 +36,13 @@ def read_config(text: str) -> Any:
         return entry_config(entry)
     family, layout = next(find_layouts(text))
     return make_config(config_class(family.name), dict(layout.architectures[text]))
+
+
+def write_config(config: Any) -> str:
+    """The config as JSON that `read_config` reads, a field a line, without labels and what follows from the rest."""
+    fields = {"model_type": config.model_type, **config.to_diff_dict(), "num_labels": config.num_labels}
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items() if name not in DERIVED)
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def entry_config(entry: Entry) -> Any:

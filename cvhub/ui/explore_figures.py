@@ -25,7 +25,7 @@ FIRST = FIGURES[0].NAME
 class FiguresPart:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.controls: dict[str, list[gr.components.Component]] = {}
+        self.controls: dict[str, list[gr.Slider | gr.Radio]] = {}
         self.groups: list[gr.Column] = []
         with gr.Row(elem_classes="thirds"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
@@ -40,7 +40,7 @@ class FiguresPart:
                 self.waiting = gr.HTML("", elem_classes="waiting")
                 self.drawing = frame.add(gr.HTML, {"value": waiting}, apply_default_css=False, elem_id="drawing")
 
-    def build_control(self, figure: Figure, control: Choice | Range) -> gr.components.Component:
+    def build_control(self, figure: Figure, control: Choice | Range) -> gr.Slider | gr.Radio:
         label = f"{figure.NAME}_{control.name}"
         if isinstance(control, Range):
             low, high = control.low, control.high

@@ -39,7 +39,11 @@ def preview(image: Image.Image) -> Image.Image:
 
 def data_uri(image: Image.Image) -> str:
     """The picture as a data URI: JPEG, or WebP where it has transparency."""
-    kind = "webp" if image.mode == "RGBA" else "jpeg"
+    return encoded(image, "webp" if image.mode == "RGBA" else "jpeg")
+
+
+def encoded(image: Image.Image, kind: str) -> str:
+    """The picture as a data URI of this kind; "png" keeps every pixel."""
     buffer = BytesIO()
     image.save(buffer, kind, quality=85)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 Say = Callable[..., str]  # strings.py, which collects the figures' strings, gives one for each language
 
@@ -45,8 +45,19 @@ class Figure(Protocol):
       building the page doesn't wait for torch.
     """
 
-    NAME: str
-    PAPER: str
-    CONTROLS: tuple[Choice | Range, ...]
-    STRINGS: dict[str, tuple[str, str]]  # English, Chinese
-    draw: Callable[..., Any]
+    @property
+    def NAME(self) -> str: ...
+
+    @property
+    def PAPER(self) -> str: ...
+
+    @property
+    def CONTROLS(self) -> tuple[Choice | Range, ...]: ...
+
+    @property
+    def STRINGS(self) -> dict[str, tuple[str, str]]:
+        """English and Chinese."""
+        ...
+
+    @property
+    def draw(self) -> Callable[..., Drawing]: ...

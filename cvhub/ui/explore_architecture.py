@@ -1,0 +1,237 @@
+"""The part of the Explore tab that takes a net apart: its tree, its costs, and what it makes of a picture."""
+
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from cvhub.catalog import CATALOG, DEFAULT_MODEL, find_entry
+from cvhub.errors import CvhubError
+from cvhub.ui import architecture, link, walk
+from cvhub.ui.answering import open_picture
+from cvhub.ui.frame import Frame
+from cvhub.ui.handlers import choose_sample
+from cvhub.ui.picture_input import PictureInput
+from cvhub.ui.readout import message
+from cvhub.ui.strings import Say, speaker
+
+log = logging.getLogger(__name__)
+
+SIDE = 224  # pixels, where a config doesn't tell
+LARGEST = 2048
+Update = dict[str, Any]
+
+
+class ArchitecturePart:
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.shown = gr.State(DEFAULT_MODEL)  # a name of the catalogue, or a config as JSON
+        with gr.Row(elem_classes="thirds"):
+            with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
+                self.build_choices()
+                self.build_picture()
+            with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
+                self.build_results()
+
+    def build_choices(self) -> None:
+        add = self.frame.add
+        names = [(entry.title, entry.name) for entry in CATALOG if entry.task == "image-classification"]
+        self.model = add(gr.Dropdown, {"label": "model"}, choices=names, value=DEFAULT_MODEL, elem_id="model")
+        with gr.Row(elem_id="size"):
+            self.height, self.width = (
+                add(
+                    gr.Number,
+                    {"label": f"input_{side}"},
+                    value=SIDE,
+                    precision=0,
+                    minimum=1,
+                    maximum=LARGEST,
+                    step=1,
+                    elem_id=side,
+                )
+                for side in ("height", "width")
+            )
+        with add(gr.Accordion, {"label": "config"}, open=False, elem_id="config-part"):
+            self.config = add(
+                gr.Textbox, {"label": "config_text", "info": "config_info"}, lines=12, max_lines=24, elem_id="config"
+            )
+            self.config_button = add(gr.Button, {"value": "config_show"}, size="sm", elem_id="show-config")
+
+    def build_picture(self) -> None:
+        add = self.frame.add
+        self.sample = add(
+            gr.Radio,
+            {"label": "walk_sample", "choices": lambda say: [(say(f"sample_{one}"), one) for one in link.SAMPLES]},
+            value=link.SAMPLES[0],
+            elem_id="walk-samples",
+        )
+        self.picture = add(
+            PictureInput,
+            {"label": "walk_picture", "placeholder": "picture_placeholder", "alt_text": "picture_alt"},
+            value=choose_sample(link.SAMPLES[0]),
+            type="filepath",
+            sources=["upload", "clipboard"],
+            show_label=False,
+            buttons=[],
+            elem_id="walk-picture",
+        )
+        self.layer = add(
+            gr.Dropdown, {"label": "walk_layers"}, choices=[], value=None, allow_custom_value=True, elem_id="layer"
+        )
+
+    def build_results(self) -> None:
+        add = self.frame.add
+        self.waiting = gr.HTML("", elem_classes="waiting")
+        self.tree = add(
+            gr.HTML, {"value": lambda say: message(escape(say("computing")))}, apply_default_css=False, elem_id="tree"
+        )
+        with gr.Row(elem_id="tree-out"):
+            self.csv_button = add(gr.Button, {"value": "save_csv"}, size="sm", elem_id="save-layers-csv")
+            self.json_button = add(gr.Button, {"value": "save_json"}, size="sm", elem_id="save-layers-json")
+        self.outgoing = gr.Textbox(visible=False)
+        self.walk = gr.HTML("", apply_default_css=False, elem_id="walk")
+
+    def connect(self, select: Dependency, opened: gr.State) -> None:
+        """`select` is the event in which the part comes to be seen; `opened` remembers that it was."""
+        language = self.frame.language
+        study = [self.shown, self.height, self.width, language]
+        waiting: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [self.waiting]}
+        chosen = {"outputs": [self.shown, self.config, self.height, self.width], **waiting}
+
+        def then_show(event: Dependency, name: str) -> None:
+            quiet = {"api_visibility": "undocumented", **waiting}
+            event.then(
+                show_architecture, [opened, *study], [self.tree, self.layer], api_name=f"show_{name}", **quiet
+            ).then(show_walk, walking, self.walk, api_name=f"walk_{name}", **quiet)
+
+        walking = [opened, self.shown, self.picture, self.layer, language]
+        then_show(
+            select.then(choose_model, self.model, api_name="open_model", api_visibility="undocumented", **chosen),
+            "opened",
+        )
+        then_show(self.model.input(choose_model, self.model, api_name="choose_model", **chosen), "model")
+        then_show(
+            self.config_button.click(lambda text: text, self.config, self.shown, api_visibility="private"), "config"
+        )
+        for side in (self.height, self.width):
+            then_show(gr.on([side.submit, side.blur], None, None, None, js="() => {}"), side.elem_id)
+        then_show(language.change(None, None, None, js="() => {}"), "language")
+        self.sample.input(choose_sample, self.sample, self.picture, queue=False, api_visibility="private")
+        gr.on(
+            [self.picture.change, self.layer.input],
+            show_walk,
+            walking,
+            self.walk,
+            trigger_mode="always_last",
+            api_name="walk",
+            api_visibility="undocumented",
+            **waiting,
+        )
+        for button, export, name, kind in (
+            (self.csv_button, layers_csv, "cvhub-layers.csv", "text/csv"),
+            (self.json_button, layers_json, "cvhub-layers.json", "application/json"),
+        ):
+            button.click(export, study[:-1], self.outgoing, show_progress="hidden").then(
+                None, self.outgoing, None, js=f"(text) => cvhub.save(text, '{name}', '{kind}')"
+            )
+        gr.api(architecture_of, api_name="architecture")
+
+
+def title_of(text: str, say: Say) -> str:
+    entry = find_entry(text)
+    return entry.title if entry else say("config_title")
+
+
+def choose_model(model: str) -> tuple[str, str, int, int]:
+    """What is shown, its config as JSON, and the height and width that it is made for."""
+    from cvhub.convert.named import read_config, write_config
+
+    config = read_config(model)
+    size = getattr(config, "image_size", SIDE)
+    height, width = (size, size) if isinstance(size, int) else size
+    return model, write_config(config), height, width
+
+
+def studied(text: str, height: float | None, width: float | None, say: Say) -> architecture.Study:
+    if not height or not width:
+        raise CvhubError(say("size_missing", most=LARGEST))
+    return architecture.study(text, int(height), int(width))
+
+
+def show_architecture(
+    opened: bool, shown: str, height: float | None, width: float | None, language: str
+) -> tuple[str | Update, Update]:
+    """The tree of what is shown, and its layers that a picture can be walked through to."""
+    if not opened:
+        return gr.skip(), gr.skip()
+    say = speaker(language)
+    title = f"<h2>{escape(title_of(shown, say))}</h2>"
+    try:
+        tree = architecture.tree_view(studied(shown, height, width, say), say)
+        return title + tree, layers_of(shown, say)
+    except CvhubError as error:
+        return title + message(escape(str(error))), no_layers()
+    except Exception as error:
+        log.exception("an architecture could not be shown")
+        return title + message(escape(say("architecture_failed", kind=type(error).__name__))), no_layers()
+
+
+def layers_of(shown: str, say: Say) -> Update:
+    try:
+        walk.check_at_hand(shown, say)
+    except CvhubError:
+        return no_layers()
+    return gr.update(choices=walk.layer_choices(shown), value=walk.first_layer(shown), interactive=True)
+
+
+def no_layers() -> Update:
+    return gr.update(choices=[], value=None, interactive=False)
+
+
+def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, language: str) -> str | Update:
+    """The picture's way through what is shown, or why there is none."""
+    if not opened:
+        return gr.skip()
+    say = speaker(language)
+    title = f"<h2>{escape(say('walk_title'))}</h2>"
+    try:
+        walk.check_at_hand(shown, say)
+        if picture is None:
+            raise CvhubError(say("no_picture"))
+        return title + walk.walk(shown, open_picture(picture), layer or "", say)
+    except CvhubError as error:
+        return f'{title}<p class="aside" role="status">{escape(str(error))}</p>'
+    except Exception as error:
+        log.exception("a picture could not be walked through %s", shown[:80])
+        return f'{title}<p class="aside" role="status">{escape(say("walk_failed", kind=type(error).__name__))}</p>'
+
+
+def layers_csv(shown: str, height: float | None, width: float | None) -> str:
+    """A row a layer, as CSV."""
+    return exported(lambda: architecture.as_csv(studied(shown, height, width, speaker("en"))))
+
+
+def layers_json(shown: str, height: float | None, width: float | None) -> str:
+    """All layers and their sums, as JSON."""
+    return exported(lambda: architecture.as_json(studied(shown, height, width, speaker("en")), shown))
+
+
+def architecture_of(model: str, height: int = SIDE, width: int = SIDE) -> dict[str, Any]:
+    """What a net costs, layer by layer: `model` is a name of the catalogue, or a config as JSON with a `model_type`."""
+    return exported(lambda: architecture.as_data(studied(model, height, width, speaker("en")), model))
+
+
+def exported(make: Callable[[], Any]) -> Any:
+    """What a program asked for; what is wrong with that is told to it."""
+    try:
+        return make()
+    except CvhubError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+def warm_up() -> None:
+    """Take the first net apart before it is asked for."""
+    show_architecture(True, DEFAULT_MODEL, SIDE, SIDE, "en")

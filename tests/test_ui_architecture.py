@@ -1,0 +1,148 @@
+"""The architectures of the Explore tab: the tree, the table, a picture's way, and what can't be shown. No Chromium."""
+
+import csv
+import json
+import logging
+import re
+from io import StringIO
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from cvhub.catalog import CATALOG
+from cvhub.convert.named import classifier_without_weights, entry_config, read_config, write_config
+from cvhub.explain.cost import measure
+from cvhub.explain.tree import walk as walk_tree
+from cvhub.ui import architecture, explore_architecture, numerals
+from cvhub.ui.explore_architecture import architecture_of, choose_model, layers_csv, show_architecture, show_walk
+from cvhub.ui.strings import speaker
+
+LITE = "efficientnet_lite0"
+CAT = str(Path(__file__).parent.parent / "cvhub" / "ui" / "samples" / "chelsea.jpg")
+
+
+@pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
+def test_every_models_config_can_be_changed_and_read_back(entry):
+    config = entry_config(entry)
+    text = write_config(config)
+    assert "id2label" not in text
+    assert read_config(text).to_dict() == config.to_dict()
+
+
+def test_a_tree_has_a_row_for_each_node_and_its_numbers():
+    html = architecture.tree_view(architecture.study("resnet50", 224, 224), speaker("en"))
+    nodes = list(walk_tree(architecture.study("resnet50", 224, 224).tree))
+    assert html.count('class="row"') == len(nodes)
+    assert html.count("<details") == html.count("</details>") == sum(bool(node.children) for _, node in nodes)
+    assert '1–5 <b class="times">×5</b>' in html
+    cost = measure(classifier_without_weights(read_config("resnet50")), 224, 224)
+    facts = re.sub("<.*?>", "", re.search('class="facts costs">(.*?)</p>', html)[1])
+    assert facts.startswith(
+        f"{numerals.count(cost.parameters)} parameters · {numerals.count(cost.multiply_adds)} multiply-adds · "
+    )
+    assert f"receptive field {cost.receptive_field} px · for a picture of 224 × 224 pixels" in facts
+
+
+def test_bars_of_a_level_add_up_to_the_net():
+    found = architecture.study("resnet18", 224, 224)
+    html = architecture.tree_view(found, speaker("en"))
+    shares = [
+        float(share) for share in re.findall(r'--depth:1">.*?class="parameters">.*?width:([\d.]+)%', html, re.DOTALL)
+    ]
+    assert len(shares) == 2  # the net and its classifier
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["resnet152", "vgg16", "vit_base", LITE])
+def test_no_more_is_unfolded_than_fits(name: str):
+    root = architecture.study(name, 224, 224).tree
+    unfolded = architecture.unfolded_at_first(root)
+    rows = 1 + sum(len(node.children) for _, node in walk_tree(root) if id(node) in unfolded)
+    assert 3 < rows <= architecture.ROWS_AT_FIRST
+
+
+def test_a_model_comes_with_its_config_and_its_size():
+    shown, text, height, width = choose_model("vit_base_384")
+    assert (shown, height, width) == ("vit_base_384", 384, 384)
+    assert json.loads(text)["image_size"] == 384
+    assert choose_model(LITE)[2:] == (224, 224)
+
+
+def test_a_typed_config_is_shown():
+    text = json.dumps({"model_type": "cvhub_resnet", "depths": [1, 1, 1, 1], "widths": [8, 16, 32, 64]})
+    tree, layers = show_architecture(True, text, 64, 96, "en")
+    assert "<h2>Your config</h2>" in tree
+    assert "64 × 96 pixels" in tree
+    assert layers["choices"] == []
+    assert "no weights" in show_walk(True, text, CAT, None, "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "height", "sentence"),
+    [
+        ("{", 64, "This is not JSON"),
+        ('{"model_type": "gpt"}', 64, "model_type is 'gpt', expected one of"),
+        ('{"model_type": "cvhub_resnet", "depth": 3}', 64, "has no field 'depth'"),
+        ('{"model_type": "cvhub_vit", "patch_size": 13}', 64, "patch_size"),
+        ("vit_base", 8, "8"),
+        (LITE, None, "whole numbers from 1 to 2048"),
+    ],
+)
+def test_what_can_not_be_shown_is_a_sentence(text: str, height: int | None, sentence: str):
+    tree, layers = show_architecture(True, text, height, 64, "en")
+    said = re.search('role="status">(.*?)</p>', tree)[1]
+    assert sentence in said.replace("&#x27;", "'")
+    assert len(said) < 400
+    assert layers["choices"] == []
+
+
+def test_an_unexpected_failure_is_a_sentence_without_details(monkeypatch, caplog: pytest.LogCaptureFixture):
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret path")
+
+    monkeypatch.setattr(architecture, "study", fail)
+    monkeypatch.setattr(explore_architecture.walk, "walk", fail)
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.explore_architecture"):
+        tree, _ = show_architecture(True, LITE, 224, 224, "en")
+        walked = show_walk(True, LITE, CAT, "x", "en")
+    for html in (tree, walked):
+        assert "(RuntimeError)" in html
+        assert "secret path" not in html
+
+
+def test_nothing_is_computed_before_anybody_looks():
+    assert show_architecture(False, LITE, 224, 224, "en") == (gr.skip(), gr.skip())
+    assert show_walk(False, LITE, CAT, None, "en") == gr.skip()
+
+
+def test_a_picture_walks_through_a_net_whose_weights_are_at_hand():
+    _, layers = show_architecture(True, LITE, 224, 224, "en")
+    names = [name for _, name in layers["choices"]]
+    assert layers["value"] in names
+    html = show_walk(True, LITE, CAT, "mobilenet_v2.stem.conv", "en")
+    assert html.count("data:image/png") == 1 + 5 + 16  # the picture, five sizes of map, the strongest channels
+    assert "mobilenet_v2.stem.conv: the 16 strongest of 32 channels" in html
+    assert "“nothing” is no layer" in show_walk(True, LITE, CAT, "nothing", "en")
+    assert "No picture yet." in show_walk(True, LITE, None, "mobilenet_v2.stem.conv", "en")
+
+
+def test_why_no_picture_walks_through_a_net_of_the_hub_is_said():
+    html = show_walk(True, "resnet50", CAT, None, "en")
+    assert "timm/resnet50.a1_in1k" in html
+    assert "EfficientNet-Lite0" in html
+    assert "data:image" not in html
+
+
+def test_the_table_is_exported_layer_by_layer():
+    layers = measure(classifier_without_weights(read_config("resnet18")), 96, 96).layers
+    rows = list(csv.DictReader(StringIO(layers_csv("resnet18", 96, 96))))
+    assert [row["name"] for row in rows] == [layer.name for layer in layers]
+    assert rows[0]["kernel"] == "7x7"
+    assert rows[0]["output_shape"] == "64x48x48"
+    assert sum(int(row["multiply_adds"]) for row in rows) == sum(layer.multiply_adds for layer in layers)
+    data = architecture_of("resnet18", 96, 96)
+    assert (data["height"], len(data["layers"])) == (96, len(layers))
+    assert data["parameters"] == 11_689_512
+    with pytest.raises(gr.Error, match="nothing"):
+        architecture_of("nothing", 96, 96)
