@@ -7,6 +7,7 @@ from gradio.events import Dependency
 
 from cvhub.ui import handlers, link
 from cvhub.ui.frame import Frame
+from cvhub.ui.own_classes import OwnClasses
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import results
@@ -37,6 +38,7 @@ class ClassifyTab:
                 self.build_picture()
                 self.build_choices()
                 self.build_checkpoint()
+                self.own_classes = OwnClasses(frame)
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
 
@@ -222,6 +224,7 @@ class ClassifyTab:
             [self.session, self.hub_id, self.files, self.models, frame.language],
             [self.session, self.models, self.checkpoint_note],
         ).then(**asking, api_name="answer_checkpoint", api_visibility="undocumented")
+        self.own_classes.connect(self.session, self.models, asking)
         self.connect_outgoing(view, at_once)
 
     def connect_outgoing(self, view: list[gr.components.Component], at_once: dict[str, Any]) -> None:

@@ -182,11 +182,16 @@ def add_checkpoint(
         name = checked_hub_id(hub_id, say) if hub_id else keep_upload(session, files or [], say)
     except CvhubError as error:
         return session, gr.skip(), note(str(error))
+    update, said = join_models(session, name, models, say)
+    return session, update, note(said)
+
+
+def join_models(session: Session, name: str, models: list[str], say: Say) -> tuple[Update, str]:
+    """The list of models with a new one, which is chosen too unless enough are, and the sentence that says so."""
     full = len(models) >= link.MAX_MODELS
     chosen = models if full or name in models else [*models, name]
     choices = model_choices(session, [*chosen, name])
-    said = say("checkpoint_full" if full else "checkpoint_added", name=name)
-    return session, gr.update(choices=choices, value=chosen), note(said)
+    return gr.update(choices=choices, value=chosen), say("checkpoint_full" if full else "checkpoint_added", name=name)
 
 
 def checked_hub_id(hub_id: str, say: Say) -> str:
@@ -208,8 +213,7 @@ def keep_upload(session: Session, uploads: list[str], say: Say) -> str:
     shutil.copyfile(configs[0], folder / "config.json")
     for processor in processors:
         shutil.copyfile(processor, folder / processor.name)
-    stem = weights[0].stem
-    name = next(name for n in range(1, 1000) if (name := f"{stem} {n}" if n > 1 else stem) not in session.checkpoints)
+    name = session.new_name(weights[0].stem)
     session.checkpoints[name] = folder
     return name
 

@@ -1,5 +1,6 @@
 """What the page remembers of one visit: the picture, and what each model answered about it."""
 
+import itertools
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,3 +78,8 @@ class Session:
 
     def answered(self) -> list[Answer]:
         return [answer for answer in self.answers.values() if answer.answered]
+
+    def new_name(self, name: str) -> str:
+        """A name for a checkpoint, numbered where this visit has others of that name."""
+        numbered = (name if n == 1 else f"{name} {n}" for n in itertools.count(1))
+        return next(name for name in numbered if name not in self.checkpoints)

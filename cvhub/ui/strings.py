@@ -69,6 +69,35 @@ STRINGS: dict[str, tuple[str, str]] = {
         "“{name}” is neither a model of the list nor a Hub id like owner/name.",
         "“{name}” 既不在列表中，也不是 owner/name 形式的 Hub 编号。",
     ),
+    # your own classes
+    "own_classes": ("Your own classes", "你自己的类别"),
+    "own_classes_how": (
+        "5 to 20 pictures of each class teach a trained net new names: its features stay as they are, and logistic regression tells the classes apart.",
+        "每个类别 5 到 20 张图片，即可让训练好的网络学会新的名称：特征保持不变，由逻辑回归区分类别。",
+    ),
+    "own_base": ("Features of", "特征来自"),
+    "own_base_info": ("A model of the list.", "列表中的模型。"),
+    "own_name": ("Class {n}", "类别 {n}"),
+    "own_pictures": ("Pictures of class {n}", "类别 {n} 的图片"),
+    "own_more": ("Another class", "再加一个类别"),
+    "own_learn": ("Learn", "学习"),
+    "own_mistaken": ("Named wrongly when left out", "留出时判断错误的图片"),
+    "own_mistake": ("{true}, taken for {said}", "{true}，被当作 {said}"),
+    "own_download": ("Download the model", "下载模型"),
+    "own_learned": (
+        "Leave-one-out: {right} of {n} pictures are named rightly ({percent}) by what was learned from all others.",
+        "留一法：{n} 张图片中有 {right} 张（{percent}）由其余图片学得的分类器判断正确。",
+    ),
+    "own_half": (
+        "Class {n} has a name without pictures, or pictures without a name.",
+        "类别 {n} 只有名称没有图片，或只有图片没有名称。",
+    ),
+    "own_twice": ("Two classes are called “{name}”.", "有两个类别都叫 “{name}”。"),
+    "own_count": (
+        "“{name}” has {n} pictures; a class takes 2 to {limit}.",
+        "“{name}” 有 {n} 张图片；每个类别需要 2 到 {limit} 张。",
+    ),
+    "own_too_few": ("{n} classes are given; it takes at least two.", "给出了 {n} 个类别；至少需要两个。"),
     # states
     "no_picture": (
         "No picture yet. Upload, paste or take one, or choose a sample.",
