@@ -188,7 +188,7 @@ def _describe(learned: LearnedClasses, base: str) -> str:
     counts = np.bincount(learned.targets)
     classes = ", ".join(f"{label} ({count})" for label, count in zip(learned.labels, counts, strict=True))
     return (
-        f"## Training\n\nLogistic regression on the frozen features of {base}, learned from the pictures of each class: "
-        f"{classes}. Leave-one-out accuracy: {learned.accuracy:.3f} of {len(learned.targets)} pictures. So few pictures "
-        "tell roughly, and about pictures like these only."
+        f"## Training\n\nLogistic regression on the frozen features of {base}, learned from pictures of {classes}. "
+        f"Leave-one-out accuracy: {learned.accuracy:.3f} of {len(learned.targets)} pictures. "
+        "So few pictures tell roughly, and about pictures like these only."
     )

@@ -29,6 +29,13 @@ MESSAGES = {
     "top k is {}, expected at least 1.": "top k 为 {}，应至少为 1。",
     "batch size is {}, expected at least 1.": "批大小为 {}，应至少为 1。",
     "This model failed unexpectedly ({}); the server's log has the details.": "该模型意外失败（{}），详情见服务器日志。",
+    # activations (explain/activations.py)
+    "the model has no module {}.": "模型中没有模块 {}。",
+    "the output of {} has the shape {}, which is no map of the picture.": "{} 的输出形状为 {}，不是图片的特征图。",
+    # your own classes (training/few_shot.py)
+    "There are {} classes, expected at least 2.": "共有 {} 个类别，应至少为 2。",
+    "The class {} has {} pictures, expected at least 2.": "类别 {} 有 {} 张图片，应至少为 2。",
+    "{} doesn't end in a linear layer, which new classes need.": "{} 的末层不是线性层，无法学习新类别。",
     # runtimes (inference/)
     "{} is {}, expected one of {}.": "{} 为 {}，应为以下之一：{}。",
     "precision int8 is not available yet, choose one of auto, fp32, bf16.": "暂不支持 int8 精度，请选 auto、fp32 或 bf16。",

@@ -16,6 +16,7 @@ from cvhub.errors import CvhubError
 from cvhub.ui import answering, link
 from cvhub.ui.frame import Frame
 from cvhub.ui.handlers import join_models, note
+from cvhub.ui.messages import translated
 from cvhub.ui.numerals import percent
 from cvhub.ui.state import Session
 from cvhub.ui.strings import Say, speaker
@@ -134,7 +135,7 @@ def learn(session: Session, base: str, models: list[str], language: str, *names_
         labels, examples = read_examples(names_and_files, say)
         return teach(session, answering.locate(base, session, say), base, models or [], labels, examples, say)
     except CvhubError as error:
-        return session, gr.skip(), note(str(error)), *nothing
+        return session, gr.skip(), note(translated(str(error), language)), *nothing
     except Exception as error:
         log.exception("own classes failed")
         return session, gr.skip(), note(say("unexpected", kind=type(error).__name__)), *nothing
