@@ -88,10 +88,10 @@ def test_a_readme_without_front_matter_is_a_problem(project: Path) -> None:
 
 
 def test_an_import_that_requirements_lack_is_named_with_its_file(project: Path) -> None:
-    code = "def late():\n    from sklearn.datasets import load_digits\n    return load_digits\n"
+    code = "def late():\n    from skimage.data import chelsea\n    return chelsea\n"
     (project / "cvhub" / "extra.py").write_text(code)
     (problem,) = check(project)
-    assert "extra.py imports sklearn (scikit-learn)" in problem
+    assert "extra.py imports skimage (scikit-image)" in problem
 
 
 def test_an_extra_may_install_what_the_page_does_without(project: Path) -> None:
