@@ -12,11 +12,12 @@ from cvhub.convert.family import NoForeignForm
 from cvhub.errors import CvhubError
 from cvhub.inference.images import open_picture
 from cvhub.load import resolve
+from cvhub.ui.explore_architecture import show_architecture
 from cvhub.ui.messages import MESSAGES, reason, translated
 
 PACKAGE = Path(cvhub.__file__).parent
 # What the page runs. What only commands do (pushing, exporting, evaluating, training) speaks English.
-ROOMS = ("inference/*.py", "load.py", "convert/*.py", "hub/failures.py", "hub/download.py", "explain/*.py")
+ROOMS = ("inference/*.py", "load.py", "convert/*.py", "hub/failures.py", "hub/download.py", "explain/**/*.py")
 ROOMS += ("training/few_shot.py",)
 COMMANDS_ONLY = ("exporting.py",)
 RAISED = ("CvhubError", "RuntimeUnavailable")
@@ -101,6 +102,13 @@ def test_a_sentence_within_a_sentence_is_told_in_chinese_too() -> None:
     )
     why = "torch, since OpenVINO can't run this network: out of memory; fp32, as asked."
     assert reason(why, "zh") == "改用 torch，因为OpenVINO 无法运行此网络：out of memory；按要求使用 fp32。"
+
+
+def test_the_explore_tab_tells_errors_in_its_language() -> None:
+    shown, _ = show_architecture(True, "nonsense", 224, 224, "zh")
+    assert "此处不认识架构 &#x27;nonsense&#x27;" in str(shown)
+    shown, _ = show_architecture(True, "{", 224, 224, "en")
+    assert "This is not JSON" in str(shown)
 
 
 def test_what_nobody_foresaw_stays_as_it_is() -> None:

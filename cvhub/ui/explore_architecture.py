@@ -14,6 +14,7 @@ from cvhub.ui import architecture, link, walk
 from cvhub.ui.answering import open_picture
 from cvhub.ui.frame import Frame
 from cvhub.ui.handlers import choose_sample
+from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import message
 from cvhub.ui.strings import Say, speaker
@@ -173,7 +174,7 @@ def show_architecture(
         tree = architecture.tree_view(studied(shown, height, width, say), say)
         return title + tree, layers_of(shown, say)
     except CvhubError as error:
-        return title + message(escape(str(error))), no_layers()
+        return title + message(escape(translated(str(error), language))), no_layers()
     except Exception as error:
         log.exception("an architecture could not be shown")
         return title + message(escape(say("architecture_failed", kind=type(error).__name__))), no_layers()
@@ -203,7 +204,7 @@ def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, 
             raise CvhubError(say("no_picture"))
         return title + walk.walk(shown, open_picture(picture), layer or "", say)
     except CvhubError as error:
-        return f'{title}<p class="aside" role="status">{escape(str(error))}</p>'
+        return f'{title}<p class="aside" role="status">{escape(translated(str(error), language))}</p>'
     except Exception as error:
         log.exception("a picture could not be walked through %s", shown[:80])
         return f'{title}<p class="aside" role="status">{escape(say("walk_failed", kind=type(error).__name__))}</p>'

@@ -13,6 +13,7 @@ from cvhub.errors import CvhubError
 from cvhub.ui.figures import FIGURES
 from cvhub.ui.figures.figure import Choice, Figure, Range
 from cvhub.ui.frame import Frame
+from cvhub.ui.messages import translated
 from cvhub.ui.readout import message
 from cvhub.ui.strings import Say, speaker
 
@@ -145,7 +146,7 @@ def draw(figure: Figure, language: str, *values: Value) -> str:
     try:
         drawing = figure.draw(say, *values)
     except CvhubError as error:
-        return title + message(escape(str(error)))
+        return title + message(escape(translated(str(error), language)))
     except Exception as error:
         log.exception("the figure %s could not be drawn", figure.NAME)
         return title + message(escape(say("figure_failed", kind=type(error).__name__)))

@@ -29,9 +29,6 @@ MESSAGES = {
     "top k is {}, expected at least 1.": "top k 为 {}，应至少为 1。",
     "batch size is {}, expected at least 1.": "批大小为 {}，应至少为 1。",
     "This model failed unexpectedly ({}); the server's log has the details.": "该模型意外失败（{}），详情见服务器日志。",
-    # activations (explain/activations.py)
-    "the model has no module {}.": "模型中没有模块 {}。",
-    "the output of {} has the shape {}, which is no map of the picture.": "{} 的输出形状为 {}，不是图片的特征图。",
     # your own classes (training/few_shot.py)
     "There are {} classes, expected at least 2.": "共有 {} 个类别，应至少为 2。",
     "The class {} has {} pictures, expected at least 2.": "类别 {} 有 {} 张图片，应至少为 2。",
@@ -143,6 +140,10 @@ MESSAGES = {
     ),
     "a picture of {}x{} pixels can't be measured, expected at least 1x1.": "无法测量 {}x{} 像素的图片，应至少为 1x1。",
     "The model can't take {}x{} pixels: {}": "模型无法处理 {}x{} 像素：{}",
+    "the model has no module {}.": "模型没有模块 {}。",
+    "the output of {} has the shape {}, which is no map of the picture.": "{} 的输出形状为 {}，不是图片的特征图。",
+    "patch ({}, {}) is not on the grid of {} × {} patches.": "图块 ({}, {}) 不在 {} × {} 的图块网格上。",
+    "{} learns no position of patches.": "{} 不学习图块的位置。",
     "{} has no attention between all patches of a picture.": "{} 没有图片所有图块之间的注意力。",
     "{} attends within windows, not to all patches of a picture.": "{} 只在窗口内计算注意力，而非图片的所有图块。",
 }
