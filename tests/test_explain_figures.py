@@ -186,7 +186,7 @@ def test_auxiliary_gradients_are_torchs_own_of_the_whole_loss():
 def test_auxiliary_classifiers_matter_where_weights_start_too_small_and_hardly_elsewhere():
     small = auxiliary.gradients("0.05")
     assert small.together[0] > 100 * small.without[0] > 0
-    for start, normalization in (("fan in", "lrn"), ("fan in", "batch"), ("0.01", "batch")):
+    for start, normalization in (("fan_in", "lrn"), ("fan_in", "batch"), ("0.01", "batch")):
         found = auxiliary.gradients(start, normalization)
         assert found.together == pytest.approx(found.without, rel=0.1)
         assert min(found.without) > 0.01

@@ -12,7 +12,7 @@ from cvhub.models.googlenet import TABLE_1, CvGoogLeNetConfig, CvGoogLeNetForIma
 NARROWER = 8  # times than the paper's net, which would take a minute
 SIDE, BATCH, CLASSES = 64, 4, 10
 # How weights begin. The deviation is of a normal distribution, as was usual before normalised initialisation.
-STARTS = {"fan in": None, "0.05": 0.05, "0.01": 0.01}
+STARTS = {"fan_in": None, "0.05": 0.05, "0.01": 0.01}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Gradients:
 
 
 @lru_cache(maxsize=8)
-def gradients(start: str = "fan in", normalization: str = "lrn") -> Gradients:
+def gradients(start: str = "fan_in", normalization: str = "lrn") -> Gradients:
     """Of cross entropy on a batch of noise with random labels, in a net that has just been initialised.
 
     `start`: one of STARTS; `normalization`: "lrn", the paper's, or "batch".

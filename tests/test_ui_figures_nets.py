@@ -1,0 +1,189 @@
+"""Figures of the Explore tab about GoogLeNet, MobileNet, ViT and Swin, and pictures in figures. No Chromium."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvhub.catalog import CATALOG
+from cvhub.explain.figures import auxiliary, curves, growth, reduction, surface, windows
+from cvhub.explain.figures import identity as identity_numbers
+from cvhub.explain.figures import positions as positions_numbers
+from cvhub.models.swin import CvSwinConfig
+from cvhub.ui import numerals
+from cvhub.ui.figures import curves as curves_drawing
+from cvhub.ui.figures import identity, photos, positions, quantisation
+from tests.test_ui_figures import drawn
+
+
+@pytest.mark.parametrize(("inputs", "kind"), [("same", "naive"), ("piled", "piled")])
+def test_reduction_shows_a_row_a_block(inputs: str, kind: str) -> None:
+    html, blocks = drawn("reduction", inputs=inputs), reduction.compare()
+    for block in blocks:
+        naive = getattr(block, kind).parameters
+        assert f"<span>{block.name}</span></th>" in html
+        assert f"<span>{numerals.count(naive)}</span>" in html
+        assert f"<span>{numerals.percent(block.reduced.parameters / naive)}</span>" in html
+    total = sum(getattr(block, kind).multiply_adds for block in blocks)
+    assert f'<span class="number">{numerals.count(total)}</span>' in html
+
+
+def test_identity_shows_three_pictures_and_says_when_it_is_none() -> None:
+    html = drawn("identity")
+    assert html.count("<img") == 3
+    assert "exactly what it was" in html
+    assert "makes negative values 0" in drawn("identity", values="centred")
+    pixels = np.asarray(photos.sample("chelsea", identity.SIDE)) / 255
+    found = identity_numbers.passage(pixels, 0.3, 2)
+    changed = drawn("identity", gamma=30, depth=2)
+    assert "With γ = 0.3 the branches speak: after 2 residual" in changed
+    assert f"changed by at most {numerals.three_digits(found.residual_change)}" in changed
+
+
+def test_auxiliary_draws_both_gradients_of_every_row() -> None:
+    html, found = drawn("auxiliary", start="0.01"), auxiliary.gradients("0.01", "lrn")
+    lines = re.findall(r'<polyline [^>]*points="([^"]*)"', html)
+    assert [len(line.split()) for line in lines] == [11, 11]
+    assert f"from {found.without[0]:.2g} to {found.together[0]:.2g}" in html
+    assert "nothing vanishes" in drawn("auxiliary", start="fan_in")
+
+
+def test_surface_shows_every_cell_and_what_is_promised() -> None:
+    html = drawn("surface")
+    for cell in surface.surface():
+        promised = numerals.percent((cell.alpha * cell.rho) ** 2)
+        assert f"{numerals.count(cell.cost.multiply_adds)} · " in html
+        assert f"α²ρ² {promised}</span>" in html
+    assert re.findall(r"\d+(?:\.\d)? ms", drawn("surface", beside="latency"))
+
+
+def test_quantisation_says_what_was_measured() -> None:
+    found, html = quantisation.compare(), drawn("quantisation")
+    mean = np.mean([layer.decibels for layer in found.clipped])
+    assert f"signal-to-noise ratio of {mean:.0f} dB" in html
+    assert f"{found.clipped_answers.kept} of 4 pictures" in html
+    assert f"{found.without_answers.as_trained} of 4 pictures" in html
+    lines = re.findall(r'<polyline [^>]*points="([^"]*)"', drawn("quantisation", what="greatest"))
+    assert [len(line.split()) for line in lines] == [33] * 3
+
+
+def test_windows_shows_what_the_model_parts() -> None:
+    html = drawn("windows", stage=2, window=7)
+    found = windows.partition(CvSwinConfig(window_size=7), 224, 224, 2, shifted=True)
+    assert f"<span>{len(np.unique(found.groups))} groups that attend</span>" in html
+    assert "map rolled by 3, 16 windows" in html
+    assert html.count("of pairs masked</span>") == 4
+    assert f"{numerals.percent(found.masks[-1].mean())} of pairs masked" in html
+    whole = drawn("windows", stage=4, window=7)
+    assert "no mask is needed" in whole
+    assert whole.count("<img") == 2
+
+
+def test_growth_shows_equations_and_nets() -> None:
+    html = drawn("growth", pair="published")
+    for side in growth.SIDES["published"]:
+        for point in growth.points("published", side):
+            assert f"<span>{numerals.count(point.multiply_adds)}</span>" in html
+    assert html.count("<polyline") == 2
+    assert drawn("growth", latency="on").count("<polyline") == 4
+
+
+# ViT: with weights at hand, and without
+
+
+@pytest.fixture
+def _forget_the_net() -> Any:
+    positions.net.cache_clear()
+    positions.look.cache_clear()
+    yield
+    positions.net.cache_clear()
+    positions.look.cache_clear()
+
+
+def test_without_a_trained_vit_the_page_says_so() -> None:
+    assert positions_numbers.at_hand() is not None or "No trained ViT is at hand" in drawn("positions")
+
+
+@pytest.mark.usefixtures("_forget_the_net")
+def test_a_trained_vit_is_named_and_its_heads_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = (entry for entry in CATALOG if entry.name == "vit_tiny")
+    monkeypatch.setattr(positions_numbers, "at_hand", lambda: entry)
+    monkeypatch.setattr("cvhub.load.load_model", lambda name: positions_numbers.untrained())
+    monkeypatch.setattr("cvhub.load.load_processor", lambda name: photos_transform())
+    html = drawn("positions", layer="first")
+    assert "ViT-Ti/16 reads 196 patches of 16 × 16 pixels" in html
+    assert "in layer 1 of 6" in html
+    assert re.findall(r"<b>(head \d)</b>", html) == ["head 1", "head 2", "head 3"]
+    assert len(re.findall("<img", html)) == 5 + 3
+
+
+def photos_transform() -> Any:
+    from cvhub.models.pixels import PixelTransform
+
+    return PixelTransform.default({"image_size": 224, "num_channels": 3})
+
+
+def test_weights_are_at_hand_where_nothing_has_to_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = {"timm/deit_tiny_patch16_224.fb_in1k"}
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, file: "file" if repo in cached else None)
+    bundled = next((entry for entry in CATALOG if entry.source == "bundled" and entry.family in ("vit", "deit")), None)
+    found = positions_numbers.at_hand()
+    assert found is not None
+    assert found.name == (bundled.name if bundled else "deit_tiny")
+
+
+# Curves
+
+
+def test_curves_that_are_not_there_are_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    curves._made.cache_clear()
+    monkeypatch.setattr(curves, "FOLDER", tmp_path)
+    assert "`python -m docs.curves` in the project" in drawn("curves", experiment="bias")
+    curves._made.cache_clear()
+
+
+def test_curves_that_are_there_are_drawn_with_their_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(experiment: str) -> tuple[curves.Run, ...]:
+        verdicts = curves.Verdict(0.02, 0.995), curves.Verdict(0.5, 0.87)
+        return tuple(
+            curves.Run(name, 1_910_000, 3600, 24.0, 1344, 130.0, *verdicts) for name in curves.EXPERIMENTS[experiment]
+        )
+
+    monkeypatch.setattr(curves, "runs", made)
+    monkeypatch.setattr(curves.Run, "curve", lambda run, column: [(0.0, 2.3), (12.0, 1.0), (24.0, 0.1)])
+    for experiment, names in curves.EXPERIMENTS.items():
+        html = drawn("curves", experiment=experiment)
+        assert html.count("<polyline") == 2 * len(names)
+        assert html.count("<span>12.5 %</span>") == len(names)
+        assert "3,600 · 1,344 · 2.2 min" in html
+    assert "dropout 12.5 %" in drawn("curves", experiment="dropout")
+
+
+def test_a_curve_is_smoothed_by_the_losses_before() -> None:
+    points = [(float(i), float(i % 2)) for i in range(20)]
+    smoothed = curves_drawing.smooth(points)
+    assert smoothed[0] == (0.0, 0.0)
+    assert all(value == 0.5 for _, value in smoothed[9:])
+
+
+# Pictures
+
+
+def test_lines_are_drawn_where_groups_change() -> None:
+    grey = Image.new("RGB", (40, 40), (128, 128, 128))
+    drawing = np.asarray(photos.ruled(grey, np.asarray([[0, 0], [1, 2]])))
+    assert (drawing[20, :] == 255).all(axis=1).sum() > 35  # all along the middle
+    assert (drawing[10, 20] == 128).all()  # but not up between equal groups
+    assert (drawing[30, 20] == 255).all()
+
+
+def test_a_mask_is_drawn_run_by_run() -> None:
+    from cvhub.ui.figures.windows import cells
+
+    values = np.asarray([[True, True, False], [False, True, False]])
+    html = cells(values, "a & b")
+    assert re.findall(r'x="(\d)" y="(\d)" width="(\d)"', html) == [("0", "0", "2"), ("1", "1", "1")]
+    assert "a &amp; b" in html
