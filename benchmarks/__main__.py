@@ -11,7 +11,7 @@ from benchmarks.nets import NETS
 from benchmarks.report import heading
 from benchmarks.settings import ROOT, Settings
 
-TOPICS = ("peak", "models", "folder", "startup", "api")  # a module each, with run(settings) -> Report
+TOPICS = ("peak", "models", "training", "folder", "startup", "api")  # a module each, with run(settings) -> Report
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
             arguments.rounds,
             arguments.count,
             arguments.photos,
-            tuple(net for net in NETS if net.timm in arguments.nets),
+            tuple(net for net in NETS if net.name in arguments.nets),
         )
         text = heading(" ".join(["python -m benchmarks", *sys.argv[1:]]))
         print(text, flush=True)
@@ -37,10 +37,10 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    names = [net.timm for net in NETS]
+    names = [net.name for net in NETS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed beside the peers.")
     parser.add_argument("topics", nargs="*", metavar="TOPIC", help=f"of {', '.join(TOPICS)}; all unless named")
-    parser.add_argument("--nets", nargs="+", choices=names, default=names, help="in timm's names")
+    parser.add_argument("--nets", nargs="+", choices=names, default=names, help="in timm's names, or torchvision's")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each contender")
     parser.add_argument("--photos", type=Path, help="folder of photos for the folder run, made from samples otherwise")
     parser.add_argument("--count", type=int, default=1000, help="photos in the folder run")

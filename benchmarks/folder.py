@@ -28,7 +28,7 @@ def run(settings: Settings) -> Report:
         f"{len(paths)} photos from their files to the top 5, batches of {BATCH}, {cpus()} threads; the whole folder, "
         f"{ROUNDS} times in turns.",
     )
-    report.tables += [_table(net, paths, settings.work) for net in settings.nets]
+    report.tables += [_table(net, paths, settings.work) for net in settings.nets if net in nets.ON_PHOTOS]
     return report
 
 

@@ -1,8 +1,9 @@
 """One forward pass, batch 1 and 16, and one picture from Pillow to top 5."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,16 @@ from benchmarks.report import Report, Table
 from benchmarks.settings import Settings
 from benchmarks.timing import take_turns
 from cvhub.errors import CvhubError
+from cvhub.inference.runtime import one_line
 
 BATCHES = (1, 16)
-BASELINE = "timm eager"
 PIPELINE = "transformers pipeline"
-# Largest difference of logits from timm's, relative to their largest. What computes something else is no contender.
+# Largest difference of logits from the peer's, relative to their largest. What computes something else is no contender.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 
 Forward = Callable[[np.ndarray], np.ndarray]  # pixel values (N, C, H, W) → logits (N, K)
 Answer = Callable[[list[Image.Image]], list]  # pictures → the top 5 of each
+Times = dict[int, dict[str, float]]  # batch → contender → seconds of a pass
 
 
 def run(settings: Settings) -> Report:
@@ -35,18 +37,47 @@ def run(settings: Settings) -> Report:
         "Forward pass",
         f"Milliseconds a picture, the same photo, the same random weights, {cpus()} threads. The share is of the "
         "machine's matrix product in the same type. The first table of a net goes from pixel values to logits, the "
-        "second from Pillow pictures to the top 5.",
+        "second from Pillow pictures to the top 5. The means are over a net of each family.",
     )
+    speedups: dict[str, dict[int, list[float]]] = {}
     for net in settings.nets:
-        forwards = _forwards(net, settings.work, report)
-        answers = _answers(net, settings.work)
         images = {batch: [sample()] * batch for batch in BATCHES}
         pixels = {batch: _pixels(net, settings.work, images[batch]) for batch in BATCHES}
-        for name, forward in forwards.items():
-            _compare(f"{net.title}, {name}", forward(pixels[16]), forwards[BASELINE](pixels[16]), _type(name))
-        report.tables.append(_table(net, forwards, pixels, BASELINE, settings))
-        report.tables.append(_table(net, answers, images, PIPELINE, settings))
+        forwards = _contenders(net, settings.work, pixels, report)
+        times = _measure(forwards, pixels, settings)
+        report.tables.append(_table(net, times, baseline(net), settings))
+        if net in nets.FAMILIES:
+            _add_speedups(speedups, times, baseline(net))
+        if net.timm:  # whose folders transformers reads
+            answers = _answers(net, settings.work)
+            report.tables.append(_table(net, _measure(answers, images, settings), PIPELINE, settings))
+        nets.peer_model.cache_clear()  # all nets at once would take gigabytes
+    if speedups:
+        report.tables.append(_means(speedups))
     return report
+
+
+def baseline(net: Net) -> str:
+    return f"{net.library} eager"
+
+
+def _add_speedups(speedups: dict[str, dict[int, list[float]]], times: Times, peer: str) -> None:
+    for batch, by_name in times.items():
+        for name, seconds in by_name.items():
+            if name.startswith("cvhub"):
+                ratios = speedups.setdefault(name, {batch: [] for batch in BATCHES})
+                ratios[batch].append(by_name[peer] / seconds)
+
+
+def _means(speedups: Mapping[str, Mapping[int, list[float]]]) -> Table:
+    """How many times faster than the peer's eager pass, as geometric means over nets."""
+    table = Table(["times as fast as the peer's eager pass, geometric mean", "nets"])
+    table.columns += [*(f"batch {batch}" for batch in BATCHES), "both"]
+    for name, by_batch in speedups.items():
+        columns = [*by_batch.values(), [ratio for ratios in by_batch.values() for ratio in ratios]]
+        means = [f"{geometric_mean(ratios):.2f}" for ratios in columns]
+        table.rows.append([name, str(len(columns[0])), *means])
+    return table
 
 
 def _pixels(net: Net, work: Path, images: list[Image.Image]) -> np.ndarray:
@@ -55,42 +86,50 @@ def _pixels(net: Net, work: Path, images: list[Image.Image]) -> np.ndarray:
     return PixelTransform.from_folder(nets.cvhub_folder(net, work))(images)
 
 
-def _table(
-    net: Net, contenders: Mapping[str, Callable], inputs: Mapping[int, Any], baseline: str, settings: Settings
-) -> Table:
+def _measure(contenders: Mapping[str, Callable], inputs: Mapping[int, Any], settings: Settings) -> Times:
+    return {
+        batch: take_turns({name: partial(contender, given) for name, contender in contenders.items()}, settings.rounds)
+        for batch, given in inputs.items()
+    }
+
+
+def _table(net: Net, times: Times, peer: str, settings: Settings) -> Table:
     """A row a contender, three columns a batch."""
     from cvhub.explain.cost import measure_config
 
     operations = 2 * measure_config(nets.cvhub_folder(net, settings.work), 224, 224).multiply_adds
     table = Table([net.title])
-    cells: dict[str, list[str]] = {name: [name] for name in contenders}
-    for batch in BATCHES:
-        table.columns += [f"batch {batch}, ms", f"× {baseline}", "share of peak"]
-        calls = {name: partial(contender, inputs[batch]) for name, contender in contenders.items()}
-        times = take_turns(calls, settings.rounds)
-        for name, seconds in times.items():
+    cells: dict[str, list[str]] = {name: [name] for name in times[BATCHES[0]]}
+    for batch, by_name in times.items():
+        table.columns += [f"batch {batch}, ms", f"× {peer}", "share of peak"]
+        for name, seconds in by_name.items():
             share = batch * operations / seconds / matmul_peak(_type(name))
-            cells[name] += [f"{1e3 * seconds / batch:.2f}", f"{times[baseline] / seconds:.2f}", f"{share:.0%}"]
+            cells[name] += [f"{1e3 * seconds / batch:.2f}", f"{by_name[peer] / seconds:.2f}", f"{share:.0%}"]
     table.rows += cells.values()
     return table
 
 
-def _forwards(net: Net, work: Path, report: Report) -> dict[str, Forward]:
-    """Contenders that take pixel values, those of ours first."""
-    contenders: dict[str, Forward] = {}
-    for runtime, precision in (("openvino", "fp32"), ("openvino", "bf16"), ("torch", "fp32")):
-        name = f"cvhub {runtime} {precision}"
+def _contenders(net: Net, work: Path, pixels: Mapping[int, np.ndarray], report: Report) -> dict[str, Forward]:
+    """Those that take pixel values and give the peer's logits at every batch; ours come first."""
+    peer, contenders = _eager(nets.peer_model(net)), {}
+    expected = {batch: peer(given) for batch, given in pixels.items()}
+    for name, make in _makers(net, work):
         try:
-            contenders[name] = _runtime(nets.cvhub_folder(net, work), runtime, precision)
-        except CvhubError as error:
-            report.missing.append(f"{name} of {net.title}: {error}")
-    contenders[BASELINE] = _eager(nets.timm_model(net))
-    if net.torchvision is None:
-        report.missing.append(f"torchvision eager of {net.title}: torchvision doesn't have it.")
-    else:
-        contenders["torchvision eager"] = _eager(nets.torchvision_model(net))
-    contenders["ONNX Runtime"] = _onnx_runtime(net, work)
-    return contenders
+            forward = contenders[name] = make()
+            for batch, given in pixels.items():
+                _compare(forward(given), expected[batch], _type(name))
+        except Exception as error:  # exporters and their runtimes raise anything
+            contenders.pop(name, None)
+            report.missing.append(f"{name} of {net.title}: {one_line(error)}.")
+    return contenders | {baseline(net): peer}
+
+
+def _makers(net: Net, work: Path) -> Iterator[tuple[str, Callable[[], Forward]]]:
+    for runtime, precision in (("openvino", "fp32"), ("openvino", "bf16"), ("torch", "fp32")):
+        yield f"cvhub {runtime} {precision}", partial(_runtime, nets.cvhub_folder(net, work), runtime, precision)
+    if net.timm and net.torchvision:
+        yield "torchvision eager", lambda: _eager(nets.torchvision_model(net))
+    yield "ONNX Runtime", partial(_onnx_runtime, net, work)
 
 
 def _runtime(folder: Path, runtime: str, precision: str) -> Forward:
@@ -142,7 +181,7 @@ def _type(contender: str) -> str:
     return "bfloat16" if contender.endswith("bf16") else "float32"
 
 
-def _compare(name: str, logits: np.ndarray, expected: np.ndarray, dtype: str) -> None:
+def _compare(logits: np.ndarray, expected: np.ndarray, dtype: str) -> None:
     difference = np.abs(logits - expected).max() / np.abs(expected).max()
     if difference > TOLERANCE[dtype]:
-        raise CvhubError(f"{name} differs from {BASELINE} by {difference:.1e}, expected at most {TOLERANCE[dtype]}.")
+        raise CvhubError(f"its logits differ from the peer's by {difference:.1e}, expected at most {TOLERANCE[dtype]}")

@@ -17,7 +17,7 @@ from cvhub.ui.link import DEFAULT_MODELS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-LITE = nets.NETS[-1]
+LITE = nets.LITE
 MODEL = "efficientnet_lite0"  # the same net with ImageNet's weights
 IMPORT = "import cvhub"
 PREDICT, PIPELINE = f"cvhub predict {MODEL} photo.jpg", "transformers pipeline, the same net and photo"
