@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gradio import skip
 
 from cvhub.errors import CvhubError
 from cvhub.explain.figures import bottleneck, depthwise, gradient, resnets, stacked
@@ -63,7 +62,7 @@ def test_every_string_of_a_figure_begins_with_its_name():
 def test_the_chosen_figure_gets_the_values_of_its_own_controls():
     values = [control.value for figure in FIGURES for control in figure.CONTROLS]
     assert explore_figures.show_figure(True, "depthwise", "en", *values) == drawn("depthwise")
-    assert explore_figures.show_figure(False, "depthwise", "en", *values) == skip()
+    assert "Computing." in explore_figures.show_figure(False, "depthwise", "en", *values)
     assert [group["visible"] for group in explore_figures.show_controls("gradient")] == [
         figure.NAME == "gradient" for figure in FIGURES
     ]

@@ -156,11 +156,11 @@ def heat_map(values: np.ndarray, alt: str, frame: int = 0) -> str:
 
 
 def cloud(groups: Sequence[tuple[np.ndarray, int]], reach: float, alt: str) -> str:
-    """Points (n, 2) of several groups, each with its colour, in a square from −reach to reach."""
-    drawn = "".join(
-        f'<path class="dots" style="--series:var(--series-{colour})" d="{_dots((points / reach + 1) / 2)}"/>'
-        for points, colour in groups
-    )
+    """Points (n, 2) of several groups, each with its colour, as far as they are in a square from −reach to reach."""
+    drawn = ""
+    for points, colour in groups:
+        inside = points[(np.abs(points) <= reach).all(axis=1)]
+        drawn += f'<path class="dots" style="--series:var(--series-{colour})" d="{_dots((inside / reach + 1) / 2)}"/>'
     return f'<div class="cloud" role="img" aria-label="{escape(alt)}">{svg(drawn)}</div>'
 
 

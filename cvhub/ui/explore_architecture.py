@@ -16,7 +16,7 @@ from cvhub.ui.frame import Frame
 from cvhub.ui.handlers import choose_sample
 from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
-from cvhub.ui.readout import message
+from cvhub.ui.readout import message, waiting
 from cvhub.ui.strings import Say, speaker
 
 log = logging.getLogger(__name__)
@@ -86,9 +86,7 @@ class ArchitecturePart:
     def build_results(self) -> None:
         add = self.frame.add
         self.waiting = gr.HTML("", elem_classes="waiting")
-        self.tree = add(
-            gr.HTML, {"value": lambda say: message(escape(say("computing")))}, apply_default_css=False, elem_id="tree"
-        )
+        self.tree = gr.HTML(waiting(self.frame.say), apply_default_css=False, elem_id="tree")
         with gr.Row(elem_id="tree-out"):
             self.csv_button = add(gr.Button, {"value": "save_csv"}, size="sm", elem_id="save-layers-csv")
             self.json_button = add(gr.Button, {"value": "save_json"}, size="sm", elem_id="save-layers-json")
@@ -164,11 +162,11 @@ def studied(text: str, height: float | None, width: float | None, say: Say) -> a
 
 def show_architecture(
     opened: bool, shown: str, height: float | None, width: float | None, language: str
-) -> tuple[str | Update, Update]:
+) -> tuple[str, Update]:
     """The tree of what is shown, and its layers that a picture can be walked through to."""
-    if not opened:
-        return gr.skip(), gr.skip()
     say = speaker(language)
+    if not opened:
+        return waiting(say), gr.skip()
     title = f"<h2>{escape(title_of(shown, say))}</h2>"
     try:
         tree = architecture.tree_view(studied(shown, height, width, say), say)
@@ -192,10 +190,10 @@ def no_layers() -> Update:
     return gr.update(choices=[], value=None, interactive=False)
 
 
-def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, language: str) -> str | Update:
+def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, language: str) -> str:
     """The picture's way through what is shown, or why there is none."""
     if not opened:
-        return gr.skip()
+        return ""
     say = speaker(language)
     title = f"<h2>{escape(say('walk_title'))}</h2>"
     try:

@@ -14,7 +14,7 @@ from cvhub.ui.figures import FIGURES
 from cvhub.ui.figures.figure import Choice, Figure, Range
 from cvhub.ui.frame import Frame
 from cvhub.ui.messages import translated
-from cvhub.ui.readout import message
+from cvhub.ui.readout import message, waiting
 from cvhub.ui.strings import Say, speaker
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class FiguresPart:
                     self.groups.append(group)
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.waiting = gr.HTML("", elem_classes="waiting")
-                self.drawing = frame.add(gr.HTML, {"value": waiting}, apply_default_css=False, elem_id="drawing")
+                self.drawing = gr.HTML(waiting(frame.say), apply_default_css=False, elem_id="drawing")
 
     def build_control(self, figure: Figure, control: Choice | Range) -> gr.Slider | gr.Radio:
         label = f"{figure.NAME}_{control.name}"
@@ -84,6 +84,7 @@ class FiguresPart:
             self.groups,
             queue=False,
             show_progress="hidden",
+            trigger_mode="always_last",
             api_visibility="undocumented",
         ).then(**showing, api_name="show_figure")
         for figure in FIGURES:
@@ -113,10 +114,10 @@ def show_controls(figure: str) -> list[dict[str, Any]]:
     return [gr.update(visible=figure == one.NAME) for one in FIGURES]
 
 
-def show_figure(opened: bool, figure: str, language: str, *values: Value) -> str | dict[str, Any]:
+def show_figure(opened: bool, figure: str, language: str, *values: Value) -> str:
     """The chosen figure; `values` are those of all figures' controls, in order."""
     if not opened:
-        return gr.skip()
+        return waiting(speaker(language))
     first = 0
     for one in FIGURES:
         last = first + len(one.CONTROLS)
@@ -153,11 +154,6 @@ def draw(figure: Figure, language: str, *values: Value) -> str:
     paper = f'<a href="{figure.PAPER}" target="_blank" rel="noopener">{escape(say(f"{figure.NAME}_source"))}</a>'
     source = f'<p class="facts">{say("figure_source", source=paper)}</p>'
     return f"{title}{message(escape(drawing.see))}{drawing.charts}{source}"
-
-
-def waiting(say: Say) -> str:
-    """What stands where the first figure will."""
-    return message(escape(say("computing")))
 
 
 def warm_up() -> None:

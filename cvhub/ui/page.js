@@ -9,9 +9,20 @@
     localStorage.setItem("cvhub-theme", dark ? "dark" : "light");
   });
 
-  // Typing in a list of classes searches for what is typed, not for what stood there with it appended.
+  // Typing in a long list searches for what is typed, not for what stood there with it appended.
   document.addEventListener("focusin", ({ target }) => {
-    if (target.matches("#heat-class input, #true-class input")) setTimeout(() => target.select());
+    if (target.matches("#heat-class input, #true-class input, #layer input, #model input")) setTimeout(() => target.select());
+  });
+
+  // Arrow keys move in a group of radio buttons. (Gradio gives each a name of its own, so browsers see no group.)
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
+    if (!step || !event.target.matches("input[type=radio]")) return;
+    const group = [...event.target.closest("fieldset").querySelectorAll("input[type=radio]")];
+    const next = group[(group.indexOf(event.target) + step + group.length) % group.length];
+    event.preventDefault();
+    next.focus();
+    next.click();
   });
 
   window.cvhub = {

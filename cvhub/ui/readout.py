@@ -53,6 +53,11 @@ def message(inner: str) -> str:
     return f'<p class="summary" role="status">{inner}</p>'
 
 
+def waiting(say: Say) -> str:
+    """What stands where something that is computed first will."""
+    return message(escape(say("computing")))
+
+
 def summary(answers: list[Answer], view: View, say: Say) -> str:
     """How far the models agree, and what the surest of them costs. HTML."""
     done = [answer for answer in answers if answer.answered]

@@ -69,6 +69,11 @@ EXPLORE: dict[str, tuple[str, str]] = {
         "图片无法走过网络（{kind}），详情见服务器日志。",
     ),
     "walk_seen": ("what the net is shown", "网络所见"),
+    "walk_seen_alt": (
+        "The part of the picture in the size that the net takes",
+        "图片中网络所取的部分，按网络输入的大小",
+    ),
+    "walk_map_alt": ("Map of {name} over the picture", "{name} 在图片上的特征图"),
     "walk_note": (
         "Where the map is about to shrink: the mean magnitude of all channels, from least (dark) to most (light).",
         "特征图即将缩小之处：所有通道幅值的平均，由最小（深）到最大（浅）。",

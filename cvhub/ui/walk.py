@@ -85,10 +85,10 @@ def walk(name: str, image: Image.Image, layer: str, say: Say) -> str:
     maps = activation_maps(walking.net, torch.from_numpy(walking.processor([image])), [*stops, layer])
     left, top, right, bottom = walking.processor.crop_box(*image.size)
     seen = image.convert("RGB").crop((round(left), round(top), round(right), round(bottom))).resize((112, 112))
-    panels = [panel(seen, say("walk_seen"), "")]
+    panels = [panel(seen, say("walk_seen_alt"), say("walk_seen"))]
     for stop in stops:
         strength = np.abs(maps[stop]).mean(axis=0)
-        panels.append(panel(painted(strength), passed[stop].name, shape(maps[stop])))
+        panels.append(panel(painted(strength), say("walk_map_alt", name=stop), stop, shape(maps[stop])))
     note = f'<p class="facts">{say("walk_note")}</p>'
     return f'<ul class="panels">{"".join(panels)}</ul>{note}{channels(maps[layer], layer, say)}'
 
@@ -96,16 +96,17 @@ def walk(name: str, image: Image.Image, layer: str, say: Say) -> str:
 def channels(maps: np.ndarray, layer: str, say: Say) -> str:
     """The channels (C, h, w) of one layer that are the strongest on average, the strongest first."""
     order = np.argsort(-np.abs(maps).mean(axis=(1, 2)), kind="stable")[:SHOWN]
-    panels = "".join(panel(painted(maps[i]), say("walk_channel", i=i), "") for i in order.tolist())
+    panels = "".join(
+        panel(painted(maps[i]), say("walk_map_alt", name=i), say("walk_channel", i=i)) for i in order.tolist()
+    )
     head = say("walk_layer", layer=layer, n=len(order), count=len(maps))
     return (
         f'<h3>{escape(head)}</h3><ul class="panels small">{panels}</ul><p class="facts">{say("walk_channels_note")}</p>'
     )
 
 
-def panel(image: Image.Image, name: str, more: str) -> str:
-    alt = escape(f"{name} {more}".strip())
-    drawn = f'<img class="pixels" src="{encoded(image, "png")}" alt="{alt}">'
+def panel(image: Image.Image, alt: str, name: str, more: str = "") -> str:
+    drawn = f'<img class="pixels" src="{encoded(image, "png")}" alt="{escape(alt)}">'
     return f"<li>{drawn}<b>{escape(name)}</b><span>{escape(more)}</span></li>"
 
 

@@ -34,8 +34,8 @@ STRINGS = {
     ),
     "bottleneck_input_alt": ("A spiral of 2½ turns around the origin.", "绕原点两圈半的螺旋线。"),
     "bottleneck_note": (
-        "T⁺ ReLU(T x) for a random n × 2 matrix T and its pseudoinverse T⁺.",
-        "T⁺ ReLU(T x)，其中 T 为随机 n × 2 矩阵，T⁺ 为其伪逆。",
+        "T⁺ ReLU(T x) for a random n × 2 matrix T and its pseudoinverse T⁺; all at one scale, what lies beyond is cut.",
+        "T⁺ ReLU(T x)，其中 T 为随机 n × 2 矩阵，T⁺ 为其伪逆；各图比例相同，超出部分不画。",
     ),
     "bottleneck_across": ("dimensions n", "维数 n"),
     "bottleneck_up": ("points lost, %", "丢失的点，%"),
