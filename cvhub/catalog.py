@@ -1,7 +1,10 @@
 """The table of named models: what each is, where its weights come from, and what was measured of it."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ def _classifier(
     source = "hub" if "/" in location else "package"
     task, dataset = "image-classification", "imagenet-1k"
     return Entry(name, title, family, task, source, location, dataset, num_labels, parameters, licence, config=config)
+
+
+def _eurosat(family: str, title: str, parameters: int, **metrics: float) -> Entry:
+    """A row of a classifier that `cvhub train eurosat_FAMILY` made."""
+    name, task, data = f"eurosat_{family}", "image-classification", "eurosat"
+    return Entry(name, f"{title} (EuroSAT)", family, task, "bundled", name, data, 10, parameters, "apache-2.0", metrics)
 
 
 # fmt: off

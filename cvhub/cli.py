@@ -70,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     _add_runtime_options(evaluate)
     evaluate.add_argument("--confusion", type=_png, metavar="FILE.png", help="draw the confusion matrix")
+    evaluate.add_argument("--card", action="store_true", help="write the metrics into the card of MODEL, a folder")
 
     convert = _command(commands, "convert", run_convert, "a checkpoint of timm, torchvision, transformers, or to one")
     convert.add_argument("source", metavar="SOURCE", help="folder, Hub id, or weights file with --arch")
@@ -228,6 +229,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from cvhub.evaluation.dataset import open_split
     from cvhub.inference.pool import default_pool
 
+    if options.card:
+        from cvhub.hub.card import add_measurements, check_card
+
+        check_card(Path(options.model))  # before the work
     split = open_split(options.dataset, options.split, options.target)
     classifier = default_pool().get(options.model, options.runtime, options.precision)
     evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size)
@@ -237,6 +242,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
         from cvhub.evaluation.confusion import draw_confusion
 
         draw_confusion(evaluation).save(options.confusion)
+    if options.card:
+        name = Path(evaluation.dataset).name
+        add_measurements(Path(options.model), evaluation.metrics(), name, evaluation.split, evaluation.tally.n)
     return 1 if evaluation.failed else 0
 
 

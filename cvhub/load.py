@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cvhub.cache import build_once, cache_dir
-from cvhub.catalog import CATALOG, Entry, find_entry
+from cvhub.catalog import CATALOG, CHECKPOINTS, Entry, find_entry
 from cvhub.errors import CvhubError
 from cvhub.models.pixels import PixelTransform
 from cvhub.quiet import without_progress_bars
@@ -24,7 +24,8 @@ def resolve(model: str) -> Path:
     """The folder of ours for a MODEL: config.json, model.safetensors, preprocessor_config.json."""
     entry = find_entry(model)
     if entry is not None:
-        return _from_package(entry) if entry.source == "package" else _from_hub(entry.location, entry)
+        places = {"bundled": _bundled, "package": _from_package, "hub": lambda row: _from_hub(row.location, row)}
+        return places[entry.source](entry)
     if Path(model).is_dir():
         return _from_folder(Path(model).resolve(), origin=Path(model).name)
     if is_hub_id(model):
@@ -69,6 +70,11 @@ def fingerprint(folder: Path) -> str:
             status = file.stat()
             digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def _bundled(entry: Entry) -> Path:
+    """A folder that comes with cvhub. It has no code: push and convert add that."""
+    return CHECKPOINTS / entry.location
 
 
 def _from_folder(folder: Path, origin: str, entry: Entry | None = None) -> Path:

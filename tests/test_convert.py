@@ -27,6 +27,7 @@ from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImage
 from cvhub.models.pixels import PixelTransform
 from cvhub.models.resnet import CvResNetConfig, CvResNetForImageClassification
 from tests.parity import randomise
+from tests.tiny import TinyFamily
 
 DEFAULT = resize_then_crop(256, 224, 2, **IMAGENET)
 
@@ -448,3 +449,18 @@ def test_only_folders_of_ours_are_exported(tmp_path: Path) -> None:
     (tmp_path / "theirs" / "config.json").write_text('{"model_type": "resnet"}')
     with pytest.raises(CvhubError, match="not a folder of cvhub's: its model_type is 'resnet'"):
         export_checkpoint(tmp_path / "theirs", tmp_path / "back", "timm")
+
+
+def test_a_folder_of_ours_is_copied_with_its_code(tmp_path: Path) -> None:
+    source = tmp_path / "plain"
+    TinyFamily("mobilenet_v1").model().save_pretrained(source)
+    CvImageProcessor().save_pretrained(source)
+    for file in source.glob("*.py"):
+        file.unlink()
+    with pytest.raises(CvhubError, match="plain is a model of cvhub already, whose num_labels can't be set"):
+        convert_checkpoint(source, tmp_path / "whole", overrides={"num_labels": 3})
+    assert not (tmp_path / "whole").exists()
+    convert_checkpoint(source, tmp_path / "whole")
+    copied = {file.name for file in (tmp_path / "whole").iterdir()}
+    assert copied > {"mobilenet_v1.py", "base.py", "image_processing.py", "model.safetensors"}
+    assert (tmp_path / "whole" / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()

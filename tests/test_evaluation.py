@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from io import BytesIO
 from pathlib import Path
@@ -11,6 +12,7 @@ import datasets
 import fsspec
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 from sklearn import metrics as sklearn
 
@@ -22,6 +24,7 @@ from cvhub.evaluation.classification import Evaluation, evaluate
 from cvhub.evaluation.confusion import FULL, LARGEST_CELL, WHITE, draw_confusion
 from cvhub.evaluation.dataset import LabelledPicture, open_split, opened
 from cvhub.evaluation.metrics import Tally, wilson_interval
+from cvhub.hub.card import write_card
 from cvhub.inference.classify import Classifier, softmax
 from cvhub.models.image_processing import CvImageProcessor
 from tests.tiny import TinyFamily
@@ -349,7 +352,7 @@ def test_a_folder_of_folders(
         for file in sorted((pictures / name).iterdir()):
             (answer,) = classifier.predict([Image.open(file)])
             tally.add(answer.logits, row)
-    keys = ["model", "dataset", "split", "n", "failed", "accuracy", "accuracy_interval", "top5", "ece", "nll"]
+    keys = ["model", "dataset", "split", "n", "failed", "accuracy", "top5", "ece", "nll", "accuracy_interval"]
     assert list(report) == [*keys, "per_class"]
     assert [report[key] for key in keys[:5]] == [str(model), str(pictures), "train", 12, 0]
     assert report["accuracy"] == tally.accuracy
@@ -438,6 +441,30 @@ def test_bad_usage_is_code_2(arguments: list[str], capsys: pytest.CaptureFixture
         main(["evaluate", "model", "dataset", *arguments])
     assert stopped.value.code == 2
     assert "usage: cvhub evaluate" in capsys.readouterr().err
+
+
+def test_the_card_is_told_what_was_measured(
+    pictures: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "net"
+    shutil.copytree(model, folder)
+    assert main(["evaluate", str(folder), str(pictures), "--map", "Red=red", "--card"]) == 1
+    assert "has no README.md" in capsys.readouterr().err
+    write_card(
+        folder, title="A net", task="image-classification", licence=None, dataset="shades", metrics={}, source=None
+    )
+    plain = (folder / "README.md").read_text(encoding="utf-8")
+    for _ in range(2):  # the second replaces the first
+        assert main(["evaluate", str(folder), str(pictures), "--json", "--card"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.model_name == "A net"
+    results = {result.metric_type: result for result in card.data.eval_results}
+    assert results["accuracy"].metric_value == report["accuracy"]
+    assert (results["nll"].dataset_name, results["nll"].dataset_split) == ("shades", "train")
+    assert card.text.count("## Measured") == 1
+    assert "on the 12 pictures of shades, split train" in card.text
+    assert card.text.startswith(ModelCard(plain).text.rstrip())
 
 
 # --- The confusion matrix ---------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from PIL import Image
 from transformers import AutoBackbone, AutoConfig, AutoModelForImageClassification
 import cvhub
 from cvhub.cli import main
-from cvhub.hub.push import check_folder
+from cvhub.hub.folder import check_folder
 
 assert type(AutoConfig.for_model("cvhub_imaginary")) is cvhub.CvImaginaryConfig
 config = cvhub.CvImaginaryConfig(depths=(1, 1), widths=(8, 8), num_labels=3)

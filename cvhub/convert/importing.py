@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.labels import checkpoint_labels
 from cvhub.convert.renaming import Part, rename
 from cvhub.errors import CvhubError
+from cvhub.hub.folder import add_code, check_folder, read_json, travels
 from cvhub.models import FAMILIES
 from cvhub.quiet import without_progress_bars
 
@@ -30,6 +32,7 @@ def convert_checkpoint(
 ) -> None:
     """Writes the foreign checkpoint `source`, a folder or a file, to the new folder `dest`, or nothing at all.
 
+    A folder of ours is copied, with the code that it may lack.
     `arch` names the architecture of a bare file; `overrides` set fields of our config that the source can't tell;
     `origin` is what the card gives as the weights' source.
     """
@@ -37,12 +40,30 @@ def convert_checkpoint(
         raise CvhubError(f"{dest} exists and is not an empty folder.")
 
     def build(folder: Path) -> None:
-        if source.is_dir():
+        if is_own(source):
+            copy_own(source, folder, overrides or {})
+        elif source.is_dir():
             import_folder(source, folder, overrides or {}, origin)
         else:
             import_file(source, folder, arch, overrides or {}, origin)
 
     write_folder(dest, build)
+
+
+def is_own(source: Path) -> bool:
+    """Whether a folder holds a model of cvhub."""
+    config = source / "config.json"
+    return config.is_file() and str(read_json(config).get("model_type")).startswith("cvhub_")
+
+
+def copy_own(source: Path, folder: Path, overrides: Overrides) -> None:
+    if overrides:
+        raise CvhubError(f"{source.name} is a model of cvhub already, whose {next(iter(overrides))} can't be set.")
+    family = check_folder(source)
+    for file in source.iterdir():
+        if travels(file):
+            shutil.copyfile(file, folder / file.name)
+    add_code(source, folder, family)
 
 
 def import_folder(source: Path, folder: Path, overrides: Overrides, origin: str | None = None, **card: Any) -> None:

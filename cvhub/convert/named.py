@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cvhub.catalog import Entry, find_entry
+from cvhub.catalog import CHECKPOINTS, Entry, find_entry
 from cvhub.convert.family import Fields, Layout
 from cvhub.convert.importing import check_fields, families, find_layouts, make_config
 from cvhub.errors import CvhubError
@@ -46,7 +46,12 @@ def write_config(config: Any) -> str:
 
 
 def entry_config(entry: Entry) -> Any:
-    """The config of a row's weights, which stay where they are: the row and the family's tables tell it."""
+    """The config of a row's weights, which stay where they are: the row and the family's tables tell it.
+
+    Of weights that come with cvhub the folder itself does.
+    """
+    if entry.source == "bundled":
+        return config_class(entry.family).from_pretrained(CHECKPOINTS / entry.location)
     layouts = [layout for family in families() if family.name == entry.family for layout in family.layouts]
     fields = _row_fields(entry, layouts)
     return make_config(config_class(entry.family), fields | {"num_labels": entry.num_labels})

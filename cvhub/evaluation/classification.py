@@ -28,6 +28,17 @@ class Evaluation:
     tally: Tally
     failed: int
 
+    def metrics(self) -> dict[str, float]:
+        """Single numbers by their names, as a card and the catalogue give them."""
+        tally = self.tally
+        values = {
+            "accuracy": tally.accuracy,
+            "top5": tally.top5,
+            "ece": tally.expected_calibration_error,
+            "nll": tally.negative_log_likelihood,
+        }
+        return {name: float(value) for name, value in values.items()}
+
     def report(self) -> dict[str, Any]:
         """The metrics by name; None where a class has no pictures, or no answers, to take a share of."""
         tally = self.tally
@@ -38,11 +49,8 @@ class Evaluation:
             "split": self.split,
             "n": tally.n,
             "failed": self.failed,
-            "accuracy": tally.accuracy,
+            **self.metrics(),
             "accuracy_interval": list(tally.accuracy_interval),
-            "top5": tally.top5,
-            "ece": tally.expected_calibration_error,
-            "nll": tally.negative_log_likelihood,
             "per_class": {
                 name: {"n": int(n), "recall": _number(recall), "precision": _number(precision)}
                 for name, n, recall, precision in counts

@@ -14,12 +14,14 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from PIL import Image
 
 from cvhub import models
+from cvhub.errors import CvhubError
 from cvhub.models.pixels import PixelTransform
 
 # Stands in a card's examples until the model is pushed and has a name.
 FOLDER = "path/to/this/folder"
 # In every card that transformers' `push_to_hub` fills in from its template.
 BLANK = "[More Information Needed]"
+MEASURED = "## Measured"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -60,6 +62,29 @@ def complete_card(folder: Path, repo_id: str) -> None:
     if BLANK in card:
         card = model_card(folder, title=repo_id.rpartition("/")[2])
     file.write_text(card.replace(FOLDER, repo_id), encoding="utf-8")
+
+
+def add_measurements(folder: Path, metrics: Mapping[str, float], dataset: str, split: str, count: int) -> None:
+    """Writes measured values into a folder's card, in place of earlier ones: its `model-index`, and a section.
+
+    `dataset` is what was measured on, `count` the pictures of its `split`. The card may call the data set by the name
+    that it says it was trained on.
+    """
+    check_card(folder)
+    file = folder / "README.md"
+    card = ModelCard(file.read_text(encoding="utf-8"))
+    task = card.data.pipeline_tag
+    name = (card.data.datasets or [dataset])[0]
+    card.data.model_name = card.text.strip().partition("\n")[0].removeprefix("# ")
+    card.data.eval_results = _results(task, name, metrics, split) if task else None
+    body = card.text.partition(f"\n{MEASURED}")[0].strip()
+    section = _measurements(f"the {count:,} pictures of {name}, split {split}", metrics)
+    file.write_text(f"---\n{card.data.to_yaml()}\n---\n\n{body}\n\n{section}\n", encoding="utf-8")
+
+
+def check_card(folder: Path) -> None:
+    if not (folder / "README.md").is_file():
+        raise CvhubError(f"{folder} has no README.md to write the values into.")
 
 
 def model_card(
@@ -111,12 +136,7 @@ def _metadata(
     metrics: Mapping[str, float],
     base_model: str | None,
 ) -> ModelCardData:
-    results = []
-    if task and dataset:  # a `model-index` needs both
-        results = [
-            EvalResult(task_type=task, dataset_type=dataset, dataset_name=dataset, metric_type=name, metric_value=value)
-            for name, value in metrics.items()
-        ]
+    results = _results(task, dataset, metrics) if task and dataset else []  # a `model-index` needs both
     return ModelCardData(
         library_name="transformers",
         pipeline_tag=task,
@@ -127,6 +147,20 @@ def _metadata(
         model_name=title if results else None,
         eval_results=results or None,
     )
+
+
+def _results(task: str, dataset: str, metrics: Mapping[str, float], split: str | None = None) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type=task,
+            dataset_type=dataset,
+            dataset_name=dataset,
+            dataset_split=split,
+            metric_type=name,
+            metric_value=value,
+        )
+        for name, value in metrics.items()
+    ]
 
 
 def _auto_class(config: Mapping[str, Any]) -> str:
@@ -219,5 +253,5 @@ def _measurements(dataset: str | None, metrics: Mapping[str, float]) -> str | No
         return None
     place = f", on {dataset}" if dataset else ""
     rows = [f"| {name} | {value:.4g} |" for name, value in metrics.items()]
-    heading = f"## Measured\n\nBy `cvhub evaluate`{place}:"
+    heading = f"{MEASURED}\n\nBy `cvhub evaluate`{place}:"
     return "\n".join([heading, "", "| metric | value |", "|---|---|", *rows])

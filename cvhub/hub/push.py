@@ -1,24 +1,16 @@
 """Uploads a folder of ours to the Hub: weights, config, processor, card and the code that loads them, in one commit."""
 
-import importlib
-import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import CommitOperationAdd, HfApi, get_token, hf_hub_download
 from huggingface_hub.errors import RepositoryNotFoundError
-from safetensors import SafetensorError, safe_open
 
 from cvhub.errors import CvhubError
 from cvhub.hub.card import BLANK, complete_card
-from cvhub.hub.download import PICKLES
 from cvhub.hub.failures import LOG_IN, PATIENCE, explained
-from cvhub.models import FAMILIES
-
-# transformers' Trainer leaves its settings beside the weights it saves; they are of no use to others.
-TRAINER_SETTINGS = "training_args.bin"
+from cvhub.hub.folder import add_code, check_folder, travels
 
 
 def push(folder: Path, repo_id: str, private: bool = False) -> str:
@@ -35,7 +27,7 @@ def push(folder: Path, repo_id: str, private: bool = False) -> str:
     with explained(repo_id):
         keep_card = _is_described(repo_id) and not (folder / "README.md").is_file()
     with tempfile.TemporaryDirectory() as made:
-        files = {file.name: file for file in folder.iterdir() if _travels(file)} | _add_code(folder, Path(made), family)
+        files = {file.name: file for file in folder.iterdir() if travels(file)} | add_code(folder, Path(made), family)
         if not keep_card:
             files["README.md"] = _add_card(folder, Path(made), repo_id)
         with explained(repo_id):
@@ -43,76 +35,6 @@ def push(folder: Path, repo_id: str, private: bool = False) -> str:
             operations = [CommitOperationAdd(name, file) for name, file in sorted(files.items())]
             HfApi().create_commit(repo_id, operations, commit_message="Upload model")
     return str(url)
-
-
-def check_folder(folder: Path) -> str:
-    """The family of a complete folder of ours, whose weights are whole; raises `CvhubError` about any other."""
-    if not folder.is_dir():
-        raise CvhubError(f"There is no folder {folder}.")
-    for file in sorted(folder.iterdir()):
-        if file.suffix in PICKLES and file.name != TRAINER_SETTINGS:
-            raise CvhubError(f"{file.name} in {folder} is a pickle, which could run code: only safetensors are pushed.")
-    for name in ("config.json", "preprocessor_config.json"):
-        _check_there(folder / name)
-    model_type = str(_read_json(folder / "config.json").get("model_type"))
-    family = model_type.removeprefix("cvhub_")
-    if family == model_type or family not in FAMILIES:
-        raise CvhubError(
-            f"{folder} holds a model of type {model_type!r}, not one of cvhub: `cvhub convert` makes it one."
-        )
-    _check_weights(folder)
-    return family
-
-
-def _check_weights(folder: Path) -> None:
-    """There is every safetensors file that the index, if any, names, and each is whole."""
-    index = folder / "model.safetensors.index.json"
-    names = set(_read_json(index).get("weight_map", {}).values()) if index.is_file() else {"model.safetensors"}
-    for name in sorted(names):
-        _check_there(folder / name)
-        try:
-            with safe_open(folder / name, framework="numpy"):
-                pass
-        except SafetensorError:
-            raise CvhubError(f"{name} in {folder} is not a whole safetensors file.") from None
-
-
-def _check_there(file: Path) -> None:
-    if not file.is_file():
-        raise CvhubError(f"{file.parent} has no {file.name}, so it is not a complete model of cvhub.")
-
-
-def _travels(file: Path) -> bool:
-    return file.is_file() and not file.name.startswith(".") and file.name != TRAINER_SETTINGS
-
-
-def _add_code(folder: Path, made: Path, family: str) -> dict[str, Path]:
-    """Into `made`: the folder's two configs, pointing at the code that they need, and that code."""
-    from cvhub.models.base import family_auto_map
-
-    parts = {
-        "config.json": _config_class(folder, family),
-        "preprocessor_config.json": importlib.import_module("cvhub.models.image_processing").CvImageProcessor,
-    }
-    for name, cls in parts.items():
-        try:
-            cls.from_pretrained(folder).save_pretrained(made)  # copies the code
-        except Exception as error:  # transformers wraps a field's error in its own classes
-            raise CvhubError(f"{name} in {folder}: {str(error).splitlines()[-1].strip()}"[:300]) from None
-        config = _read_json(folder / name) | {"auto_map": family_auto_map(cls.__module__)}
-        (made / name).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return {file.name: file for file in made.iterdir()}
-
-
-def _config_class(folder: Path, family: str) -> Any:
-    """The family's config class; raises `CvhubError` when the folder's weights are of no class of the family."""
-    from cvhub.models.base import family_classes
-
-    classes: list[Any] = family_classes(importlib.import_module(f"cvhub.models.{family}").__name__)
-    saved = _read_json(folder / "config.json").get("architectures")
-    if saved not in [[cls.__name__] for cls in classes]:
-        raise CvhubError(f"architectures in config.json of {folder} is {saved!r}, expected a class of {family}.py.")
-    return next(cls for cls in classes if "AutoConfig" in cls.auto_classes)
 
 
 def _is_described(repo_id: str) -> bool:
@@ -132,13 +54,3 @@ def _add_card(folder: Path, made: Path, repo_id: str) -> Path:
         shutil.copy(folder / "README.md", made)
     complete_card(made, repo_id)
     return made / "README.md"
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise CvhubError(f"{file.name} in {file.parent} is not a JSON object.")
-    return content

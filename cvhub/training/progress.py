@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-COLUMNS = ("step", "epoch", "loss", "lr", "validation_loss", "validation_accuracy", "seconds")
+COLUMNS = ("step", "epoch", "loss", "lr", "validation_loss", "validation_accuracy", "seconds", "cpu_seconds")
 # How Trainer calls what is logged.
 LOGGED = {
     "loss": "loss",
@@ -17,6 +18,8 @@ LOGGED = {
     "eval_loss": "validation_loss",
     "eval_accuracy": "validation_accuracy",
 }
+
+TIMES = ("seconds", "cpu_seconds")
 
 TERMINAL_SECONDS = 0.2
 OTHER_SECONDS = 10.0
@@ -90,6 +93,23 @@ class Progress(TrainerCallback):
         print(before + line, end=end, file=self.stream, flush=True)
 
 
+class Stopwatch:
+    """What a run takes, in all its processes one after another: `before` is what the last one read.
+
+    `seconds` are those of the clock; `cpu_seconds` those of every core of this process, whatever else the machine does.
+    """
+
+    def __init__(self, before: Mapping[str, float] | None = None):
+        self.start = self._now() - np.array([before[name] if before else 0.0 for name in TIMES])
+
+    def read(self) -> dict[str, float]:
+        return {name: round(float(value), 2) for name, value in zip(TIMES, self._now() - self.start, strict=True)}
+
+    @staticmethod
+    def _now() -> np.ndarray:
+        return np.array([time.monotonic(), time.process_time()])
+
+
 def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -104,7 +124,8 @@ def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
         known = {name: logs[key] for key, name in LOGGED.items() if key in logs}
         if known:
             row = rows.setdefault(int(logs["step"]), {})
-            row |= known | {"step": logs["step"], "epoch": round(logs["epoch"], 4), "seconds": logs["seconds"]}
+            row |= known | {"step": logs["step"], "epoch": round(logs["epoch"], 4)}
+            row |= {name: logs[name] for name in TIMES}
     return list(rows.values())
 
 

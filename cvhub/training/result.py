@@ -70,7 +70,8 @@ def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
     sentences = [
         f"{how} by `cvhub train {name}` on {pictures} of {_data_name(recipe)}, split {recipe.data.split}: "
         f"{plan.epochs:.4g} epochs, {plan.steps:,} steps of {plan.batch}, seed {recipe.seed}, "
-        f"{duration(history[-1]['seconds'])} on {os.cpu_count()} CPU cores. "
+        f"{duration(history[-1]['seconds'])} on {os.cpu_count()} CPU cores, which worked on it for "
+        f"{duration(history[-1]['cpu_seconds'])} in sum. "
         f"`{RECIPE}` holds all settings, `{CURVES}` the loss and the learning rate step by step."
     ]
     if trainer.held_out is not None:

@@ -24,7 +24,7 @@ from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance
 from cvhub.training.data import Pictures
 from cvhub.training.plan import Plan, validation_interval
-from cvhub.training.progress import curve, write_curve
+from cvhub.training.progress import Stopwatch, curve, write_curve
 from cvhub.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint-"
@@ -64,8 +64,7 @@ class RecipeTrainer(Trainer):
             self.ema = ModelEmaV3(model, decay, use_warmup=True, warmup_power=EMA_WARMUP_POWER)
         self.plan: Plan | None = None
         self.curves: Path | None = None
-        self.seconds_before = 0.0  # what earlier processes of this run took
-        self.started = time.monotonic()
+        self.stopwatch = Stopwatch()
         self.seconds_waited = 0.0  # for data
         self.head_only = recipe.model.train == "head"
         if self.head_only:
@@ -140,11 +139,6 @@ class RecipeTrainer(Trainer):
 
     # -- time
 
-    @property
-    def seconds(self) -> float:
-        """Of this run, in all its processes one after another."""
-        return self.seconds_before + time.monotonic() - self.started
-
     def seconds_a_step(self) -> float:
         """Measured on a copy, with its part of the validation; the run itself doesn't notice."""
         net: Any = deepcopy(self.model).train()
@@ -183,7 +177,7 @@ class RecipeTrainer(Trainer):
                 f"The loss is no number any more at step {self.state.global_step}: "
                 "a lower optimiser.lr or an optimiser.clip such as 1.0 may help."
             )
-        super().log(logs | {"seconds": round(self.seconds, 2)}, start_time)
+        super().log(logs | self.stopwatch.read(), start_time)
         if self.is_world_process_zero() and self.curves is not None:
             write_curve(curve(self.state.log_history), self.curves)
 
@@ -251,9 +245,9 @@ class Pace(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         trainer = self.trainer
-        trainer.seconds_before = state.log_history[-1]["seconds"] if state.log_history else 0.0
-        trainer.started = self.saved = time.monotonic()
+        trainer.stopwatch = Stopwatch(state.log_history[-1] if state.log_history else None)
         trainer.seconds_waited = 0.0
+        self.saved = time.monotonic()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         trainer, step = self.trainer, state.global_step

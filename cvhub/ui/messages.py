@@ -62,6 +62,7 @@ MESSAGES = {
     # conversion (convert/)
     "{} has no form for {}={}.": "{} 无法表示 {}={}。",
     "{} exists and is not an empty folder.": "{} 已存在，且不是空文件夹。",
+    "{} is a model of cvhub already, whose {} can't be set.": "{} 已是 cvhub 的模型，无法设置其 {}。",
     "There is no file or folder {}.": "没有文件或文件夹 {}。",
     "{} doesn't say what it is: name its architecture, e.g. --arch resnet50.": (
         "{} 没有说明自己是什么：请指明架构，例如 --arch resnet50。"
