@@ -9,7 +9,7 @@ import torch
 from cvhub.errors import CvhubError
 from cvhub.explain.attention import attention
 from cvhub.explain.figures import growth, positions, windows
-from cvhub.models.swin import CvSwinConfig, SwinBlock
+from cvhub.models.swin import CvSwinConfig, CvSwinModel
 from tests.tiny import TinyFamily
 
 # --- ViT's patches and positions -------------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ def test_groups_are_what_a_block_of_the_net_lets_meet() -> None:
     """By the gradient through attention with weights of chance, at a size that windows don't divide."""
     config = CvSwinConfig(embed_dim=8, num_heads=(2,), depths=(2,), window_size=4, attn_implementation="eager")
     found = windows.partition(config, 4 * 9, 4 * 14, stage=1, shifted=True)
-    attend = SwinBlock(config, 8, 2, shifted=True, drop_path_rate=0.0).eval().attention
+    attend = CvSwinModel(config).eval().stages[0].blocks[1].attention
     for row, column in ((0, 0), (5, 7), (8, 13)):
         x = torch.randn(1, 9, 14, 8, requires_grad=True)
         (gradient,) = torch.autograd.grad(attend(x)[0][0, row, column].sum(), x)
