@@ -48,7 +48,8 @@ def narrow(normalization: str) -> Any:
     """The paper's 22 layers with an eighth of the channels, and without dropout, which chance would blur."""
     rows = [(row.name, *(channels // NARROWER for channels in row[1:])) for row in TABLE_1]
     return CvGoogLeNetForImageClassification(
-        CvGoogLeNetConfig(
+        CvGoogLeNetConfig.variant(
+            "googlenet",
             rows=rows,
             stem_channels=(8, 8, 24),
             normalization=normalization,

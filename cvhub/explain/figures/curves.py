@@ -65,7 +65,7 @@ def runs(experiment: str) -> tuple[Run, ...]:
 
 def read_run(name: str, line: dict[str, Any]) -> Run:
     """From its line in runs.json."""
-    verdicts = {key: Verdict(**line[key]) for key in ("train", "validation")}
+    verdicts: dict[str, Any] = {key: Verdict(**line[key]) for key in ("train", "validation")}
     return Run(name, **(line | verdicts))
 
 

@@ -40,9 +40,7 @@ def untrained() -> CvViTForImageClassification:
     """A small ViT that has learnt nothing, to show what is computed where no trained one is at hand."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        config = CvViTConfig(
-            hidden_size=192, num_hidden_layers=6, num_attention_heads=3, intermediate_size=768, num_labels=10
-        )
+        config = CvViTConfig.variant("tiny", num_hidden_layers=6, num_labels=10)
         return CvViTForImageClassification(config).eval()
 
 

@@ -140,7 +140,7 @@ def each_activation(model: Any, change: Callable[[str, nn.Module, Tensor], Tenso
     try:
         for name, module in activations.items():
             plain = nn.ReLU6() if isinstance(module, nn.ReLU6) else nn.ReLU()  # not in place: x is looked at after
-            module.forward = lambda x, name=name, plain=plain: change(name, plain, x)
+            module.forward = lambda input, name=name, plain=plain: change(name, plain, input)
         yield
     finally:
         for module in activations.values():

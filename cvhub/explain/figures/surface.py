@@ -47,7 +47,7 @@ def measure_net(alpha: float, size: int) -> Cost:
 
 
 def config(alpha: float) -> CvMobileNetV1Config:
-    return CvMobileNetV1Config(width_multiplier=alpha, num_labels=CLASSES)
+    return CvMobileNetV1Config.variant("mobilenet_v1_100", width_multiplier=alpha, num_labels=CLASSES)
 
 
 def latencies() -> dict[tuple[float, int], float]:

@@ -58,7 +58,7 @@ def partition(config: CvSwinConfig, height: int, width: int, stage: int, shifted
 
 def probe(kind: type[WindowAttention], config: CvSwinConfig, shifted: bool) -> WindowAttention:
     """Attention whose queries and keys are 0 and whose values are the map itself: it averages what it may attend to."""
-    eager = CvSwinConfig(window_size=config.window_size, attn_implementation="eager")
+    eager = CvSwinConfig.variant("swin_tiny", window_size=config.window_size, attn_implementation="eager")
     attention = kind(eager, PROBES, 1, shifted).double()
     with torch.no_grad():
         for parameter in attention.parameters():
