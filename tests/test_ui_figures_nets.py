@@ -120,6 +120,15 @@ def test_a_trained_vit_is_named_and_its_heads_are_drawn(monkeypatch: pytest.Monk
     assert len(re.findall("<img", html)) == 5 + 3
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(14, 14), (9, 9), (7, 8)])
+def test_patches_are_drawn_apart(rows: int, columns: int) -> None:
+    white = Image.new("RGB", (positions.SHOWN, positions.SHOWN), "white")
+    drawing = np.asarray(positions.cut(white, rows, columns).convert("L"))
+    changes = np.diff((drawing[1] == 255).astype(int))
+    assert (changes == -1).sum() == columns
+    assert (np.diff((drawing[:, 1] == 255).astype(int)) == -1).sum() == rows
+
+
 def photos_transform() -> Any:
     from cvhub.models.pixels import PixelTransform
 

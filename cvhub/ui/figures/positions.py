@@ -116,7 +116,7 @@ def draw(say: Say, picture: str, layer: str, down: int, across: int) -> Drawing:
     took = seen.maps(number, token(seen, *query)).mean(0)
     n = rows * columns
     shown = {
-        "patches": (cut(photo, patch), ""),
+        "patches": (cut(photo, rows, columns), ""),
         "rollout": (heated(photo, seen.rollout()), "all_layers"),
         "query": (ruled(heated(photo, took), frame), "mean"),
         "similar": (ruled(cosines(alike[query]), frame), "cosine"),
@@ -178,17 +178,15 @@ def neighbours(alike: np.ndarray) -> float:
     return float(alike[r, c, r, c + 1].mean())
 
 
-def cut(photo: Image.Image, patch: int) -> Image.Image:
+def cut(photo: Image.Image, rows: int, columns: int) -> Image.Image:
     """The patches with a gap between them."""
     from cvhub.explain.figures.positions import patches
 
-    _, model, _ = net()
-    side = SHOWN * patch // min(model.config.sides)
-    cells = patches(np.asarray(photo), side)
+    side = SHOWN // rows
+    cells = patches(np.asarray(photo.resize((columns * side, rows * side))), side)
     gap = max(1, side // 8)
     spaced = np.pad(cells, ((0, 0), (0, 0), (0, gap), (0, gap), (0, 0)), constant_values=128)
-    rows, columns, height, width, _ = spaced.shape
-    return Image.fromarray(spaced.swapaxes(1, 2).reshape(rows * height, columns * width, 3))
+    return Image.fromarray(spaced.swapaxes(1, 2).reshape(rows * (side + gap), columns * (side + gap), 3))
 
 
 def cosines(values: np.ndarray) -> Image.Image:
