@@ -1,13 +1,16 @@
 """Takes the pictures of the page that the README shows: `make screenshots`. Starts the page itself, in a free port.
 
-docs/classify.png (wide), docs/classify-phone.png (390 px), docs/classify-dark.png. Needs Chromium from the system.
+docs/classify.png and docs/explore.png (wide), docs/classify-phone.png (390 px), docs/classify-dark.png. Needs Chromium
+from the system.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, FloatRect, expect, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, expect, sync_playwright
+
+from cvhub.ui.strings import text
 
 DOCS = Path(__file__).parent
 CHROMIUM = "/usr/bin/chromium"
@@ -23,12 +26,13 @@ FIRST_ANSWER = 300_000  # milliseconds: on an empty cache three models are conve
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: how the page is opened, and how much of it is shown."""
+    """One picture: how the page is opened, how much of it is shown, and which figure of the Explore tab, if any."""
 
     file: str
     query: str
     context: dict[str, Any]
     height: int
+    figure: str = ""
 
 
 SHOTS = (
@@ -45,6 +49,7 @@ SHOTS = (
         {"viewport": {"width": 1440, "height": 1120}, "color_scheme": "dark"},
         1120,
     ),
+    Shot("explore.png", "?lang=en", {"viewport": {"width": 1440, "height": 900}}, 900, figure="gradient"),
 )
 
 
@@ -69,11 +74,20 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
     page.goto(address + shot.query)
     page.locator("#losses table").wait_for(timeout=FIRST_ANSWER)
     expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
+    if shot.figure:
+        open_figure(page, shot.figure)
     page.evaluate("document.fonts.ready")
     clip: FloatRect = {"x": 0, "y": 0, "width": shot.context["viewport"]["width"], "height": shot.height}
     page.screenshot(path=DOCS / shot.file, full_page=True, clip=clip)
     print(DOCS / shot.file)
     context.close()
+
+
+def open_figure(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=text("tab_explore", "en")).click()
+    page.locator(f"#figure input[value={name}]").check(force=True)
+    expect(page.locator("#drawing h2")).to_have_text(text(f"{name}_title", "en"), timeout=FIRST_ANSWER)
+    page.evaluate("document.activeElement.blur()")
 
 
 if __name__ == "__main__":

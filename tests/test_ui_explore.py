@@ -161,7 +161,7 @@ def test_another_picture_and_layer_walk_through(explore):
     page = explore(architectures=True)
     seen = page.locator("#walk img.pixels").first
     before = seen.get_attribute("src")
-    page.locator("#walk-samples").get_by_text("Coffee").click()
+    page.locator("#walk-samples input[value=coffee]").check(force=True)
     expect(seen).not_to_have_attribute("src", before, timeout=FIRST_ANSWER)
     page.locator("#layer input").click()
     page.locator("#layer input").press_sequentially("head.conv")

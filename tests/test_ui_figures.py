@@ -113,6 +113,21 @@ def test_resnets_shows_a_row_a_net():
         assert f"<span>{row.layers}</span></th>" in html
         assert f"<span>{' · '.join(map(str, row.depths))}</span>" in html
         assert f"<span>{numerals.count(row.multiply_adds)}</span>" in html
+    assert not re.search(r"\d ms\b", html)
+
+
+def test_resnets_are_timed_when_asked(monkeypatch: pytest.MonkeyPatch):
+    times = dict(zip(resnets.NAMES, (10.0, 20.0, 30.0, 60.0, 120.0), strict=True))
+    monkeypatch.setattr(resnets, "latency", times.get)
+    html = drawn("resnets", latency="on")
+    assert re.findall(r"<span>([\d.]+ ms)</span>.*?width:([\d.]+)%", html) == [
+        ("10.0 ms", "8.33"),
+        ("20.0 ms", "16.67"),
+        ("30.0 ms", "25.00"),
+        ("60.0 ms", "50.00"),
+        ("120 ms", "100.00"),
+    ]
+    assert f"the least of {resnets.REPETITIONS} passes" in html
 
 
 @pytest.mark.parametrize(("norm", "says"), [("with", "does not vanish"), ("without", "nothing keeps the scale")])

@@ -136,7 +136,7 @@ def as_json(found: Study, name: str) -> str:
 def as_csv(found: Study) -> str:
     """A row a layer; sizes as 3x3 and 64x112x112."""
     text = StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer = csv.DictWriter(text, list[str](FIELDS), lineterminator="\n")
     writer.writeheader()
     for layer in found.cost.layers:
         sizes = {key: "x".join(map(str, getattr(layer, key) or ())) for key in ("kernel", "output_shape")}

@@ -63,6 +63,7 @@ class ClassifyTab:
             },
             value=link.SAMPLES[0],
             elem_id="samples",
+            elem_classes="samples",
         )
 
     def build_choices(self) -> None:

@@ -68,6 +68,7 @@ class ArchitecturePart:
             {"label": "walk_sample", "choices": lambda say: [(say(f"sample_{one}"), one) for one in link.SAMPLES]},
             value=link.SAMPLES[0],
             elem_id="walk-samples",
+            elem_classes="samples",
         )
         self.picture = add(
             PictureInput,
@@ -115,8 +116,8 @@ class ArchitecturePart:
         then_show(
             self.config_button.click(lambda text: text, self.config, self.shown, api_visibility="private"), "config"
         )
-        for side in (self.height, self.width):
-            then_show(gr.on([side.submit, side.blur], None, None, None, js="() => {}"), side.elem_id)
+        for name, side in (("height", self.height), ("width", self.width)):
+            then_show(gr.on([side.submit, side.blur], None, None, None, js="() => {}"), name)
         then_show(language.change(None, None, None, js="() => {}"), "language")
         self.sample.input(choose_sample, self.sample, self.picture, queue=False, api_visibility="private")
         gr.on(

@@ -94,7 +94,7 @@ def theme() -> gr.themes.Base:
 def css() -> str:
     """The style sheet, the palette, and the sample pictures as thumbnails of their radio buttons."""
     thumbnails = "".join(
-        f"#samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
+        f".samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
         for place, sample in enumerate(SAMPLES, 1)
     )
     sheets = "".join((HERE / name).read_text("utf-8") for name in ("page.css", "explore.css"))

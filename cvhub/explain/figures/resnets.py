@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+import torch
+
 from cvhub.convert.named import classifier_without_weights
 from cvhub.explain.cost import measure
+from cvhub.explain.latency import milliseconds, timed_net
 from cvhub.models.resnet import EXPANSION, CvResNetConfig
 
 NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+SIDE = 224  # pixels of a picture's sides
+REPETITIONS = 3
 CONVOLUTIONS = {"basic": 2, "bottleneck": 3}
 
 
@@ -25,7 +30,7 @@ class Row:
 def row(name: str) -> Row:
     """A column of the paper's table, at 224 × 224 pixels and 1000 classes."""
     config = CvResNetConfig.variant(name, num_labels=1000)
-    cost = measure(classifier_without_weights(config), 224, 224)
+    cost = measure(classifier_without_weights(config), SIDE, SIDE)
     return Row(
         layers=weighted_layers(config),
         block=config.block,
@@ -34,6 +39,12 @@ def row(name: str) -> Row:
         parameters=cost.parameters,
         multiply_adds=cost.multiply_adds,
     )
+
+
+def latency(name: str) -> float:
+    """Milliseconds of one picture, measured now."""
+    net = timed_net(CvResNetConfig.variant(name, num_labels=1000))
+    return milliseconds(net, torch.zeros(1, 3, SIDE, SIDE), REPETITIONS)
 
 
 def weighted_layers(config: CvResNetConfig) -> int:

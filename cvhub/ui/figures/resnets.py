@@ -2,14 +2,17 @@
 
 from cvhub.ui import numerals
 from cvhub.ui.charts import Cell, table
-from cvhub.ui.figures.figure import Drawing, Say
+from cvhub.ui.figures.figure import Choice, Drawing, Say
 
 NAME = "resnets"
 PAPER = "https://arxiv.org/abs/1512.03385"
-CONTROLS = ()
+CONTROLS = (Choice("latency", ("off", "on"), "off"),)
 STRINGS = {
     "resnets_title": ("ResNet: all five at a glance", "ResNet：五个网络一览"),
     "resnets_source": ("He et al. 2015, table 1", "He 等，2015，表 1"),
+    "resnets_latency": ("Latency, measured now (takes some seconds)", "现场测量延迟（约需数秒）"),
+    "resnets_latency_off": ("no", "否"),
+    "resnets_latency_on": ("yes", "是"),
     "resnets_see": (
         "From 18 to 152 layers multiply-adds grow {cost} times and parameters {weights} times. From 34 to 50 layers "
         "multiply-adds grow by {step} only: blocks become bottlenecks, whose 3×3 works on a quarter of the channels.",
@@ -24,6 +27,11 @@ STRINGS = {
     "resnets_widths": ("channels that leave them", "各阶段输出通道数"),
     "resnets_parameters": ("parameters", "参数"),
     "resnets_multiply_adds": ("multiply-adds", "乘加次数"),
+    "resnets_milliseconds": ("latency, measured", "实测延迟"),
+    "resnets_timed": (
+        "Latency: one picture through PyTorch as it is, on this machine, the least of {n} passes just now.",
+        "延迟：本机上一张图片直接经过 PyTorch 的时间，刚才 {n} 次中的最小值。",
+    ),
     "resnets_note": (
         "Counted on the nets themselves, at 224 × 224 pixels and 1000 classes; biases, norms and additions count as "
         "nothing, as in the paper.",
@@ -32,8 +40,8 @@ STRINGS = {
 }
 
 
-def draw(say: Say) -> Drawing:
-    from cvhub.explain.figures.resnets import NAMES, row
+def draw(say: Say, latency: str) -> Drawing:
+    from cvhub.explain.figures.resnets import NAMES, REPETITIONS, row
 
     nets = [row(name) for name in NAMES]
     first, second, third, *_, last = nets
@@ -55,6 +63,17 @@ def draw(say: Say) -> Drawing:
         ]
         for net in nets
     ]
-    head = [say(f"resnets_{part}") for part in parts]
-    note = f'<p class="facts">{say("resnets_note")}</p>'
-    return Drawing(see, table(head, rows, say("resnets_title")) + note)
+    head, notes = [say(f"resnets_{part}") for part in parts], say("resnets_note")
+    if latency == "on":
+        head.append(say("resnets_milliseconds"))
+        rows = [[*cells, cell] for cells, cell in zip(rows, timed(), strict=True)]
+        notes += " " + say("resnets_timed", n=REPETITIONS)
+    return Drawing(see, f'{table(head, rows, say("resnets_title"))}<p class="facts">{notes}</p>')
+
+
+def timed() -> list[Cell]:
+    """What each net takes, measured now."""
+    from cvhub.explain.figures.resnets import NAMES, latency
+
+    times = [latency(name) for name in NAMES]
+    return [Cell(numerals.milliseconds(time), time / max(times)) for time in times]
