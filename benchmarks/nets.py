@@ -34,7 +34,7 @@ class Net:
 
 RESNET = Net("ResNet-50", "resnet50", "resnet50")
 MOBILENET = Net("MobileNetV2", "mobilenetv2_100", "mobilenet_v2")
-SMALL = {"at_64": {"img_size": 64}, "ours_at_64": {"image_size": 64}}
+SMALL: tuple[dict[str, Any], dict[str, Any]] = ({"img_size": 64}, {"image_size": 64})
 # One of each family, over which means are taken.
 FAMILIES = (
     Net("AlexNet", torchvision="alexnet"),
@@ -43,8 +43,8 @@ FAMILIES = (
     RESNET,
     Net("MobileNetV1", "mobilenetv1_100"),
     MOBILENET,
-    Net("ViT-S/16", "vit_small_patch16_224", **SMALL),
-    Net("DeiT-S/16", "deit_small_distilled_patch16_224", **SMALL),
+    Net("ViT-S/16", "vit_small_patch16_224", None, *SMALL),
+    Net("DeiT-S/16", "deit_small_distilled_patch16_224", None, *SMALL),
     # Windows that the maps of small pictures fill: 16, 8 and 4 positions a side, and 2.
     Net(
         "Swin-T",
