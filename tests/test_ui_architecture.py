@@ -4,6 +4,8 @@ import csv
 import json
 import logging
 import re
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -116,6 +118,25 @@ def test_nothing_is_computed_before_anybody_looks():
     assert "Computing." in tree
     assert layers == gr.skip()
     assert show_walk(False, LITE, CAT, None, "en") == ""
+
+
+def test_many_may_open_the_tab_at_once_in_a_process_that_has_imported_nothing():
+    """transformers' lazy imports lock each other out in several threads."""
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from cvhub.ui.explore_architecture import choose_model, show_architecture
+from cvhub.ui.explore_figures import FIGURES, draw
+from cvhub.inference.pool import default_pool
+first = FIGURES[0]
+with ThreadPoolExecutor(5) as threads:
+    threads.submit(lambda: default_pool().get("efficientnet_lite0", "torch"))
+    drawn = [threads.submit(draw, first, "en", *(c.value for c in first.CONTROLS)) for _ in range(2)]
+    shown = threads.submit(show_architecture, True, "resnet18", 64, 64, "en")
+    chosen = threads.submit(choose_model, "resnet18")
+    print(all("could not be" not in str(one.result()) for one in (*drawn, shown, chosen)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "True", done.stderr[-2000:]
 
 
 def test_a_picture_walks_through_a_net_whose_weights_are_at_hand():

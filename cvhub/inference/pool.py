@@ -7,7 +7,7 @@ from cvhub.inference.classify import Classifier
 
 Key = tuple[str, str, str]  # MODEL, runtime, precision
 
-_building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
+building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
 
 
 class ModelPool:
@@ -37,7 +37,7 @@ class ModelPool:
 
     def _build(self, key: Key, future: Future[Classifier]) -> None:
         try:
-            with _building:
+            with building:
                 future.set_result(Classifier(*key))
         except BaseException as error:
             with self._lock:

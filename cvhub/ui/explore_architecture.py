@@ -18,6 +18,7 @@ from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import message, waiting
 from cvhub.ui.strings import Say, speaker
+from cvhub.ui.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -147,12 +148,14 @@ def title_of(text: str, say: Say) -> str:
 
 def choose_model(model: str) -> tuple[str, str, int, int]:
     """What is shown, its config as JSON, and the height and width that it is made for."""
-    from cvhub.convert.named import read_config, write_config
+    with turn():
+        from cvhub.convert.named import read_config, write_config
 
-    config = read_config(model)
+        config = read_config(model)
+        text = write_config(config)
     size = getattr(config, "image_size", SIDE)
     height, width = (size, size) if isinstance(size, int) else size
-    return model, write_config(config), height, width
+    return model, text, height, width
 
 
 def studied(text: str, height: float | None, width: float | None, say: Say) -> architecture.Study:
@@ -170,8 +173,9 @@ def show_architecture(
         return waiting(say), gr.skip()
     title = f"<h2>{escape(title_of(shown, say))}</h2>"
     try:
-        tree = architecture.tree_view(studied(shown, height, width, say), say)
-        return title + tree, layers_of(shown, say)
+        with turn():
+            tree = architecture.tree_view(studied(shown, height, width, say), say)
+            return title + tree, layers_of(shown, say)
     except CvhubError as error:
         return title + message(escape(translated(str(error), language))), no_layers()
     except Exception as error:
@@ -201,7 +205,9 @@ def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, 
         walk.check_at_hand(shown, say)
         if picture is None:
             raise CvhubError(say("no_picture"))
-        return title + walk.walk(shown, open_picture(picture), layer or "", say)
+        image = open_picture(picture)
+        with turn():
+            return title + walk.walk(shown, image, layer or "", say)
     except CvhubError as error:
         return f'{title}<p class="aside" role="status">{escape(translated(str(error), language))}</p>'
     except Exception as error:
@@ -227,7 +233,8 @@ def architecture_of(model: str, height: int = SIDE, width: int = SIDE) -> dict[s
 def exported(make: Callable[[], Any]) -> Any:
     """What a program asked for; what is wrong with that is told to it."""
     try:
-        return make()
+        with turn():
+            return make()
     except CvhubError as error:
         raise gr.Error(str(error), print_exception=False) from error
 

@@ -16,6 +16,7 @@ from cvhub.ui.frame import Frame
 from cvhub.ui.messages import translated
 from cvhub.ui.readout import message, waiting
 from cvhub.ui.strings import Say, speaker
+from cvhub.ui.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,8 @@ def draw(figure: Figure, language: str, *values: Value) -> str:
     say = speaker(language)
     title = f"<h2>{escape(say(f'{figure.NAME}_title'))}</h2>"
     try:
-        drawing = figure.draw(say, *values)
+        with turn():
+            drawing = figure.draw(say, *values)
     except CvhubError as error:
         return title + message(escape(translated(str(error), language)))
     except Exception as error:
