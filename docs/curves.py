@@ -70,7 +70,7 @@ SMALL_DATA = {
     "data": {"share": 0.5},
     "picture": {"size": 64},
     "optimiser": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01, "batch": 64, "warmup_epochs": 1, "clip": 1.0},
-    "budget": {"epochs": 24},
+    "budget": {"epochs": 20},
 }
 
 # Dosovitskiy et al. 2021, section 4.3: two small nets on parts of the same tiles, each for as many pictures in all.
@@ -88,7 +88,7 @@ BIAS = {
     "augmentation": TURNS | {"crop_scale": [0.6, 1.0]},
     "optimiser": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "batch": 128, "clip": 1.0},
 }
-EPOCHS_OF_ALL = 12
+EPOCHS_OF_ALL = 10
 
 
 def net(family: str, config: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -104,10 +104,11 @@ STRINGS = {
     "curves_cost": ("pictures · steps · time", "图片 · 步数 · 用时"),
     "curves_caption": ("Accuracy at the end, in float32, without dropout", "结束时的正确率，float32，无 dropout"),
     "curves_note": (
-        "EuroSAT tiles; a tenth of the training split is held out. One run of one seed each: differences of less than "
+        "EuroSAT tiles; a tenth of the training split is held out. The training loss is what training minimises, with "
+        "dropout and auxiliary losses in it; the table is without. One run of one seed each: differences of less than "
         "about 3 points are within chance. Recipes and curves are in cvhub/explain/curves.",
-        "EuroSAT 图块；训练部分的十分之一留出。每种设置只用一个随机种子跑一次：约 3 个百分点以内的差别可能出于偶然。"
-        "配方与曲线见 cvhub/explain/curves。",
+        "EuroSAT 图块；训练部分的十分之一留出。训练损失是训练所最小化的量，含 dropout 与辅助损失；表中则不含。每种设"
+        "置只用一个随机种子跑一次：约 3 个百分点以内的差别可能出于偶然。配方与曲线见 cvhub/explain/curves。",
     ),
 }
 SMOOTHED = 10  # training losses that a point of the curve averages
