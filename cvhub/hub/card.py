@@ -73,13 +73,13 @@ def add_measurements(folder: Path, metrics: Mapping[str, float], dataset: str, s
     check_card(folder)
     file = folder / "README.md"
     card = ModelCard(file.read_text(encoding="utf-8"))
-    task = card.data.pipeline_tag
-    name = (card.data.datasets or [dataset])[0]
-    card.data.model_name = card.text.strip().partition("\n")[0].removeprefix("# ")
-    card.data.eval_results = _results(task, name, metrics, split) if task else None
+    data: Any = card.data  # a ModelCardData, which its class doesn't say
+    task, name = data.pipeline_tag, (data.datasets or [dataset])[0]
+    data.model_name = card.text.strip().partition("\n")[0].removeprefix("# ")
+    data.eval_results = _results(task, name, metrics, split) if task else None
     body = card.text.partition(f"\n{MEASURED}")[0].strip()
     section = _measurements(f"the {count:,} pictures of {name}, split {split}", metrics)
-    file.write_text(f"---\n{card.data.to_yaml()}\n---\n\n{body}\n\n{section}\n", encoding="utf-8")
+    file.write_text(f"---\n{data.to_yaml()}\n---\n\n{body}\n\n{section}\n", encoding="utf-8")
 
 
 def check_card(folder: Path) -> None:

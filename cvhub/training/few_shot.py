@@ -138,9 +138,13 @@ def find_heads(model: Any, pixel_values: "Tensor") -> list["nn.Linear"]:
     import torch
     from torch import nn
 
-    outputs: dict[nn.Linear, Tensor] = {}
+    outputs: dict[Any, Tensor] = {}  # by layer
     layers = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == model.config.num_labels]
-    hooks = [layer.register_forward_hook(lambda m, _, output: outputs.update({m: output})) for layer in layers]
+
+    def keep(layer: Any, _: Any, output: Tensor) -> None:
+        outputs[layer] = output
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
         with torch.inference_mode():
             logits = model(pixel_values).logits
@@ -154,9 +158,9 @@ def find_heads(model: Any, pixel_values: "Tensor") -> list["nn.Linear"]:
 
 
 @contextmanager
-def _inputs_of(layers: Sequence["nn.Linear"]) -> Iterator[dict["nn.Linear", list[np.ndarray]]]:
-    """What each of these layers is given while the block runs."""
-    seen: dict[nn.Linear, list[np.ndarray]] = {layer: [] for layer in layers}
+def _inputs_of(layers: Sequence["nn.Linear"]) -> Iterator[dict[Any, list[np.ndarray]]]:
+    """By layer, what each of these is given while the block runs."""
+    seen: dict[Any, list[np.ndarray]] = {layer: [] for layer in layers}
     hooks = [
         layer.register_forward_pre_hook(lambda m, inputs: seen[m].append(inputs[0].numpy().copy())) for layer in layers
     ]
