@@ -160,7 +160,7 @@ def test_a_wrong_override_is_one_sentence(override: str, sentence: str | None) -
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CvhubError, match=r"There is no recipe 'nothing': it is neither one of eurosat_mobilenet_v2, "):
+    with pytest.raises(CvhubError, match=r"There is no recipe 'nothing': it is neither one of eurosat_alexnet, "):
         load_recipe("nothing")
     (tmp_path / "broken.toml").write_text("a = ")
     with pytest.raises(CvhubError, match=r"broken\.toml is not TOML"):

@@ -38,11 +38,11 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
     if layout is None:
         known = [layout.library for layout in family.layouts if layout.library in LIBRARIES]
         raise CvhubError(f"{library!r} is no layout of {family.name}; expected one of {', '.join(known)}.")
+    foreign = layout.write(config)
+    names = list(layout.names(config))
     weights = read_weights(source)
     if not any(name.startswith("classifier.") for name in weights):
         raise CvhubError(f"{source.name} holds a net without a classifier: only classifiers are written for {library}.")
-    foreign = layout.write(config)
-    names = list(layout.names(config))
     tensors, homeless = rename(weights, names)
     if homeless:
         raise CvhubError(f"{library} has no place for {', '.join(homeless[:3])}.")

@@ -52,8 +52,10 @@ def convert_checkpoint(
 
 def is_own(source: Path) -> bool:
     """Whether a folder holds a model of cvhub."""
-    config = source / "config.json"
-    return config.is_file() and str(read_json(config).get("model_type")).startswith("cvhub_")
+    try:
+        return str(read_json(source / "config.json").get("model_type")).startswith("cvhub_")
+    except (CvhubError, OSError):  # what it is instead will be said
+        return False
 
 
 def copy_own(source: Path, folder: Path, overrides: Overrides) -> None:

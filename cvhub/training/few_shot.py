@@ -141,7 +141,7 @@ def find_heads(model: Any, pixel_values: "Tensor") -> list["nn.Linear"]:
     outputs: dict[Any, Tensor] = {}  # by layer
     layers = [m for m in model.modules() if isinstance(m, nn.Linear) and m.out_features == model.config.num_labels]
 
-    def keep(layer: Any, _: Any, output: Tensor) -> None:
+    def keep(layer: Any, _: Any, output: Any) -> None:
         outputs[layer] = output
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]

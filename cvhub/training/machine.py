@@ -15,6 +15,11 @@ def prepare_machine() -> None:
     keep_memory()
 
 
+def restore_machine() -> None:
+    """Small numbers count again, for what else the process does."""
+    torch.set_flush_denormal(False)
+
+
 def keep_memory() -> None:
     """Lets glibc reuse the memory of one step in the next.
 

@@ -51,10 +51,18 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe") -> Outcome:
     check_packages()
     if not recipe.data.source:
         raise CvhubError("The recipe names no data: data=FOLDER, or data=OWNER/NAME for a data set on the Hub.")
-    from cvhub.training.machine import prepare_machine
-    from cvhub.training.trainer import training_arguments
+    from cvhub.training.machine import prepare_machine, restore_machine
 
     prepare_machine()
+    try:
+        return _train(recipe, folder, name)
+    finally:
+        restore_machine()
+
+
+def _train(recipe: Recipe, folder: Path, name: str) -> Outcome:
+    from cvhub.training.trainer import training_arguments
+
     arguments = training_arguments(recipe, folder)
     first = arguments.process_index == 0
     finished, made = is_finished(recipe, folder), (folder / WORK / FINISHED).is_dir()
