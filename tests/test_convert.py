@@ -102,8 +102,8 @@ def test_what_has_no_classes_is_not_asked_for_them(tmp_path: Path) -> None:
     convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
     with pytest.raises(CvhubError, match="ours holds a net without a classifier"):
         Classifier(str(tmp_path / "ours"))
-    with pytest.raises(CvhubError, match="only classifiers are written for timm"):
-        export_checkpoint(tmp_path / "ours", tmp_path / "back", "timm")
+    with pytest.raises(CvhubError, match="only classifiers are written for transformers"):
+        export_checkpoint(tmp_path / "ours", tmp_path / "back", "transformers")
     card = (tmp_path / "ours" / "README.md").read_text(encoding="utf-8")
     assert "AutoModel.from_pretrained" in card
     assert "image-classification" not in card
