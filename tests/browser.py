@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from docs.screenshots import CHROMIUM, FLAGS
+
 SAMPLES = Path(__file__).parent.parent / "cvhub" / "ui" / "samples"
 FIRST_ANSWER = 90_000  # milliseconds: on an empty cache the first answer converts three models
 SOON = 10_000
