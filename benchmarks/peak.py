@@ -6,7 +6,7 @@ from benchmarks.settings import Settings
 
 
 def run(settings: Settings) -> Report:
-    method = f"The fastest product of two {MATRIX}×{MATRIX} matrices in torch, {cpus()} threads."
+    method = f"The fastest product of two {MATRIX}×{MATRIX} matrices, in torch or OpenVINO, {cpus()} threads."
     report = Report("Matrix product", method)
     table = Table(["type", "GFLOP/s"])
     for dtype in ("float32", "bfloat16"):

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import openvino
@@ -28,6 +29,7 @@ from cvhub.inference.pool import ModelPool, default_pool
 from cvhub.inference.runtime import Runtime, RuntimeUnavailable, build_runtime
 from cvhub.load import load_model
 from cvhub.models import FAMILIES
+from cvhub.models.layers import DepthwiseConv2d
 from tests.tiny import TinyFamily
 
 SIDE = 64
@@ -377,6 +379,19 @@ def test_auto_takes_bf16_where_it_is_native_and_good_enough(
         build_runtime(resnet, "openvino", "bf16")
 
 
+def test_bf16_leaves_depthwise_convolutions_in_fp32(folder: Path, empty_cache: Path) -> None:
+    build_runtime(folder, "openvino", "fp32")
+    (file,) = empty_cache.glob("openvino/*/converted/model.xml")
+    layers = ElementTree.parse(file).findall("layers/layer[rt_info]")
+    precise = [layer for layer in layers if layer.find("rt_info/attribute[@name='precise']") is not None]
+    depthwise = [module for module in load_model(str(folder)).modules() if isinstance(module, DepthwiseConv2d)]
+    assert len(precise) == len(depthwise)
+    assert {layer.get("type") for layer in precise} <= {"GroupConvolution"}
+    model = openvino.Core().read_model(file)  # knows the mark, under a name that versions change
+    marked = [op for op in model.get_ops() if any("Precis" in str(key) for key in op.get_rt_info())]
+    assert {op.get_friendly_name() for op in marked} == {layer.get("name") for layer in precise}
+
+
 def test_torch_in_bf16(folder: Path) -> None:
     exact, coarse = (build_runtime(folder, "torch", precision).run(pixels(4)) for precision in ("fp32", "bf16"))
     for name, values in exact.items():
@@ -473,7 +488,7 @@ def test_a_folder_without_a_processor_is_asked_as_imagenet_nets_are(
 ) -> None:
     """As `save_pretrained` of a model alone leaves it."""
     TinyFamily("resnet").model(num_channels=1).save_pretrained(tmp_path / "net")
-    classifier = Classifier(str(tmp_path / "net"), runtime)
+    classifier = Classifier(str(tmp_path / "net"), runtime, "fp32")
     assert "net has no preprocessor_config.json" in caplog.text
     seen = classifier.processor([photo()])
     assert seen.shape == (1, 1, 224, 224)

@@ -34,7 +34,8 @@ class ConvNormAct(nn.Module):
         self.pad_same = same_padding and stride > 1
         padding = 0 if self.pad_same else (kernel_size - 1) // 2 * dilation
         bias = eps is None
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        kind = DepthwiseConv2d if 1 < groups == in_channels else nn.Conv2d
+        self.conv = kind(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
         self.norm = nn.Identity() if eps is None else nn.BatchNorm2d(out_channels, eps=eps)
         self.act = ACTIVATIONS[activation](inplace=True) if activation else nn.Identity()
 
@@ -42,6 +43,20 @@ class ConvNormAct(nn.Module):
         if self.pad_same:
             x = pad_same(x, self.conv)
         return self.act(self.norm(self.conv(x)))
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of each channel by itself, whose training is fast on a CPU too.
+
+    With a stride, the gradient of its input takes oneDNN about a hundred times as long as without (seen: 38 ms, not
+    0.3). So training computes every output there is, and keeps each s-th: the same sums.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.stride != (1, 1) and x.device.type == "cpu":
+            every = F.conv2d(x, self.weight, self.bias, 1, self.padding, self.dilation, self.groups)
+            return F.avg_pool2d(every, 1, self.stride)  # unlike slicing, this keeps the memory format
+        return super().forward(x)
 
 
 def pad_same(x: Tensor, conv: nn.Conv2d) -> Tensor:
