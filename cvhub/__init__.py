@@ -22,7 +22,7 @@ _HOME = {
     "convert_checkpoint": "cvhub.convert",
     "export_checkpoint": "cvhub.convert",
     "Classifier": "cvhub.inference.classify",
-    "load_recipe": "cvhub.training.recipe",
+    "load_recipe": "cvhub.training.recipe_file",
     "train": "cvhub.training.run",
     "CvImageProcessor": "cvhub.models.image_processing",
 }

@@ -285,7 +285,7 @@ def run_convert(options: argparse.Namespace) -> int:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    from cvhub.training import recipe as recipes
+    from cvhub.training import recipe_file as recipes
 
     if options.list:
         rows = {name: recipes.load_recipe(name).about for name in recipes.names()}

@@ -16,7 +16,8 @@ from typing import Any
 
 from cvhub.errors import CvhubError
 from cvhub.explain.figures.curves import EXPERIMENTS, FOLDER, RUNS, Run, Verdict, read_run
-from cvhub.training.recipe import Recipe, read_recipe
+from cvhub.training.recipe import Recipe
+from cvhub.training.recipe_file import read_recipe
 
 DATA = {"name": "eurosat", "validation": 0.1}
 TURNS = {"flip_horizontal": 0.5, "flip_vertical": 0.5, "quarter_turns": True}

@@ -13,7 +13,7 @@ from cvhub.errors import CvhubError
 from cvhub.explain.figures import curves
 from cvhub.training.nets import build_net
 from cvhub.training.progress import read_curve
-from cvhub.training.recipe import read_recipe
+from cvhub.training.recipe_file import read_recipe
 from docs import curves as script
 
 NAME = "residual_20"

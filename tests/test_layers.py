@@ -26,9 +26,8 @@ def test_a_depthwise_convolution_trains_as_torchs_own(kernel_size, stride, paddi
     torch.testing.assert_close(outputs[0], outputs[1])
     assert outputs[0].is_contiguous(memory_format=memory_format)
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
-    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad)
-    assert ours.bias is not None and theirs.bias is not None
-    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad)
+    for (name, our), (_, their) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        torch.testing.assert_close(our.grad, their.grad, msg=name)
 
 
 def test_only_one_channel_a_group_makes_a_convolution_depthwise():

@@ -35,7 +35,8 @@ from cvhub.training.data import divide, load_pictures
 from cvhub.training.nets import CLASSIFIER, _classes, build_net, make_family_config, picture_transform
 from cvhub.training.plan import make_plan
 from cvhub.training.progress import TIMES, Progress, read_curve
-from cvhub.training.recipe import Augmentation, Recipe, load_recipe, names, read_recipe
+from cvhub.training.recipe import Augmentation, Recipe
+from cvhub.training.recipe_file import load_recipe, names, read_recipe
 from cvhub.training.run import outcome, train
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvhub.errors import CvhubError
-from cvhub.training.recipe import Recipe, read_recipe
+from cvhub.training.recipe import Recipe
+from cvhub.training.recipe_file import read_recipe
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments

@@ -1,0 +1,215 @@
+"""Reading recipes: from the files that ship with cvhub or any other, with `key=value` from the command line.
+
+What a recipe can't say is refused in a sentence that names it. Nothing here needs torch.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cvhub.errors import CvhubError
+from cvhub.training.recipe import DTYPES, LISTS, PARTS, PRECISIONS, Range, Recipe, key_of
+
+RECIPES = Path(__file__).parent / "recipes"
+
+# What can be said shorter than by the last part of its path.
+SHORT = {"data": "data.source"}
+
+
+def names() -> list[str]:
+    """The recipes that come with cvhub."""
+    return sorted(file.stem for file in RECIPES.glob("*.toml"))
+
+
+def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A shipped recipe by name, or a file; `overrides` are KEY=VALUE. Raises `CvhubError` for what it can't say."""
+    file = RECIPES / f"{recipe}.toml" if recipe in names() else Path(recipe)
+    if not file.is_file():
+        raise CvhubError(f"There is no recipe {recipe!r}: it is neither one of {', '.join(names())}, nor a file.")
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CvhubError(f"{file.name} is not TOML: {error}.") from None
+    for override in overrides:
+        _override(tables, override)
+    return read_recipe(tables)
+
+
+def read_recipe(tables: Mapping[str, Any]) -> Recipe:
+    """From what a TOML file holds."""
+    made = _read(Recipe, tables, "")
+    _check(made)
+    return made
+
+
+def _read(cls: Any, table: Mapping[str, Any], path: str) -> Any:
+    fields = {key_of(f.name): f for f in dataclasses.fields(cls)}
+    values = {}
+    for key, value in table.items():
+        if key not in fields:
+            raise CvhubError(f"A recipe has no {path + key!r}{_nearest(path + key)}.")
+        name = fields[key].name
+        values[name] = _convert(value, fields[key].type, path + key)
+    return cls(**values)
+
+
+def _convert(value: Any, kind: Any, path: str) -> Any:
+    """`value` as the type of a field, or a sentence about it; a whole number may stand for a float."""
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise CvhubError(f"{path} is {value!r}, expected a table with {', '.join(_keys_below(path))}.")
+        return _read(kind, value, f"{path}.")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is float and number:
+        return float(value)
+    if kind in LISTS and isinstance(value, (list, tuple)) and (kind != Range or len(value) == 2):
+        return tuple(_convert(item, float, path) for item in value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    if kind is int and number and isinstance(value, int):
+        return value
+    if kind == dict[str, Any] and isinstance(value, Mapping):
+        return dict(value)
+    raise CvhubError(f"{path} is {value!r}, expected {_described(kind)}.")
+
+
+def _described(kind: Any) -> str:
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    words |= {Range: "the least and the greatest value, such as [0.5, 1.0]", LISTS[1]: "numbers such as [0.5, 0.5]"}
+    return words.get(kind, "a table of fields")
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not (key and equals):
+        raise CvhubError(f"{override!r} is not KEY=VALUE, such as budget.epochs=10.")
+    path = _find(key)
+    kind = dict(_paths()).get(path)
+    *parents, last = path.split(".")
+    table = tables
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise CvhubError(f"A recipe has no {path!r}: {parent} is no table in it.")
+    table[last] = text if kind is str else _value(text)
+
+
+def _value(text: str) -> Any:
+    """As JSON reads it (numbers, true, false, lists, objects), else as text: TOML has no null."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return text if value is None else value
+
+
+def _find(key: str) -> str:
+    """The full path of a key, which may be given by its last part where only one has it."""
+    known = [path for path, _ in _paths()]
+    if key in known or key.startswith("model.config."):
+        return key
+    if key in SHORT:
+        return SHORT[key]
+    matches = [path for path in known if path.endswith(f".{key}")]
+    if not matches:
+        raise CvhubError(f"A recipe has no {key!r}{_nearest(key)}.")
+    if len(matches) > 1:
+        raise CvhubError(f"{key!r} is short for each of {', '.join(matches)}: write it out.")
+    return matches[0]
+
+
+def _nearest(key: str) -> str:
+    """ ": did you mean …?", by the full path, or by its last part; else what the key's table has."""
+    paths = [path for path, _ in _paths()]
+    ends = {path.rpartition(".")[2]: path for path in paths}
+    near = [*difflib.get_close_matches(key, paths, 3), *(ends[end] for end in difflib.get_close_matches(key, ends, 2))]
+    last = key.rpartition(".")[2]
+    near += [ends[end] for end in difflib.get_close_matches(last, ends, 2)]
+    near = list(dict.fromkeys(near))[:3]
+    if near:
+        return f": did you mean {' or '.join(near)}?".removesuffix("?")
+    table = key.partition(".")[0]
+    below = _keys_below(table) if table != key else []
+    return f", which has {', '.join(below)}" if below else f", only {', '.join(_tables())} and what they hold"
+
+
+def _tables() -> list[str]:
+    return [key_of(f.name) for f in dataclasses.fields(Recipe)]
+
+
+def _keys_below(table: str) -> list[str]:
+    return [path.partition(".")[2] for path, _ in _paths() if path.startswith(f"{table}.")]
+
+
+def _paths() -> Iterator[tuple[str, Any]]:
+    """Every key of a recipe by its full path, with its type."""
+    for outer in dataclasses.fields(Recipe):
+        if not dataclasses.is_dataclass(outer.type):
+            yield outer.name, outer.type
+            continue
+        for inner in dataclasses.fields(outer.type):
+            yield f"{outer.name}.{key_of(inner.name)}", inner.type
+
+
+def _check(recipe: Recipe) -> None:
+    """What types alone don't tell: of single values, then of several together."""
+    _check_values(recipe)
+    model, budget = recipe.model, recipe.budget
+    if bool(model.family) == bool(model.from_):
+        raise CvhubError("A recipe names either model.family, to start from scratch, or model.from, to fine-tune.")
+    if model.train == "head" and not model.from_:
+        raise CvhubError("model.train is 'head', which needs model.from: a body that was trained before.")
+    if recipe.data.validation == 1:
+        raise CvhubError("data.validation is 1, which leaves nothing to train on.")
+    if budget.epochs <= 0 and budget.minutes <= 0:
+        raise CvhubError("A recipe needs budget.epochs or budget.minutes.")
+
+
+def _check_values(recipe: Recipe) -> None:
+    for path, value, allowed in (
+        ("model.train", recipe.model.train, PARTS),
+        ("compute.precision", recipe.compute.precision, PRECISIONS),
+        ("result.dtype", recipe.result.dtype, DTYPES),
+    ):
+        if value not in allowed:
+            raise CvhubError(f"{path} is {value!r}, expected one of {', '.join(allowed)}.")
+    for path, value in _shares(recipe):
+        if not 0 <= value <= 1:
+            raise CvhubError(f"{path} is {value}, expected 0 to 1.")
+    for path, value in _positive(recipe):
+        if not value > 0:
+            raise CvhubError(f"{path} is {value}, expected more than 0.")
+    augmentation = recipe.augmentation
+    for name, pair in (("crop_scale", augmentation.crop_scale), ("crop_ratio", augmentation.crop_ratio)):
+        if not 0 < pair[0] <= pair[1]:
+            raise CvhubError(f"augmentation.{name} is {list(pair)}, expected the least and the greatest value.")
+
+
+def _shares(recipe: Recipe) -> list[tuple[str, float]]:
+    a, o = recipe.augmentation, recipe.optimiser
+    return [
+        ("data.validation", recipe.data.validation),
+        ("data.share", recipe.data.share),
+        ("picture.crop", recipe.picture.crop),
+        ("augmentation.flip_horizontal", a.flip_horizontal),
+        ("augmentation.flip_vertical", a.flip_vertical),
+        ("augmentation.erasing", a.erasing),
+        ("augmentation.mix_probability", a.mix_probability),
+        ("optimiser.lr_end", o.lr_end),
+        ("optimiser.ema", o.ema),
+        ("augmentation.crop_scale", a.crop_scale[1]),
+    ]
+
+
+def _positive(recipe: Recipe) -> list[tuple[str, float]]:
+    return [
+        ("data.share", recipe.data.share),
+        ("optimiser.lr", recipe.optimiser.lr),
+        ("optimiser.batch", recipe.optimiser.batch),
+        ("budget.validate_every", recipe.budget.validate_every),
+        ("budget.save_minutes", recipe.budget.save_minutes),
+    ]
