@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--map", action="append", default=[], type=_renaming, dest="renamed", metavar="CLASS=LABEL",
         help="the model's label for a class that the data set calls otherwise",
     )  # fmt: skip
-    _add_runtime_options(evaluate)
+    _add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
     evaluate.add_argument("--confusion", type=_png, metavar="FILE.png", help="draw the confusion matrix")
     evaluate.add_argument("--card", action="store_true", help="write the metrics into the card of MODEL, a folder")
 
@@ -108,9 +108,10 @@ def _command(commands: Any, name: str, run: Any, description: str) -> argparse.A
     return command
 
 
-def _add_runtime_options(command: argparse.ArgumentParser) -> None:
+def _add_runtime_options(command: argparse.ArgumentParser, precision: str = "auto") -> None:
     command.add_argument("--runtime", choices=("auto", "torch", "openvino"), default="auto")
-    command.add_argument("--precision", choices=("auto", "fp32", "bf16", "int8"), default="auto")
+    choices = ("auto", "fp32", "bf16", "int8")
+    command.add_argument("--precision", choices=choices, default=precision, help=f"({precision})")
     command.add_argument("--batch-size", type=_positive, default=16, metavar="N", help="pictures a forward (16)")
 
 

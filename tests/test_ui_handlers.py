@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cvhub.catalog import CATALOG
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classification
 from cvhub.models.pixels import PixelTransform
-from cvhub.ui import answering, handlers
+from cvhub.ui import answering, handlers, link
 from cvhub.ui.state import Facts, Session, View
 from cvhub.ui.strings import speaker
 
@@ -150,11 +151,11 @@ def test_a_view_that_fails_is_a_sentence_and_no_endless_waiting(models, picture:
 
 
 def test_what_can_not_be_asked_is_one_sentence(models, picture: str, tmp_path: Path):
-    five = [f"somebody/model-{i}" for i in range(5)]
+    ten = [f"somebody/model-{i}" for i in range(10)]
     for asked, chosen, sentence in (
         (None, ["resnet18"], "No picture yet."),
         (picture, [], "No model chosen."),
-        (picture, five, "5 models were asked for; at most 4"),
+        (picture, ten, "10 models were asked for; at most 9"),
         (str(tmp_path / "none.png"), ["resnet18"], "none.png does not exist."),
     ):
         ((_, _, cards, losses, *_),) = handlers.answer(Session(), asked, chosen, *CHOICES)
@@ -236,7 +237,7 @@ def test_a_visit_that_ends_while_its_upload_is_converted_leaves_nothing(
 
 
 def test_a_checkpoint_that_can_not_be_added_is_said(tmp_path: Path):
-    four = ["resnet18", "resnet34", "resnet50", "resnet101"]
+    nine = [entry.name for entry in CATALOG][: link.MAX_MODELS]
     for hub_id, files, models, sentence in (
         ("", None, [], "Give a Hub id, or one .safetensors file"),
         ("a/b", ["x.safetensors"], [], "Give a Hub id, or one .safetensors file"),
@@ -247,10 +248,31 @@ def test_a_checkpoint_that_can_not_be_added_is_said(tmp_path: Path):
             "Give a Hub id, or one .safetensors file",
         ),
         ("/etc", None, [], "neither a model of the list nor a Hub id"),
-        ("a/b", None, four, "four models are chosen already"),
+        ("a/b", None, nine, "nine models are chosen already"),
         ("a/b", None, ["resnet18"], "a/b joins the models of this visit"),
     ):
         assert sentence in handlers.add_checkpoint(Session(), hub_id, files, models, "en")[2]
+
+
+@pytest.mark.parametrize(
+    ("sample", "chosen", "given"),
+    [
+        ("tile", list(link.DEFAULT_MODELS), link.ZOO),
+        ("tile", ["efficientnet_lite1"], link.ZOO),
+        ("tile", ["own net"], None),
+        ("tile", [link.ZOO[0]], None),
+        ("coffee", list(link.ZOO), link.DEFAULT_MODELS),
+        ("coffee", [link.ZOO[0], "efficientnet_lite1"], None),
+        ("coffee", ["resnet50"], None),
+        ("coffee", [], link.DEFAULT_MODELS),
+    ],
+)
+def test_a_sample_brings_models_that_know_what_is_in_it(sample: str, chosen: list[str], given: tuple[str, ...] | None):
+    """Unless one of those chosen may."""
+    picture, update = handlers.take_sample(sample, chosen, Session())
+    assert Path(picture).is_file()
+    assert update.get("value") == (given and list(given))
+    assert given is None or set(given) <= {name for _, name in update["choices"]}
 
 
 def test_classes_are_sent_once_and_not_with_every_change(models, picture: str):

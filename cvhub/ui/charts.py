@@ -76,6 +76,13 @@ def from_zero(title: str, most: float, steps: int = 5) -> Axis:
     return Axis(title, tuple(step * i for i in range(math.ceil(most / step - 1e-9) + 1)))
 
 
+def around(title: str, low: float, high: float, steps: int = 4) -> Axis:
+    """A linear axis that holds `low` to `high` in about `steps` round steps, for places, not for lengths."""
+    step = from_zero(title, max(high - low, 1e-9), steps).ticks[1]
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return Axis(title, tuple(step * i for i in range(first, max(last, first + 1) + 1)))
+
+
 def decades(title: str, values: Sequence[float], most_ticks: int = 7) -> Axis:
     """A logarithmic axis of powers of ten around all `values`, which are above 0."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
@@ -115,7 +122,12 @@ def _cell(title: str, cell: Cell, place: int) -> str:
 
 
 def plot(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
-    """Lines over axes. `alt` says in a sentence what they show."""
+    """Lines over axes, and what each is. `alt` says in a sentence what they show."""
+    return f'<div class="plot">{legend(series)}{canvas(series, x, y, alt)}</div>'
+
+
+def canvas(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
+    """Lines over axes."""
     rules = "".join(f'<path class="rule" d="M0 {_at(1 - y.place(tick))}H{SIDE}"/>' for tick in y.ticks)
     drawn = "".join(_line(one, x, y) for one in series)
     ticks = "".join(
@@ -126,9 +138,8 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
         for tick, label in zip(y.ticks, y.labels(), strict=True)
     )
     return (
-        f'<div class="plot">{legend(series)}<div role="img" aria-label="{escape(alt)}">'
-        f'<p class="axis">{escape(y.title)}</p><div class="canvas">{svg(rules + drawn)}{ticks}</div>'
-        f'<p class="axis across">{escape(x.title)}</p></div></div>'
+        f'<div role="img" aria-label="{escape(alt)}"><p class="axis">{escape(y.title)}</p>'
+        f'<div class="canvas">{svg(rules + drawn)}{ticks}</div><p class="axis across">{escape(x.title)}</p></div>'
     )
 
 

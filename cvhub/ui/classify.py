@@ -197,9 +197,9 @@ class ClassifyTab:
         )
         self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
         self.picture.input(None, None, self.sample, js="() => null")
-        self.sample.input(handlers.choose_sample, self.sample, self.picture, **at_once).then(
-            **asking, api_name="answer_sample", api_visibility="undocumented"
-        )
+        self.sample.input(
+            handlers.take_sample, [self.sample, self.models, self.session], [self.picture, self.models], **at_once
+        ).then(**asking, api_name="answer_sample", api_visibility="undocumented")
         gr.on(
             [
                 *(self.temperature.input, self.heat_class.input, self.true_class.input, self.epsilon.input),

@@ -14,6 +14,7 @@ from PIL import Image
 from cvhub.catalog import CATALOG, find_entry
 from cvhub.errors import CvhubError
 from cvhub.ui import answering, export, link
+from cvhub.ui.accuracy import accuracy_plots
 from cvhub.ui.answering import HUB_ID, add_heats, ask_missing, browser_shows, open_picture, title_of
 from cvhub.ui.loss_readout import loss_table
 from cvhub.ui.messages import translated
@@ -56,6 +57,15 @@ def open_link(request: gr.Request) -> tuple[str, str, Update, float, int, str, s
 def choose_sample(sample: str) -> str:
     """The file of a sample picture."""
     return str(SAMPLE_FOLDER / f"{sample}.jpg")
+
+
+def take_sample(sample: str, models: list[str], session: Session) -> tuple[str, Update]:
+    """The file of a sample, and models that know what is in it: others than those for the other kind of sample."""
+    others = {name for one in link.SAMPLES for name in link.models_for(one)} - set(link.models_for(sample))
+    if models and not set(models) <= others:
+        return choose_sample(sample), gr.skip()
+    wanted = list(link.models_for(sample))
+    return choose_sample(sample), gr.update(choices=model_choices(session, wanted), value=wanted)
 
 
 def answer(
@@ -129,7 +139,8 @@ def open_for(session: Session, say: Say) -> Image.Image:
 def show_view(session: Session, view: View) -> Shown:
     """What the session's answers look like under a view."""
     answers = list(session.answers.values())
-    return results(answers, view), loss_table(answers, view), *class_lists(session, view)
+    readouts = loss_table(answers, view) + accuracy_plots(answers, view)
+    return results(answers, view), readouts, *class_lists(session, view)
 
 
 def blank(sentence: str, view: View) -> Shown:
@@ -268,7 +279,7 @@ def compose_link(
 
 
 def classify(image: str, models: list[str], temperature: float, top_k: float) -> dict[str, Any]:
-    """Name what is in a picture: one to four models, the `top_k` likeliest classes of each with their probabilities.
+    """Name what is in a picture: one to nine models, the `top_k` likeliest classes of each with their probabilities.
 
     Returns {"models": [{"model", "runtime", "precision", "milliseconds", "predictions": [{"label", "score"}]}]}; a
     model that failed has "error", one sentence, instead.

@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-SAMPLES = ("chelsea", "coffee", "rocket", "astronaut")
+from cvhub.catalog import CATALOG
+
+PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
+TILE = "tile"  # of a satellite's picture, what our own classifiers were trained on
+SAMPLES = (*PHOTOS, TILE)
 DEFAULT_MODELS: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-MAX_MODELS = 4
+ZOO = tuple(entry.name for entry in CATALOG if entry.dataset == "eurosat")  # one of each architecture
+MAX_MODELS = 9
 TEMPERATURES = (0.1, 5.0)
 EPSILONS = (0.0, 0.5)
 OPACITIES = (0, 100)
@@ -24,6 +29,11 @@ class Link:
     true_class: str = ""
     epsilon: float = 0.1
     language: str = "en"
+
+
+def models_for(sample: str | None) -> tuple[str, ...]:
+    """The models that know what is in a sample."""
+    return ZOO if sample == TILE else DEFAULT_MODELS
 
 
 def compose(link: Link) -> str:
@@ -45,10 +55,11 @@ def parse(query: Mapping[str, str]) -> Link:
     """The link that query parameters spell; what is missing or makes no sense takes its default."""
     default = Link()
     models = tuple(dict.fromkeys(name.strip() for name in query.get("models", "").split(",") if name.strip()))
-    sample = query.get("sample", SAMPLES[0])
+    sample = query.get("sample", "")
+    sample = sample if sample in SAMPLES else SAMPLES[0]
     return Link(
-        sample=sample if sample in SAMPLES else SAMPLES[0],
-        models=models[:MAX_MODELS] or default.models,
+        sample=sample,
+        models=models[:MAX_MODELS] or models_for(sample),
         temperature=_number(query.get("tau"), default.temperature, TEMPERATURES),
         opacity=round(_number(query.get("heat"), default.opacity, OPACITIES)),
         heat_class=query.get("class", ""),

@@ -1,4 +1,5 @@
-"""One colour a model, everywhere on the page: Okabe and Ito's colours, told apart by colour-blind people.
+"""One colour a model, everywhere on the page: Okabe and Ito's colours, told apart by colour-blind people, and three of
+Tol's muted ones, for as many models as can be shown together.
 
 Each place has a shade for the light and one for the dark page, so that bars keep a contrast of 3 : 1 with either.
 """
@@ -10,6 +11,9 @@ SERIES = (  # (light, dark)
     ("#b0548c", "#cc79a7"),  # reddish purple
     ("#9a6a00", "#e69f00"),  # orange
     ("#5a5a5a", "#b8b8b8"),  # the black of the palette, as grey
+    ("#332288", "#8f80e8"),  # indigo
+    ("#882255", "#d9659a"),  # wine
+    ("#6f6f1f", "#c9c95a"),  # olive
 )
 
 

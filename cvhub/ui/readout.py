@@ -4,6 +4,7 @@ from html import escape
 
 import numpy as np
 
+from cvhub.catalog import find_entry
 from cvhub.ui import numerals
 from cvhub.ui.loss_terms import log_probabilities
 from cvhub.ui.messages import reason, translated
@@ -134,6 +135,9 @@ def facts(answer: Answer, view: View, say: Say) -> str:
     costs = [numerals.milliseconds(answer.milliseconds), *(cost_facts(answer.facts, say) if answer.facts else [])]
     runtime = {"torch": "PyTorch", "openvino": "OpenVINO"}.get(answer.runtime, answer.runtime)
     line = " · ".join(f"<span>{cost}</span>" for cost in costs)
+    if (entry := find_entry(answer.model)) and entry.tested:
+        n, share = f"{entry.tested:,}", numerals.percent(entry.metrics["accuracy"])
+        line += f" · <span>{say('tested', percent=share, n=n)}</span>"
     why = reason(answer.reason, view.language)
     took = say("took", runtime=runtime, precision=answer.precision, reason=why)
     return f'<p class="facts costs">{line}</p><p class="facts why">{escape(took)}</p>'

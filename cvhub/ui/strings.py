@@ -25,8 +25,9 @@ STRINGS: dict[str, tuple[str, str]] = {
     "sample_coffee": ("Coffee", "咖啡"),
     "sample_rocket": ("Rocket", "火箭"),
     "sample_astronaut": ("Astronaut", "宇航员"),
+    "sample_tile": ("Satellite tile", "卫星图块"),
     # the choices
-    "models": ("Models (1 to 4)", "模型（1 到 4 个）"),
+    "models": ("Models (1 to 9)", "模型（1 到 9 个）"),
     "temperature": ("Temperature τ", "温度 τ"),
     "temperature_info": (
         "Probabilities are softmax(z / τ) of the kept logits z; no new forward pass.",
@@ -62,8 +63,8 @@ STRINGS: dict[str, tuple[str, str]] = {
         "请给出 Hub 编号，或一个 .safetensors 文件和一个 config.json。",
     ),
     "checkpoint_full": (
-        "{name} joins the list; four models are chosen already, so remove one to see it.",
-        "{name} 已加入列表；已选满四个模型，移除一个即可显示。",
+        "{name} joins the list; nine models are chosen already, so remove one to see it.",
+        "{name} 已加入列表；已选满九个模型，移除一个即可显示。",
     ),
     "unknown_model": (
         "“{name}” is neither a model of the list nor a Hub id like owner/name.",
@@ -103,7 +104,7 @@ STRINGS: dict[str, tuple[str, str]] = {
         "No picture yet. Upload, paste or take one, or choose a sample.",
         "还没有图片。请上传、粘贴或拍摄一张，或选择示例。",
     ),
-    "no_models": ("No model chosen. Choose one to four.", "还没有选择模型。请选择一到四个。"),
+    "no_models": ("No model chosen. Choose one to nine.", "还没有选择模型。请选择一到九个。"),
     "too_many_models": (
         "{n} models were asked for; at most {limit} answer at once.",
         "请求了 {n} 个模型；一次最多 {limit} 个。",
@@ -120,7 +121,7 @@ STRINGS: dict[str, tuple[str, str]] = {
         "无法显示结果（{kind}），详情见服务器日志。重新选择即可再次询问。",
     ),
     # the agreement between the models
-    "numerals": ("zero one two three four", "零 一 两 三 四"),
+    "numerals": ("zero one two three four five six seven eight nine", "零 一 两 三 四 五 六 七 八 九"),
     "one_says": ("{title} says {label}, {percent}.", "{title} 认为是 {label}，{percent}。"),
     "all_say": ("All {n} say {label}.", "{n}个模型都认为是 {label}。"),
     "both_say": ("Both say {label}.", "两个模型都认为是 {label}。"),
@@ -185,6 +186,19 @@ STRINGS: dict[str, tuple[str, str]] = {
         "Natural logarithms, so losses are in nats; z are the logits, τ = {temperature}, K classes, m the mean of the models' p.",
         "使用自然对数，损失单位为 nat；z 为 logits，τ = {temperature}，K 为类别数，m 为各模型 p 的平均。",
     ),
+    # accuracy beside cost
+    "tested": ("{percent} of {n} test pictures right", "{n} 张测试图片答对 {percent}"),
+    "accuracy_title": ("Accuracy against cost", "准确率与代价"),
+    "accuracy_note": (
+        "Top-1 accuracy on the {n} test pictures of {dataset}, measured by cvhub evaluate, with 95 % intervals: where two overlap, the pictures don't tell which net is better. Latency is that of this very answer; training time is the processors' time, over all cores.",
+        "在 {dataset} 的 {n} 张测试图片上由 cvhub evaluate 测得的 top-1 准确率及其 95 % 区间：区间重叠时，这些图片无法判断哪个网络更好。延迟即本次回答的延迟；训练时间为所有核心的处理器时间之和。",
+    ),
+    "accuracy_alt": ("Accuracy of {n} models against: {cost}", "{n} 个模型的准确率，横轴为：{cost}"),
+    "accuracy_axis": ("accuracy, %", "准确率，%"),
+    "accuracy_parameters": ("parameters, millions", "参数，百万"),
+    "accuracy_multiply_adds": ("multiply-adds, millions", "乘加次数，百万"),
+    "accuracy_milliseconds": ("latency, ms", "延迟，毫秒"),
+    "accuracy_minutes": ("training, processor minutes", "训练，处理器分钟"),
     # results out
     "save_csv": ("Save CSV", "保存 CSV"),
     "save_json": ("Save JSON", "保存 JSON"),

@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from cvhub.explain.cam import paint
 from cvhub.ui.figures.figure import Choice
-from cvhub.ui.link import SAMPLES
+from cvhub.ui.link import PHOTOS
 from cvhub.ui.pictures import data_uri
 
 FOLDER = Path(__file__).parents[1] / "samples"
-PICTURE = Choice("picture", SAMPLES, SAMPLES[0])
+PICTURE = Choice("picture", PHOTOS, PHOTOS[0])
 NAMES = {
     "chelsea": ("Cat", "猫"),
     "coffee": ("Coffee", "咖啡"),

@@ -9,7 +9,7 @@ import numpy as np
 from cvhub.ui.charts import DASHES, Axis, Series, from_zero, plot
 from cvhub.ui.figures.figure import Choice, Drawing, Say
 from cvhub.ui.figures.photos import note, sample
-from cvhub.ui.link import SAMPLES
+from cvhub.ui.link import PHOTOS
 
 if TYPE_CHECKING:
     from cvhub.explain.figures.quantisation import Comparison, Layer
@@ -100,4 +100,4 @@ def compare() -> "Comparison":
     """Of the sample photos, whole."""
     from cvhub.explain.figures.quantisation import compare
 
-    return compare([sample(name, 320) for name in SAMPLES])
+    return compare([sample(name, 320) for name in PHOTOS])
