@@ -28,12 +28,12 @@ def assign_colours(models: list[str], known: dict[str, int], order: list[str]) -
     """A place in the palette for each model: the one it had; else its row's in the catalogue, or the next free one.
 
     `known` are the places given so far in this visit, `order` the catalogue's names. Two models shown together never
-    share a place, and a model keeps its place while it is shown.
+    share a place as long as there are places, and a model keeps its place while it is shown.
     """
     places = {model: known[model] for model in models if model in known}
     for model in models:
         wanted = order.index(model) if model in order else len(order)
         if model not in places or list(places.values()).count(places[model]) > 1:
             free = [place % len(SERIES) for place in range(wanted, wanted + len(SERIES))]
-            places[model] = next(place for place in free if place not in places.values())
+            places[model] = next((place for place in free if place not in places.values()), free[0])
     return known | places
