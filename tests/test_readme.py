@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cvhub.catalog import CATALOG, Entry
+from cvhub.evaluation.metrics import wilson_interval
 from tests import loopback_hub
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +57,20 @@ def model_rows() -> list[str]:
         f"| {entry.parameters / 1e6:.1f} M | {_weights(entry)} | {entry.licence} |"
         for entry in CATALOG
     ]
+
+
+def zoo_rows() -> list[str]:
+    """The rows of the table of those that we trained."""
+    rows = []
+    for entry in CATALOG:
+        if entry.training_minutes:
+            accuracy = entry.metrics["accuracy"]
+            low, high = wilson_interval(round(accuracy * entry.tested), entry.tested)
+            rows.append(
+                f"| `{entry.name}` | {100 * accuracy:.2f} | {100 * low:.1f} to {100 * high:.1f} "
+                f"| {100 * entry.metrics['top5']:.2f} | {entry.parameters / 1e6:.2f} M | {entry.training_minutes} |"
+            )
+    return rows
 
 
 def _weights(entry: Entry) -> str:
@@ -142,9 +157,10 @@ def test_both_languages_have_the_same_tree() -> None:
 
 
 @READMES
-def test_the_model_table_is_the_catalogue(text: str) -> None:
-    (table,) = re.findall(r"<!-- models -->\n(.*?)\n<!-- /models -->", text, re.DOTALL)
-    assert table.splitlines()[2:] == model_rows()
+def test_the_tables_are_the_catalogues(text: str) -> None:
+    for name, rows in (("models", model_rows()), ("zoo", zoo_rows())):
+        (table,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
+        assert table.splitlines()[2:] == rows
 
 
 def test_every_path_of_the_tree_exists() -> None:

@@ -91,6 +91,26 @@ def test_axe_finds_no_violation(open_page, scheme: str):
     assert found.violations_count == 0, found.generate_report()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_satellite_tile_compares_one_of_each_architecture(open_page, scheme: str):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(color_scheme=scheme)
+    page.locator("#samples input[value=tile]").check(force=True)
+    expect(page.locator(".card")).to_have_count(len(link.ZOO), timeout=FIRST_ANSWER)
+    expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
+    expect(page.locator(".plots [role=img]")).to_have_count(4, timeout=FIRST_ANSWER)
+    for name in link.ZOO:
+        expect(card(page, name).locator(".costs")).to_contain_text("of 2,000 test pictures right")
+        expect(card(page, name).locator(".bar")).to_have_count(5)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+    page.locator("#samples input[value=coffee]").check(force=True)
+    settled(page, "espresso")
+    expect(page.locator(".card")).to_have_count(3)
+    expect(page.locator(".plots")).to_have_count(0)
+
+
 def test_keyboard_alone_is_enough(open_page):
     page = open_page()
 
