@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from cvhub.ui.link import ZOO
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM, SAMPLES
 
 MODELS = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
@@ -97,10 +98,10 @@ def test_the_satellite_tile_compares_one_of_each_architecture(open_page, scheme:
 
     page = open_page(color_scheme=scheme)
     page.locator("#samples input[value=tile]").check(force=True)
-    expect(page.locator(".card")).to_have_count(len(link.ZOO), timeout=FIRST_ANSWER)
+    expect(page.locator(".card")).to_have_count(len(ZOO), timeout=FIRST_ANSWER)
     expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
     expect(page.locator(".plots [role=img]")).to_have_count(4, timeout=FIRST_ANSWER)
-    for name in link.ZOO:
+    for name in ZOO:
         expect(card(page, name).locator(".costs")).to_contain_text("of 2,000 test pictures right")
         expect(card(page, name).locator(".bar")).to_have_count(5)
     found = Axe().run(page)
