@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cvhub.catalog import CHECKPOINTS, Entry, find_entry
+from cvhub.convert.checkpoint import read_json
 from cvhub.convert.family import Fields, Layout
 from cvhub.convert.importing import check_fields, families, find_layouts, make_config
 from cvhub.errors import CvhubError
@@ -16,7 +17,10 @@ from cvhub.models import FAMILIES
 LIBRARIES = ("timm", "torchvision", "transformers")
 
 # What transformers writes beside a net's own fields.
-DERIVED = ("architectures", "dtype", "id2label", "label2id", "out_features", "out_indices", "transformers_version")
+DERIVED = (
+    *("architectures", "auto_map", "dtype", "id2label", "label2id"),
+    *("out_features", "out_indices", "transformers_version"),
+)
 
 # Anybody may type a config: no net that takes minutes to build comes of it. (A ResNet-152 has 870 modules.)
 MAX_NUMBER = 100_000
@@ -51,7 +55,9 @@ def entry_config(entry: Entry) -> Any:
     Of weights that come with cvhub the folder itself does.
     """
     if entry.source == "bundled":
-        return config_class(entry.family).from_pretrained(CHECKPOINTS / entry.location)
+        fields = read_json(CHECKPOINTS / entry.location / "config.json")
+        own = {name: value for name, value in fields.items() if name not in (*DERIVED, "model_type")}
+        return make_config(config_class(entry.family), own | {"num_labels": entry.num_labels})
     layouts = [layout for family in families() if family.name == entry.family for layout in family.layouts]
     fields = _row_fields(entry, layouts)
     return make_config(config_class(entry.family), fields | {"num_labels": entry.num_labels})
