@@ -1,7 +1,7 @@
 """Takes the pictures of the page that the README shows: `make screenshots`. Starts the page itself, in a free port.
 
-docs/classify.png and docs/explore.png (wide), docs/classify-phone.png (390 px), docs/classify-dark.png. Needs Chromium
-from the system.
+docs/classify.png, docs/zoo.png and docs/explore.png (wide), docs/classify-phone.png (390 px), docs/classify-dark.png.
+Needs Chromium from the system.
 """
 
 from dataclasses import dataclass
@@ -49,6 +49,7 @@ SHOTS = (
         {"viewport": {"width": 1440, "height": 1120}, "color_scheme": "dark"},
         1120,
     ),
+    Shot("zoo.png", "?sample=tile&lang=en", {"viewport": {"width": 1440, "height": 1120}}, 3420),
     Shot("explore.png", "?lang=en", {"viewport": {"width": 1440, "height": 900}}, 900, figure="gradient"),
 )
 

@@ -93,7 +93,7 @@ def test_axe_finds_no_violation(open_page, scheme: str):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_satellite_tile_compares_one_of_each_architecture(open_page, scheme: str):
+def test_the_satellite_tile_compares_all_that_know_it(open_page, scheme: str):
     from axe_playwright_python.sync_playwright import Axe
 
     page = open_page(color_scheme=scheme)

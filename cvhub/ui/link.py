@@ -10,7 +10,7 @@ PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
 TILE = "tile"  # of a satellite's picture, what our own classifiers were trained on
 SAMPLES = (*PHOTOS, TILE)
 DEFAULT_MODELS: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-ZOO = tuple(entry.name for entry in CATALOG if entry.dataset == "eurosat")  # one of each architecture
+ZOO = tuple(entry.name for entry in CATALOG if entry.dataset == "eurosat")  # an architecture each
 MAX_MODELS = 9
 TEMPERATURES = (0.1, 5.0)
 EPSILONS = (0.0, 0.5)
