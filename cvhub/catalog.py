@@ -68,6 +68,7 @@ CATALOG: tuple[Entry, ...] = (
     _eurosat("vgg", "VGG", 2_621_962, 18.2, accuracy=0.9765, top5=1.0, ece=0.1502, nll=0.2296),
     _eurosat("googlenet", "GoogLeNet", 2_065_966, 19.6, accuracy=0.9705, top5=0.9995, ece=0.1107, nll=0.1934),
     _eurosat("resnet", "ResNet", 2_774_554, 17.0, accuracy=0.973, top5=1.0, ece=0.124, nll=0.2007),
+    _eurosat("mobilenet_v2", "MobileNetV2", 2_236_682, 23.0, accuracy=0.9675, top5=0.999, ece=0.1179, nll=0.2098),
     _eurosat("vit", "ViT", 1_026_954, 21.1, accuracy=0.9545, top5=0.999, ece=0.1054, nll=0.2366),
     _eurosat("swin", "Swin", 2_646_062, 19.6, accuracy=0.957, top5=1.0, ece=0.103, nll=0.2177),
     _classifier("resnet18", "ResNet-18", "resnet", "timm/resnet18.a1_in1k", 11_689_512),
