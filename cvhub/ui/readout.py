@@ -107,6 +107,8 @@ def surest(done: list[Answer], first: dict[str, tuple[str, float]], say: Say) ->
     if cheapest is sure:
         return say("surest_cheapest", **said)
     ratio = numerals.ratio(costs[sure.model] / costs[cheapest.model])
+    if ratio == numerals.ratio(1):
+        return say("surest_only", **said)
     return say("surest", **said, ratio=ratio, cheapest=escape(cheapest.title))
 
 
