@@ -52,8 +52,8 @@ STRINGS: dict[str, tuple[str, str]] = {
     "checkpoint": ("Add a checkpoint", "添加检查点"),
     "hub_id": ("Hub id", "Hub 编号"),
     "hub_id_info": (
-        "A ResNet or MobileNetV2 in timm, transformers or cvhub layout, such as timm/resnet50.a1_in1k.",
-        "timm、transformers 或 cvhub 格式的 ResNet 或 MobileNetV2，例如 timm/resnet50.a1_in1k。",
+        "A classifier of one of the families here, in timm, transformers or cvhub layout, such as timm/resnet50.a1_in1k.",
+        "timm、transformers 或 cvhub 格式的本站各家族分类器，例如 timm/resnet50.a1_in1k。",
     ),
     "checkpoint_files": ("or a .safetensors file with its config.json", "或 .safetensors 文件及其 config.json"),
     "add": ("Add", "添加"),
