@@ -23,6 +23,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from timm.optim import muon
 from transformers import AutoImageProcessor, AutoModelForImageClassification, TrainerState
 
 from cvhub.cli import main
@@ -32,6 +33,7 @@ from cvhub.models.pixels import PixelTransform
 from cvhub.training import result, run
 from cvhub.training.batches import Batches, Deal, Key, affine
 from cvhub.training.data import divide, load_pictures
+from cvhub.training.machine import orthogonalise_in_fp32
 from cvhub.training.nets import CLASSIFIER, _classes, build_net, make_family_config, picture_transform
 from cvhub.training.plan import make_plan
 from cvhub.training.progress import TIMES, Progress, read_curve
@@ -621,6 +623,15 @@ def test_other_ways_to_compute_end_nearly_alike(tables: dict[str, Any], data: Pa
     assert [row["step"] for row in plain] == [row["step"] for row in other]
     differences = [abs(ours["loss"] - theirs["loss"]) for ours, theirs in zip(plain, other, strict=True)]
     assert max(differences) == 0 if "data" in tables else np.mean(differences) < 0.05
+
+
+def test_muon_multiplies_in_fp32_where_bf16_is_not_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(muon, "zeropower_via_newtonschulz", muon.zeropower_via_newtonschulz)  # as it was, afterwards
+    orthogonalise_in_fp32()
+    orthogonalise_in_fp32()
+    orthogonal = muon.zeropower_via_newtonschulz(torch.eye(6, 4), 5, [(1.5, -0.5, 0.0)])
+    assert orthogonal.dtype == torch.float32
+    assert torch.allclose(orthogonal.T @ orthogonal, torch.eye(4), atol=0.02)
 
 
 def test_a_loss_that_is_no_number_is_said(data: Path, tmp_path: Path) -> None:

@@ -2,8 +2,12 @@
 
 import ctypes
 import sys
+from functools import partial
 
 import torch
+from timm.optim import muon
+
+from cvhub.inference.torch_runtime import has_native_bf16
 
 # mallopt(3): how much free memory may stay with the process, and how many blocks may be mapped one by one.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -13,11 +17,19 @@ def prepare_machine() -> None:
     """Numbers too small to matter become 0, as they take a processor a hundred times longer; memory is kept."""
     torch.set_flush_denormal(True)
     keep_memory()
+    if not has_native_bf16():
+        orthogonalise_in_fp32()
 
 
 def restore_machine() -> None:
     """Small numbers count again, for what else the process does."""
     torch.set_flush_denormal(False)
+
+
+def orthogonalise_in_fp32() -> None:
+    """timm's Muon multiplies its matrices in bf16 and has no setting for it: without native bf16 a step takes minutes."""
+    if not isinstance(muon.zeropower_via_newtonschulz, partial):
+        muon.zeropower_via_newtonschulz = partial(muon.zeropower_via_newtonschulz, dtype=torch.float32)
 
 
 def keep_memory() -> None:
