@@ -20,7 +20,7 @@ AUTO_MODULES = (
 )
 # Our model files and what they import. Some of it imports Auto modules while it is half done: then we have to wait.
 NEEDED_MODULES = (
-    *(f"cvhub.models.{file}" for file in (*FAMILIES, "base", "attention", "image_processing")),
+    *(f"cvhub.models.{file}" for file in (*FAMILIES, "base", "attention", "image_processing", "dense_processing")),
     "transformers.modeling_layers",
     "transformers.modeling_utils",
     "transformers.backbone_utils",
@@ -48,8 +48,9 @@ def _register(auto_module: ModuleType) -> None:
         if kind == "configuration_auto":
             auto_module.AutoConfig.register(config.model_type, config)
         elif kind == "image_processing_auto":
-            processing = importlib.import_module("cvhub.models.image_processing")
-            processors = dict.fromkeys(("pil", "torchvision"), processing.CvImageProcessor)
+            file, name = config.processor
+            processor = getattr(importlib.import_module(f"cvhub.models.{file}"), name)
+            processors = dict.fromkeys(("pil", "torchvision"), processor)
             auto_module.AutoImageProcessor.register(config, image_processor_classes=processors)
         else:
             for cls in classes:

@@ -25,15 +25,22 @@ from transformers import (
     AutoImageProcessor,
     AutoModel,
     AutoModelForImageClassification,
+    AutoModelForSemanticSegmentation,
+    AutoModelForUniversalSegmentation,
     Trainer,
     TrainingArguments,
 )
 
 from cvhub.models import FAMILIES
 from cvhub.models.image_processing import CvImageProcessor
-from tests.tiny import CLASSIFIER, TinyFamily
+from tests.tiny import CLASSIFIER, SEGMENTERS, TinyFamily
 
-BUILDERS = {"AutoModel": AutoModel, CLASSIFIER: AutoModelForImageClassification, "AutoBackbone": AutoBackbone}
+BUILDERS = {
+    "AutoModel": AutoModel,
+    CLASSIFIER: AutoModelForImageClassification,
+    "AutoBackbone": AutoBackbone,
+    **dict(zip(SEGMENTERS, (AutoModelForSemanticSegmentation, AutoModelForUniversalSegmentation), strict=True)),
+}
 ROLES = [(name, auto) for name in FAMILIES for auto in BUILDERS if TinyFamily(name).has(auto)]
 CLASSIFIERS = [name for name, auto in ROLES if auto == CLASSIFIER]
 BACKBONES = [name for name, auto in ROLES if auto == "AutoBackbone"]

@@ -12,7 +12,8 @@ import cvhub
 CHECK = """
 import importlib
 import torch
-from transformers import AutoBackbone, AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+import transformers
+from transformers import AutoConfig
 from cvhub.models import FAMILIES
 torch.set_default_device("meta")
 for family in FAMILIES:
@@ -22,16 +23,18 @@ for family in FAMILIES:
     config_class = classes.pop("AutoConfig")
     assert type(AutoConfig.for_model(config_class.model_type)) is config_class
     for auto, cls in classes.items():
-        assert type(globals()[auto].from_config(config_class())) is cls, (auto, cls)
-processor = importlib.import_module("cvhub.models.image_processing").CvImageProcessor
-from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
-assert set(IMAGE_PROCESSOR_MAPPING[config_class].values()) == {processor}
+        assert type(getattr(transformers, auto).from_config(config_class())) is cls, (auto, cls)
+    file, name = config_class.processor
+    processor = getattr(importlib.import_module(f"cvhub.models.{file}"), name)
+    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING
+    assert set(IMAGE_PROCESSOR_MAPPING[config_class].values()) == {processor}
 """
 ORDERS = {
     "cvhub first": "import cvhub",
     "configuration alone first": "from transformers import AutoConfig; import cvhub",
     "a model file first": "import cvhub.models.mobilenet_v2",
     "the processor first": "import cvhub.models.image_processing",
+    "a segmenter's processor first": "import cvhub.models.dense_processing",
     "what transformers share first": "import cvhub.models.attention",
     "everything else first": "from transformers import Trainer, pipeline; import cvhub",
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 CLASSIFIER = "AutoModelForImageClassification"
+SEGMENTERS = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
 
 
 @dataclass(frozen=True)

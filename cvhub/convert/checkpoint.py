@@ -37,7 +37,8 @@ def read_json(file: Path) -> Fields:
 
 
 def read_folder(folder: Path) -> Checkpoint:
-    """A folder in timm's layout (`architecture` in config.json) or transformers' (`model_type`)."""
+    """A folder in the layout of timm (`architecture` in config.json), segmentation_models_pytorch (`_model_class`) or
+    transformers (`model_type`, and the class where it is a segmenter's)."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         raise CvhubError(f"{folder.name} has no config.json, which would name its architecture or model_type.")
@@ -45,13 +46,21 @@ def read_folder(folder: Path) -> Checkpoint:
     tensors = read_weights(folder)
     if architecture := config.get("architecture"):
         return Checkpoint("timm", str(architecture), tensors, config, config.get("pretrained_cfg", config))
-    if model_type := config.get("model_type"):
+    if architecture := config.get("_model_class"):
+        return Checkpoint("smp", str(architecture), tensors, config)
+    if architecture := segmenter_class(config) or config.get("model_type"):
         file = folder / "preprocessor_config.json"
         processor = read_json(file) if file.is_file() else None
-        return Checkpoint("transformers", str(model_type), tensors, config, processor)
+        return Checkpoint("transformers", str(architecture), tensors, config, processor)
     raise CvhubError(
         f"config.json of {folder.name} has neither an architecture (timm) nor a model_type (transformers)."
     )
+
+
+def segmenter_class(config: Fields) -> str | None:
+    """transformers' class of a config, where it segments: its model_type may be a classifier's as well."""
+    names = [str(name) for name in config.get("architectures") or []]
+    return next((name for name in names if name.endswith("Segmentation")), None)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -17,13 +17,16 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Layout:
     """One library's way to write a family, read in both directions.
 
-    - `library`: "timm", "torchvision", "transformers", or the project that made a package's file.
-    - `architectures`: the library's names of its nets (transformers: `model_type`) → fields of our config.
+    - `library`: "timm", "torchvision", "transformers", "smp" (segmentation_models_pytorch), or the project that made a
+      package's file.
+    - `architectures`: the library's names of its nets → fields of our config. In transformers that is the `model_type`
+      or, of a net that is no classifier, its class.
     - `names`: our config → pairs (our module or tensor, theirs), the first convolution's first; what follows a module
       in a tensor's name is the same. A tuple on one side is what the other holds in one piece, and `Reshaped` tells
       the shapes of a tensor that differ (see renaming.py).
     - `constants`: our config → tensors that their files hold though they follow from the config; `leftovers`: the last
-      parts of the names of such tensors that only older files hold, which are passed over.
+      parts of the names of such tensors that only older files hold, which are passed over; `unused`: what the names of
+      those begin with that their net holds and computes nothing with.
     - `read`: their config.json → further fields of our config, which tensors' shapes can't tell.
     - `write`: our config → the fields of their config.json; raises `NoForeignForm` where they have none.
     - `processor`: the architecture's name → preprocessing where a source says nothing: assumed, or exact where the
@@ -39,11 +42,12 @@ class Layout:
     processor_is_exact: bool = False
     constants: Callable[[Any], dict[str, Tensor]] = lambda config: {}
     leftovers: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Family:
-    """A file of models/, called `name`, whose classes' names begin with `prefix`.
+    """A file of models/, called `name`, whose classes' names begin with `prefix`; the whole net's ends in `suffix`.
 
     `sizes`: a config of the right structure and the shapes of our tensors → the fields that shapes tell, but for the
     number of classes, which the classifier tells in all families.
@@ -53,6 +57,7 @@ class Family:
     prefix: str
     layouts: tuple[Layout, ...]
     sizes: Callable[[Any, Shapes], Fields]
+    suffix: str = "ForImageClassification"
 
 
 class NoForeignForm(CvhubError):

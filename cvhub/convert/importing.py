@@ -131,7 +131,7 @@ def _write(
         net.config.label2id = {label: index for index, label in enumerate(labels)}
     with without_progress_bars():
         net.build().save_pretrained(folder)
-    save_processor(folder, _processor_fields(checkpoint, layout, net.config))
+    save_processor(folder, _processor_fields(checkpoint, layout, net.config), net.config.processor)
     write_model_card(folder, checkpoint, origin, net.card() | card)
 
 
@@ -173,7 +173,7 @@ def translate(checkpoint: Checkpoint, family: Family, layout: Layout, overrides:
     A source without a classifier becomes a base model. Where `overrides` ask for another `num_labels` than it has, it
     is a classifier whose last layers are new.
     """
-    config_class, model_class = _class(family, "Config"), _class(family, "ForImageClassification")
+    config_class, model_class = _class(family, "Config"), _class(family, family.suffix)
     check_fields(config_class, overrides)
     fields = dict(layout.architectures[checkpoint.architecture]) | layout.read(checkpoint.config)
     config = make_config(config_class, fields)
@@ -187,7 +187,7 @@ def translate(checkpoint: Checkpoint, family: Family, layout: Layout, overrides:
         check_fit(model_class, config, tensors, unexpected)  # says which tensors are wrong
         raise
     own = shapes.get("classifier.weight", (None,))[0]
-    config = make_config(config_class, fields | ({"num_labels": own} if own else {}) | dict(overrides))
+    config = make_config(config_class, ({"num_labels": own} if own else {}) | fields | dict(overrides))
     constants = layout.constants(config)
     unexpected = [name for name in unexpected if not _follows(name, theirs[name], layout, constants)]
     head, body = "own", f"{model_class.base_model_prefix}."
@@ -214,14 +214,17 @@ def _with_prefix(checkpoint: Checkpoint, names: list[tuple[Part, Part]]) -> dict
     layer for a classifier to begin with, which no classifier has.
     """
     prefix, first = f"{checkpoint.architecture}.", f"{names[0][0]}.weight"
-    if checkpoint.library != "transformers" or first.removeprefix(prefix) not in checkpoint.tensors:
+    bare = first.startswith(prefix) and first.removeprefix(prefix) in checkpoint.tensors
+    if checkpoint.library != "transformers" or not bare:
         return checkpoint.tensors
     return {prefix + name: value for name, value in checkpoint.tensors.items() if not name.startswith("pooler.")}
 
 
 def _follows(name: str, tensor: Tensor, layout: Layout, constants: Mapping[str, Tensor]) -> bool:
     """Whether a tensor that we have no place for says nothing that the config doesn't."""
-    return name.rpartition(".")[2] in layout.leftovers or (name in constants and torch.equal(tensor, constants[name]))
+    if name.rpartition(".")[2] in layout.leftovers or name.startswith(layout.unused):
+        return True
+    return name in constants and torch.equal(tensor, constants[name])
 
 
 def make_config(config_class: Any, fields: Fields) -> Any:
@@ -283,17 +286,17 @@ def _at_own_size(fields: Fields, config: Any) -> Fields:
     return fields | {"size": square if "height" in fields["size"] else {"shortest_edge": side}, "crop_size": square}
 
 
-def save_processor(folder: Path, fields: Fields) -> None:
-    from cvhub.models.image_processing import CvImageProcessor
-
-    CvImageProcessor(**fields).save_pretrained(folder)
+def save_processor(folder: Path, fields: Fields, processor: tuple[str, str]) -> None:
+    """`processor`: its file in models/ and its class, as a config names them."""
+    file, name = processor
+    getattr(importlib.import_module(f"cvhub.models.{file}"), name)(**fields).save_pretrained(folder)
 
 
 def write_model_card(folder: Path, checkpoint: Checkpoint, origin: str, known: Fields) -> None:
     from cvhub.hub.card import write_card
 
     licence = checkpoint.config.get("license") or (checkpoint.processor or {}).get("license")
-    facts = {"title": origin, "task": "image-classification", "licence": licence, "dataset": None, "metrics": {}}
+    facts = {"title": origin, "task": None, "licence": licence, "dataset": None, "metrics": {}}
     write_card(folder, **(facts | known), source=origin)
 
 

@@ -60,7 +60,7 @@ def _timm_names(config: CvMobileNetV2Config) -> Names:
     yield "classifier", "classifier"
 
 
-def _torchvision_names(config: CvMobileNetV2Config) -> Names:
+def torchvision_names(config: CvMobileNetV2Config) -> Names:
     yield "mobilenet_v2.stem.conv", "features.0.0"
     yield "mobilenet_v2.stem.norm", "features.0.1"
     blocks = block_names(config)
@@ -76,7 +76,7 @@ def _torchvision_names(config: CvMobileNetV2Config) -> Names:
     yield "classifier", "classifier.1"
 
 
-def _transformers_names(config: CvMobileNetV2Config) -> Names:
+def transformers_names(config: CvMobileNetV2Config) -> Names:
     stem, head = "mobilenet_v2.conv_stem.first_conv", "mobilenet_v2.conv_1x1"
     parts = (("expand", "expand_1x1"), ("depthwise", "conv_3x3"), ("project", "reduce_1x1"))
     modules = [("mobilenet_v2.stem", stem), ("mobilenet_v2.head", head)]
@@ -101,7 +101,7 @@ def _lite_names(config: CvMobileNetV2Config) -> Names:
     yield "classifier", "_fc"
 
 
-def _read_transformers(config: Fields) -> Fields:
+def read_transformers(config: Fields) -> Fields:
     for field, only in (("hidden_act", "relu6"), ("first_layer_is_expansion", True)):
         if config.get(field, only) != only:
             raise NoForeignForm("cvhub's MobileNetV2", field, config[field])
@@ -224,15 +224,15 @@ FAMILY = Family(
         Layout(
             library="torchvision",
             architectures=TORCHVISION_ARCHITECTURES,
-            names=_torchvision_names,
+            names=torchvision_names,
             write=_write_torchvision,
             processor=imagenet_224(Image.Resampling.BILINEAR, **IMAGENET),
         ),
         Layout(
             library="transformers",
             architectures={"mobilenet_v2": {}},
-            names=_transformers_names,
-            read=_read_transformers,
+            names=transformers_names,
+            read=read_transformers,
             write=_write_transformers,
             processor=imagenet_224(Image.Resampling.BILINEAR, **HALF),
         ),

@@ -18,9 +18,16 @@ class Reshaped:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Swapped:
+    """The name of a tensor whose halves, along the second axis, stand the other way round on the other side."""
+
+    name: str
+
+
 # A module's or a tensor's name. Several stand for one whose tensors are theirs one after another, along the first axis:
 # a projection to queries, keys and values in one matrix or in three.
-Part = str | tuple[str, ...] | Reshaped
+Part = str | tuple[str, ...] | Reshaped | Swapped
 
 
 def rename(tensors: Mapping[str, Tensor], names: Iterable[tuple[Part, Part]]) -> tuple[dict[str, Tensor], list[str]]:
@@ -47,6 +54,8 @@ def _spread(new: Part, leaf: str, whole: Tensor) -> Iterator[tuple[str, Tensor]]
         yield _join(new, leaf), whole
     elif isinstance(new, Reshaped):
         yield new.name, _reshape(whole, new.shape)
+    elif isinstance(new, Swapped):
+        yield new.name, torch.cat(whole.chunk(2, dim=1)[::-1], dim=1)
     else:
         for part, piece in zip(new, whole.chunk(len(new)), strict=True):
             yield _join(part, leaf), piece.clone()
@@ -61,7 +70,7 @@ def _reshape(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _parts(part: Part) -> tuple[str, ...]:
-    if isinstance(part, Reshaped):
+    if isinstance(part, Reshaped | Swapped):
         return (part.name,)
     return (part,) if isinstance(part, str) else part
 

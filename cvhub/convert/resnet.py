@@ -48,7 +48,7 @@ def _blocks(config: CvResNetConfig) -> Iterator[tuple[int, int, range]]:
             yield stage, block, convolutions
 
 
-def _torchvision_names(config: CvResNetConfig) -> Iterator[tuple[str, str]]:
+def torchvision_names(config: CvResNetConfig) -> Iterator[tuple[str, str]]:
     yield "resnet.stem.conv", "conv1"
     yield "resnet.stem.norm", "bn1"
     for stage, block, convolutions in _blocks(config):
@@ -148,14 +148,14 @@ FAMILY = Family(
         Layout(
             library="torchvision",
             architectures=TORCHVISION_ARCHITECTURES,
-            names=_torchvision_names,
+            names=torchvision_names,
             write=lambda config: _write_named(config, "torchvision", TORCHVISION_ARCHITECTURES),
             processor=_TORCHVISION_PROCESSOR,
         ),
         Layout(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
-            names=_torchvision_names,
+            names=torchvision_names,
             write=lambda config: _write_named(config, "timm", TIMM_ARCHITECTURES),
             processor=imagenet_224(Image.Resampling.BICUBIC, **IMAGENET),
         ),

@@ -42,10 +42,10 @@ class CvConfig(PreTrainedConfig):
 
 
 class CvImageConfig(CvConfig):
-    """Config of a net that sees pictures and may name them."""
+    """Config of a net that sees pictures."""
 
     num_channels: int = 3
-    label_smoothing: float = 0.0
+    processor: ClassVar[tuple[str, str]] = ("image_processing", "CvImageProcessor")  # the family's file and class
 
     @property
     def smallest_input(self) -> int:
@@ -53,7 +53,13 @@ class CvImageConfig(CvConfig):
         return 1
 
 
-class CvBackboneConfig(BackboneConfigMixin, CvImageConfig):
+class CvClassifierConfig(CvImageConfig):
+    """Config of a net that may name what pictures show."""
+
+    label_smoothing: float = 0.0
+
+
+class CvBackboneConfig(BackboneConfigMixin, CvClassifierConfig):
     """Config of a net whose stages give feature maps, so that it can serve as a backbone.
 
     A subclass defines, an entry for each feature map from the first on, `stage_names`, `stage_strides` (relative to the

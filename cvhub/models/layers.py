@@ -13,7 +13,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "relu6": nn.ReLU6}
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch normalisation, activation: (N, C_in, H, W) → (N, C_out, ⌈H/s⌉, ⌈W/s⌉).
 
-    `same_padding` pads as TensorFlow's SAME does, at the bottom and right first; otherwise both sides get (k − 1)/2.
+    `same_padding` pads as TensorFlow's SAME does, at the bottom and right first; otherwise both sides get (k − 1)/2,
+    and nothing if `valid`.
     `activation` None leaves the output linear; `eps` None, no normalisation, gives the convolution a bias.
     """
 
@@ -28,11 +29,12 @@ class ConvNormAct(nn.Module):
         activation: str | None = "relu",
         same_padding: bool = False,
         eps: float | None = 1e-5,
+        valid: bool = False,
     ):
         super().__init__()
         # The two rules differ only where the stride skips pixels.
         self.pad_same = same_padding and stride > 1
-        padding = 0 if self.pad_same else (kernel_size - 1) // 2 * dilation
+        padding = 0 if self.pad_same or valid else (kernel_size - 1) // 2 * dilation
         bias = eps is None
         kind = DepthwiseConv2d if 1 < groups == in_channels else nn.Conv2d
         self.conv = kind(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)

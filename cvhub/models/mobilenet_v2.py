@@ -85,6 +85,7 @@ class CvMobileNetV2Config(CvConvNetConfig):
 
     - `rows`: lines (t, c, n, s, k) of table 2. Channels are scaled by `width_multiplier` α and rounded to
       multiples of `channel_divisor`.
+    - `head_channels`: of the last 1×1 convolution; 0 leaves it out, for a backbone whose last map is table 2's last.
     - `scale_ends`: whether α scales the stem too, and the head where α > 1 (the paper); EfficientNet-Lite leaves both.
     - `padding`: "symmetric" or "same", TensorFlow's, which the official weights were trained with.
     - `dropout`: before the classifier. The paper's resolution multiplier ρ is the size of the input.
@@ -153,16 +154,18 @@ class CvMobileNetV2Config(CvConvNetConfig):
 
     @property
     def stage_names(self) -> list[str]:
-        return ["stem", *(f"stage{i}" for i in range(1, len(self.stages))), "head"]
+        head = ["head"] if self.head_channels else []
+        return ["stem", *(f"stage{i}" for i in range(1, len(self.stages))), *head]
 
     @property
     def stage_strides(self) -> list[int]:
-        return [2, *(stage[0].stride for stage in self.stages[1:]), 1]
+        return [2, *(stage[0].stride for stage in self.stages[1:]), 1][: len(self.stage_names)]
 
     @property
     def stage_channels(self) -> list[int]:
         stem = self.stages[0][-1].out_channels if self.stages[0] else self.stem_width
-        return [stem, *(stage[-1].out_channels for stage in self.stages[1:]), self.head_width]
+        channels = [stem, *(stage[-1].out_channels for stage in self.stages[1:])]
+        return [*channels, self.head_width] if self.head_channels else channels
 
 
 def conv_norm_relu6(config: CvMobileNetV2Config) -> partial[ConvNormAct]:
@@ -208,15 +211,16 @@ class CvMobileNetV2Model(CvConvNetMixin, CvMobileNetV2PreTrainedModel):
         self.stem = conv(config.num_channels, config.stem_width, 3, stride=2)
         samplings = dilate_strides(config.stage_strides, config.output_stride, config.dilate_first_block)
         self.stages = nn.ModuleList()
-        for shapes, sampling in zip(config.stages, samplings, strict=False):  # the last sampling is the head's
+        for shapes, sampling in zip(config.stages, samplings, strict=False):  # the head has a sampling too
             blocks = zip(shapes, sample_stage(shapes, sampling), strict=True)
             self.stages.append(nn.Sequential(*(InvertedResidual(config, *block) for block in blocks)))
-        self.head = conv(config.stage_channels[-2], config.head_width, 1)
+        self.head = conv(config.stage_channels[-2], config.head_width, 1) if config.head_channels else None
         self.post_init()
 
     def feature_maps(self, pixel_values: Tensor) -> list[Tensor]:
         """`pixel_values` (N, C, H, W) → the maps of the stages, the stem's with the first, and of the head."""
-        return each_output((*self.stages, self.head), self.stem(pixel_values))
+        modules = [*self.stages] if self.head is None else [*self.stages, self.head]
+        return each_output(modules, self.stem(pixel_values))
 
 
 class CvMobileNetV2ForImageClassification(CvImageClassifierMixin, CvMobileNetV2PreTrainedModel):
@@ -229,7 +233,7 @@ class CvMobileNetV2ForImageClassification(CvImageClassifierMixin, CvMobileNetV2P
         self.num_labels: int = config.num_labels  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
         self.mobilenet_v2 = CvMobileNetV2Model(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.head_width, self.num_labels)
+        self.classifier = nn.Linear(config.stage_channels[-1], self.num_labels)
         self.post_init()
 
     def classify(self, pooled: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ class CvSwinConfig(CvBackboneConfig):
     - `window_size`: M; `patch_size`: pixels a side of a patch; `mlp_ratio`: α, by how much an MLP widens.
     - `drop_path_rate`: of the last block's branches, less before. `dropout`: on patches, behind every linear layer but
       the projection to queries, keys and values; `attention_dropout`: on attention's weights. The paper has neither.
-    - `initializer_range`: σ of the weights' start; `num_channels`, `label_smoothing`: see `CvImageConfig`.
+    - `initializer_range`: σ of the weights' start; `num_channels`, `label_smoothing`: see `CvClassifierConfig`.
     """
 
     model_type = "cvhub_swin"

@@ -32,7 +32,7 @@ from .attention import (
     SelfAttention,
     resize_positions,
 )
-from .base import CvImageConfig
+from .base import CvClassifierConfig
 from .layers import drop_path_rates
 
 # The rows of table 1; tiny and small came with DeiT (table 1) and Steiner et al. 2022 (https://arxiv.org/abs/2106.10270).
@@ -47,7 +47,7 @@ VARIANTS = {
 POOLINGS = ("cls", "mean")
 
 
-class CvViTConfig(CvImageConfig):
+class CvViTConfig(CvClassifierConfig):
     """The defaults are the paper's ViT-B/16; `variant` gives the other rows.
 
     - `image_size`: pixels a side, or (height, width), for which positions were learned. A picture of another size gets
@@ -58,7 +58,7 @@ class CvViTConfig(CvImageConfig):
       paper trains on ImageNet and ImageNet-21k with 0.1, on JFT-300M and for fine-tuning with none (table 3).
     - `attention_dropout`: on attention's weights; `drop_path_rate`: of the last block's branches, less before (not in
       the paper); `initializer_range`: σ of the weights' start.
-    - `num_channels`, `label_smoothing`: see `CvImageConfig`.
+    - `num_channels`, `label_smoothing`: see `CvClassifierConfig`.
     """
 
     model_type = "cvhub_vit"

@@ -27,7 +27,7 @@ def restore_machine() -> None:
 
 
 def orthogonalise_in_fp32() -> None:
-    """timm's Muon multiplies its matrices in bf16 and has no setting for it: without native bf16 a step takes minutes."""
+    """timm's Muon multiplies in bf16, and has no setting for it: where that is not native, a step takes 15 seconds."""
     if not isinstance(muon.zeropower_via_newtonschulz, partial):
         muon.zeropower_via_newtonschulz = partial(muon.zeropower_via_newtonschulz, dtype=torch.float32)
 

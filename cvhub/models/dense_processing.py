@@ -1,0 +1,234 @@
+"""The image processors of segmenters: pixels in, and what the net says of them turned into maps and segments.
+
+What the `post_process_…` methods return is what Mask2Former's processor, of transformers, returns.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .image_processing import CvImageProcessor
+
+Sizes = Sequence[tuple[int, int]] | None
+
+
+class Things(NamedTuple):
+    """`ids` (H, W) from 1 on, 0 where there is none; of each thing its class, its area in pixels, and two scores:
+    the mean probability of its class over its pixels, and the height of its centre."""
+
+    ids: Tensor
+    labels: Tensor
+    areas: Tensor
+    scores: Tensor
+    heights: Tensor
+
+
+class CvSemanticProcessor(CvImageProcessor):
+    """Pictures → `pixel_values` at their own size; logits → a map of classes."""
+
+    do_resize = False
+    do_center_crop = False
+
+    def post_process_semantic_segmentation(self, outputs: Any, target_sizes: Sizes = None) -> list[Tensor]:
+        """`outputs.logits` (N, K, h, w) → for each picture its classes (H, W), int64, at its size in `target_sizes`."""
+        sizes = _sizes(outputs.logits, target_sizes)
+        return [classes_of(_resized(z[None], size)[0]) for z, size in zip(outputs.logits, sizes, strict=True)]
+
+
+class CvPanopticProcessor(CvSemanticProcessor):
+    """Panoptic-DeepLab's three maps → classes, things, or both (section 3.3 of Cheng et al. 2020).
+
+    - `thing_ids`: the classes of things. `centre_threshold`: how high a centre's hill must be.
+    - `nms_kernel`: pixels a side of the window in which a centre is the highest. `top_k`: centres at most.
+    - `smallest_thing`, `smallest_stuff`: pixels below which a segment is dropped.
+    """
+
+    thing_ids = [1]
+    centre_threshold = 0.1
+    nms_kernel = 7
+    top_k = 200
+    smallest_thing = 1
+    smallest_stuff = 1
+
+    def post_process_instance_segmentation(
+        self,
+        outputs: Any,
+        threshold: float = 0.5,
+        mask_threshold: float = 0.5,
+        overlap_mask_area_threshold: float = 0.8,
+        target_sizes: Sizes = None,
+        return_coco_annotation: bool = False,
+        return_binary_maps: bool = False,
+    ) -> list[dict]:
+        """For each picture the things whose score, times their centre's height, is at least `threshold`.
+
+        - `segmentation` (H, W) float32: −1 where there is none, else the thing's id, from 0 on; with
+          `return_coco_annotation` the run lengths of each value, with `return_binary_maps` masks (things, H, W).
+        - `segments_info`: `id`, `label_id`, `was_fused` and `score` of each. The two other thresholds are for nets
+          that propose masks.
+        """
+        if return_coco_annotation and return_binary_maps:
+            raise ValueError("return_coco_annotation and return_binary_maps can't both be True.")
+        results = []
+        for _, things in self._answers(outputs, target_sizes):
+            scores = things.scores * things.heights
+            kept = ((scores >= threshold) & (things.areas >= self.smallest_thing)).nonzero()[:, 0]
+            new_ids = torch.full((len(scores) + 1,), -1.0)
+            new_ids[kept + 1] = torch.arange(len(kept), dtype=torch.float32)
+            segmentation: Any = new_ids[things.ids]
+            info = [_info(i, things.labels[j], False, scores[j]) for i, j in enumerate(kept)]
+            if return_coco_annotation:
+                segmentation = run_lengths(segmentation)
+            elif return_binary_maps and info:
+                segmentation = torch.stack([segmentation == i for i in range(len(info))]).float()
+            results.append({"segmentation": segmentation, "segments_info": info})
+        return results
+
+    def post_process_panoptic_segmentation(
+        self,
+        outputs: Any,
+        threshold: float = 0.5,
+        mask_threshold: float = 0.5,
+        overlap_mask_area_threshold: float = 0.8,
+        label_ids_to_fuse: set[int] | None = None,
+        target_sizes: Sizes = None,
+    ) -> list[dict]:
+        """For each picture the things and the stuff whose score is at least `threshold`.
+
+        - `segmentation` (H, W) int32: 0 where there is none, else the segment's id; float32 and −1 where there is no
+          segment at all.
+        - `segments_info`: `id`, `label_id`, `was_fused` and `score` of each. Stuff is one segment a class, and so are
+          the classes of `label_ids_to_fuse`. The two other thresholds are for nets that propose masks.
+        """
+        results = []
+        for probabilities, things in self._answers(outputs, target_sizes):
+            drawing = _Drawing(things.ids.shape, threshold)
+            for i in range(len(things.labels)):
+                if things.areas[i] >= self.smallest_thing:
+                    fused = int(things.labels[i]) in (label_ids_to_fuse or ())
+                    drawing.add(things.ids == i + 1, things.labels[i], things.scores[i], fused)
+            classes = classes_of(probabilities)
+            for label in classes.unique():
+                mask = classes == label
+                if int(label) not in self.thing_ids and mask.sum() >= self.smallest_stuff:
+                    drawing.add(mask & (things.ids == 0), label, probabilities[label][mask].mean(), True)
+            results.append(drawing.result())
+        return results
+
+    def _answers(self, outputs: Any, target_sizes: Sizes) -> Iterator[tuple[Tensor, Things]]:
+        """Of each picture its probabilities (K, H, W) and its things."""
+        sizes = _sizes(outputs.logits, target_sizes)
+        rows = zip(outputs.logits, outputs.centres, outputs.offsets, sizes, strict=True)
+        for logits, centres, offsets, size in rows:
+            probabilities = _resized(logits[None], size)[0].softmax(0)
+            points, heights = find_centres(centres[0], self.centre_threshold, self.nms_kernel, self.top_k)
+            yield probabilities, self._things(probabilities, points, heights, offsets.float(), size)
+
+    def _things(self, probabilities: Tensor, points: Tensor, heights: Tensor, offsets: Tensor, size: Any) -> Things:
+        """Pixels of the classes of things, grouped; a thing has the class that most of its pixels have."""
+        scale = torch.tensor([size[0] / offsets.shape[1], size[1] / offsets.shape[2]])
+        offsets = _resized(offsets[None], size)[0] * scale[:, None, None]
+        points = (points + 0.5) * scale - 0.5
+        of_things = probabilities[self.thing_ids].argmax(0)  # the likeliest class of a thing
+        ids = group_pixels(offsets, points, torch.isin(classes_of(probabilities), torch.tensor(self.thing_ids)))
+        shape = (len(points) + 1, len(self.thing_ids))
+        votes = torch.bincount(ids.flatten() * shape[1] + of_things.flatten(), minlength=shape[0] * shape[1])
+        votes = votes.reshape(shape)[1:]
+        found = votes.sum(1) > 0  # of a centre to which no pixel points nothing is left
+        labels = torch.tensor(self.thing_ids)[votes.argmax(1)]
+        likely = probabilities.gather(0, torch.cat([labels.new_zeros(1), labels])[ids][None])[0]
+        sums = torch.bincount(ids.flatten(), likely.flatten().double(), minlength=shape[0])[1:]
+        new_ids = torch.cat([found.new_zeros(1), found]).cumsum(0) * torch.cat([found.new_zeros(1), found])
+        areas = votes.sum(1)[found]
+        return Things(new_ids[ids], labels[found], areas, (sums[found] / areas).float(), heights[found])
+
+
+def classes_of(logits: Tensor) -> Tensor:
+    """Logits or probabilities (K, H, W) → the likeliest class (H, W); a single logit is that of class 1 against 0."""
+    return (logits[0] > 0).long() if len(logits) == 1 else logits.argmax(0)
+
+
+def find_centres(centres: Tensor, threshold: float, kernel: int, top_k: int) -> tuple[Tensor, Tensor]:
+    """`centres` (H, W) → rows and columns (n, 2) of its peaks, the highest first, and their heights (n,).
+
+    A peak is above `threshold` and the highest in a window of `kernel` pixels a side.
+    """
+    centres = centres.float()
+    highest = F.max_pool2d(centres[None, None], kernel, 1, kernel // 2)[0, 0, : len(centres), : centres.shape[1]]
+    peaks = ((centres == highest) & (centres > threshold)).nonzero()
+    heights = centres[peaks[:, 0], peaks[:, 1]]
+    best = heights.argsort(descending=True, stable=True)[:top_k]
+    return peaks[best].float(), heights[best]
+
+
+def group_pixels(offsets: Tensor, points: Tensor, things: Tensor) -> Tensor:
+    """Eq. 2: each pixel of `things` (H, W) belongs to the point nearest to where its offset leads.
+
+    `offsets` (2, H, W) in pixels, `points` (n, 2) → ids (H, W) from 1 on, 0 outside `things` or where n is 0.
+    """
+    ids = torch.zeros(things.shape, dtype=torch.int64)
+    if len(points):
+        pixels = things.nonzero()  # (P, 2)
+        led = pixels + offsets[:, pixels[:, 0], pixels[:, 1]].T
+        nearest = [torch.cdist(part, points).argmin(1) for part in led.split(65536)]
+        ids[things] = torch.cat(nearest) + 1 if nearest else ids[things]
+    return ids
+
+
+class _Drawing:
+    """A panoptic map in the making, and what its segments are."""
+
+    def __init__(self, size: Sequence[int], threshold: float):
+        self.segmentation = torch.zeros(*size, dtype=torch.int32)
+        self.threshold = threshold
+        self.info: list[dict[str, Any]] = []
+        self._fused: dict[int, int] = {}
+
+    def add(self, mask: Tensor, label: Tensor, score: Tensor, fused: bool) -> None:
+        """A segment, or a part of one where its class is fused."""
+        if score < self.threshold or not mask.any():
+            return
+        number = self._fused.get(int(label), len(self.info) + 1) if fused else len(self.info) + 1
+        self.segmentation[mask] = number
+        if number > len(self.info):
+            self.info.append(_info(number, label, fused, score))
+        if fused:
+            self._fused[int(label)] = number
+
+    def result(self) -> dict[str, Any]:
+        segmentation = self.segmentation if self.info else torch.full(self.segmentation.shape, -1.0)
+        return {"segmentation": segmentation, "segments_info": self.info}
+
+
+def _info(number: int, label: Tensor, fused: bool, score: Tensor) -> dict[str, Any]:
+    return {"id": number, "label_id": int(label), "was_fused": fused, "score": round(float(score), 6)}
+
+
+def run_lengths(segmentation: Tensor) -> list[list[int]]:
+    """(H, W) → for each value but −1 its runs, "first pixel, how many", pixels counted from 1, row by row."""
+    flat, runs = segmentation.flatten(), []
+    for value in flat.unique():
+        if value != -1:
+            inside = F.pad((flat == value).int(), (1, 1))
+            changes = inside.diff().nonzero()[:, 0]  # beginnings and ends, in turn
+            pairs = torch.stack([changes[::2] + 1, changes[1::2] - changes[::2]], dim=1)
+            runs.append(pairs.flatten().tolist())
+    return runs
+
+
+def _sizes(logits: Tensor, target_sizes: Sizes) -> list[tuple[int, int]]:
+    """The size of each picture's answer."""
+    if target_sizes is None:
+        return [(logits.shape[2], logits.shape[3])] * len(logits)
+    if len(target_sizes) != len(logits):
+        raise ValueError(f"there are {len(target_sizes)} target_sizes, expected {len(logits)}, one a picture.")
+    return [(int(height), int(width)) for height, width in target_sizes]
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, h, w) → (N, C, H, W) float32, bilinear."""
+    maps = maps.float()
+    return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear")
