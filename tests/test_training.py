@@ -34,7 +34,7 @@ from cvhub.training import result, run
 from cvhub.training.batches import Batches, Deal, Key, affine
 from cvhub.training.data import divide, load_pictures
 from cvhub.training.machine import orthogonalise_in_fp32
-from cvhub.training.nets import CLASSIFIER, _classes, build_net, make_family_config, picture_transform
+from cvhub.training.nets import build_net, make_family_config, picture_transform, whole_net
 from cvhub.training.plan import make_plan
 from cvhub.training.progress import TIMES, Progress, read_curve
 from cvhub.training.recipe import Augmentation, Recipe
@@ -106,7 +106,7 @@ def test_every_shipped_recipe_builds_its_net(name: str) -> None:
     if recipe.model.from_:
         return
     with torch.device("meta"):
-        net = _classes(recipe.model.family)[CLASSIFIER](make_family_config(recipe.model, num_labels=10))
+        net = whole_net(recipe.model.family)(make_family_config(recipe.model, num_labels=10))
         size = picture_transform(recipe).crop_size
         logits = net(torch.empty(2, 3, size["height"], size["width"])).logits
     assert logits.shape == (2, 10)

@@ -5,8 +5,8 @@ A split is read as a stream unless asked otherwise: other splits are not fetched
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,8 +62,28 @@ class Split:
 @contextlib.contextmanager
 def opened(picture: LabelledPicture) -> Iterator[Image.Image]:
     """The picture, decoded. Raises CvhubError for what is missing or damaged."""
-    with decoded(_source(picture.content)) as image:
+    with decoded(source_of(picture.content)) as image:
         yield image
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A split as `datasets` has it: its rows, the types of its columns, and the first column of pictures."""
+
+    dataset: str
+    name: str
+    rows: Any
+    features: dict[str, Any]
+    picture_column: str
+
+    def undecoded(self, columns: Sequence[str]) -> "Rows":
+        """With the pictures of these columns, and of the first, as files or their bytes."""
+        datasets, rows = _import_datasets(), self.rows
+        for column in dict.fromkeys((self.picture_column, *columns)):
+            if not isinstance(self.features[column], datasets.Image):
+                raise CvhubError(f"column {column} of {self.dataset} holds no pictures.")
+            rows = rows.cast_column(column, datasets.Image(decode=False))
+        return replace(self, rows=rows)
 
 
 def open_split(dataset: str, split: str | None = None, target: str | None = None, streaming: bool = True) -> Split:
@@ -72,6 +92,20 @@ def open_split(dataset: str, split: str | None = None, target: str | None = None
     `target`: the column that holds the classes, by number or by name; the only column of class numbers unless said.
     Without `streaming` all splits are fetched, and then any row is at hand: `split.rows[number]`.
     """
+    found = open_rows(dataset, split, streaming)
+    features = found.features
+    if target is None:
+        target = _only_target(dataset, [column for column, kind in features.items() if _has_names(kind)])
+    elif target not in features:
+        raise CvhubError(f"{dataset} has no column {target!r}, only {_listed(list(features))}.")
+    classes = _class_names(dataset, found.rows, target, features[target])
+    rows = found.rows.select_columns([found.picture_column, target])
+    rows = rows.cast_column(found.picture_column, _import_datasets().Image(decode=False))
+    return Split(dataset, found.name, classes, rows, found.picture_column, target)
+
+
+def open_rows(dataset: str, split: str | None = None, streaming: bool = True) -> Rows:
+    """A split of the DATASET, chosen as `open_split` does, whatever its columns hold besides pictures."""
     datasets = _import_datasets()
     if not (Path(dataset).is_dir() or is_hub_id(dataset)):
         raise CvhubError(f"{dataset!r} is neither a folder nor a Hub id OWNER/NAME.")
@@ -88,13 +122,7 @@ def open_split(dataset: str, split: str | None = None, target: str | None = None
     picture_column = next((column for column, kind in features.items() if isinstance(kind, datasets.Image)), None)
     if picture_column is None:
         raise CvhubError(f"{dataset} has no column of pictures, only {_listed(list(features))}.")
-    if target is None:
-        target = _only_target(dataset, [column for column, kind in features.items() if _has_names(kind)])
-    elif target not in features:
-        raise CvhubError(f"{dataset} has no column {target!r}, only {_listed(list(features))}.")
-    classes = _class_names(dataset, rows, target, features[target])
-    rows = rows.select_columns([picture_column, target]).cast_column(picture_column, datasets.Image(decode=False))
-    return Split(dataset, name, classes, rows, picture_column, target)
+    return Rows(dataset, name, rows, dict(features), picture_column)
 
 
 def _import_datasets() -> Any:
@@ -160,7 +188,7 @@ def _readable(dataset: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str
         raise CvhubError(f"{dataset} can't be read to its end: {one_line(error)}.") from error
 
 
-def _source(content: dict[str, Any] | None) -> Path | io.BytesIO:
+def source_of(content: dict[str, Any] | None) -> Path | io.BytesIO:
     """What `decoded` opens: a file, or one's bytes, fetched where the path is a remote one."""
     content = content or {}
     if content.get("bytes") is not None:

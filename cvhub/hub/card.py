@@ -109,7 +109,7 @@ def model_card(
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family = config["model_type"].removeprefix("cvhub_")
     auto_class = _auto_class(config)
-    task = task or _task(auto_class)
+    task = _task(auto_class) if task is None or task.endswith("segmentation") else task
     if base_model is None and source and HUB_ID.fullmatch(source):
         base_model = source
     data = _metadata(title, task, family, licence, dataset, metrics or {}, base_model)
@@ -170,8 +170,10 @@ def _auto_class(config: Mapping[str, Any]) -> str:
 
 
 def _task(auto_class: str) -> str | None:
-    """AutoModelForImageClassification → image-classification; None for features."""
+    """AutoModelForImageClassification → image-classification; None for features. The Hub has one task of all masks."""
     _, _, head = auto_class.partition("For")
+    if head.endswith("Segmentation"):
+        return "image-segmentation"
     return re.sub(r"(?<=.)(?=[A-Z])", "-", head).lower() or None
 
 

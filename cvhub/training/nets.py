@@ -9,27 +9,33 @@ from typing import Any
 
 import torch
 
+from cvhub.convert.checkpoint import read_json
 from cvhub.convert.importing import make_config
+from cvhub.convert.named import DERIVED
 from cvhub.convert.processor import FILTERS
 from cvhub.errors import CvhubError
-from cvhub.load import load_model, load_processor
+from cvhub.load import load_model, load_processor, resolve
 from cvhub.models import FAMILIES
-from cvhub.models.base import family_classes
+from cvhub.models.base import CvBackboneMixin, family_classes
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.recipe import Model, Picture, Recipe
 
-CLASSIFIER = "AutoModelForImageClassification"
+# The Auto class of a family's whole net.
+WHOLE = ("AutoModelForImageClassification", "AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
 
 
 def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
-    """A classifier of these classes, in float32.
+    """A classifier or a segmenter of these classes, in float32.
 
     One that was trained before keeps its head too where its classes are the same by name; else the head starts anew.
     """
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     torch.manual_seed(seed)
     if not model.from_:
-        return _classes(model.family)[CLASSIFIER](make_family_config(model, **names))
+        net = whole_net(model.family)(make_family_config(model, **names))
+        if model.backbone_from:
+            start_backbone(net, model.backbone_from)
+        return net
     before = load_model(model.from_)
     same_head = [before.config.id2label[index] for index in range(before.config.num_labels)] == list(labels)
     fields = before.config.to_dict() | names
@@ -44,10 +50,28 @@ def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
     return net
 
 
+def whole_net(family: str) -> Any:
+    """The family's class that answers, with all heads."""
+    classes = _classes(family)
+    return next(classes[auto] for auto in WHOLE if auto in classes)
+
+
+def start_backbone(net: Any, model: str) -> None:
+    """Gives a segmenter's backbone the weights of a trained net, which may end in more layers."""
+    backbone = next(module for module in net.modules() if isinstance(module, CvBackboneMixin))
+    found = backbone.load_state_dict(load_model(model).base_model.state_dict(), strict=False)
+    if found.missing_keys:
+        raise CvhubError(f"model.backbone_from is {model!r}, which lacks {', '.join(found.missing_keys[:3])}.")
+
+
 def make_family_config(model: Model, **more: Any) -> Any:
     """The config that `[model]` describes; `more` are fields that a recipe doesn't set."""
     config_class = _classes(model.family)["AutoConfig"]
     fields = _checked(model.config, config_class) | more
+    if model.backbone_from:
+        before = read_json(resolve(model.backbone_from) / "config.json")
+        own = {name: value for name, value in before.items() if name not in DERIVED}
+        fields["backbone"] = own | fields.get("backbone", {})
     if not model.variant:
         return make_config(config_class, fields)
     variants = importlib.import_module(f"cvhub.models.{model.family}").VARIANTS
@@ -78,6 +102,8 @@ def picture_transform(recipe: Recipe) -> PixelTransform:
         raise CvhubError("picture.size is 0, expected the pixels a side that the net is trained for.")
     if any(len(values) != num_channels for values in (picture.mean, picture.std) if values):
         raise CvhubError(f"picture.mean and picture.std need {num_channels} values each, one for each channel.")
+    if recipe.data.target:
+        return dataclasses.replace(start, **given, do_resize=False, do_center_crop=False)
     return dataclasses.replace(start, **given, **_sizes(picture, start))
 
 

@@ -10,13 +10,14 @@ from typing import Any, TextIO
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-COLUMNS = ("step", "epoch", "loss", "lr", "validation_loss", "validation_accuracy", "seconds", "cpu_seconds")
+# A classifier is followed by its accuracy, a segmenter by its mean intersection over union.
+METRICS = ("accuracy", "iou")
 # How Trainer calls what is logged.
 LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
     "eval_loss": "validation_loss",
-    "eval_accuracy": "validation_accuracy",
+    **{f"eval_{metric}": f"validation_{metric}" for metric in METRICS},
 }
 
 TIMES = ("seconds", "cpu_seconds")
@@ -37,7 +38,7 @@ class Progress(TrainerCallback):
         self.terminal = self.stream.isatty()
         self.steps_per_epoch = steps_per_epoch
         self.loss: float | None = None
-        self.accuracy: float | None = None
+        self.metric: float | None = None
         self.first_step = 0
         self.started = self.shown = time.monotonic()
 
@@ -76,8 +77,8 @@ class Progress(TrainerCallback):
         parts = [f"epoch {min(epochs, (step - 1) // self.steps_per_epoch + 1)}/{epochs}", f"step {step}/{steps}"]
         if self.loss is not None:
             parts.append(f"loss {self.loss:.4f}")
-        if self.accuracy is not None:
-            parts.append(f"validation {100 * self.accuracy:.1f} %")
+        if self.metric is not None:
+            parts.append(f"validation {100 * self.metric:.1f} %")
         if step > self.first_step:
             left = (steps - step) * seconds / (step - self.first_step)
             waited = f"{100 * self.waited() / max(seconds, 1e-9):.0f} % of it waiting for pictures"
@@ -86,7 +87,8 @@ class Progress(TrainerCallback):
 
     def _remember(self, logs: Mapping[str, float]) -> None:
         self.loss = logs.get("loss", self.loss)
-        self.accuracy = logs.get("eval_accuracy", self.accuracy)
+        for metric in METRICS:
+            self.metric = logs.get(f"eval_{metric}", self.metric)
 
     def _show(self, line: str, end: str) -> None:
         before = "\r\x1b[2K" if self.terminal else ""  # back to the line's start, and clear it
@@ -118,7 +120,7 @@ def duration(seconds: float) -> str:
 
 
 def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """A row for each step at which something was logged, of `COLUMNS`."""
+    """A row for each step at which something was logged, of `columns`."""
     rows: dict[int, dict[str, float]] = {}
     for logs in log_history:
         known = {name: logs[key] for key, name in LOGGED.items() if key in logs}
@@ -129,10 +131,17 @@ def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     return list(rows.values())
 
 
+def columns(metric: str) -> tuple[str, ...]:
+    """Of a run's curves."""
+    return ("step", "epoch", "loss", "lr", "validation_loss", f"validation_{metric}", *TIMES)
+
+
 def write_curve(rows: Sequence[Mapping[str, float]], file: Path) -> None:
     made = file.with_suffix(".partial")
     with made.open("w", newline="", encoding="utf-8") as opened:
-        writer: csv.DictWriter[str] = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        logged = {name for row in rows for name in row}
+        metric = next((metric for metric in METRICS if f"validation_{metric}" in logged), METRICS[0])
+        writer: csv.DictWriter[str] = csv.DictWriter(opened, columns(metric), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     made.replace(file)

@@ -29,6 +29,9 @@ class Data:
     holdout_seed: int = 0  # draws what is held out, and the share; the run's own seed doesn't
     share: float = 1.0  # of each class in what is left, that is trained on
     label_column: str = ""  # what holds the classes, the only column of classes unless given
+    target: str = ""  # of a segmenter: the column of masks, or "CLASSES+INSTANCES"
+    map: dict[str, Any] = field(default_factory=dict)  # a mask's value → its class, as `cvhub evaluate --map` has it
+    holdout: str = ""  # COLUMN:SHARE:SEED, what `cvhub evaluate` will measure on: never trained on
     shorter_side: int = 0  # larger pictures are shrunk to this once, when they are read; 0 keeps them
     memory_mb: int = 2000  # pictures that fit into this, decoded, are decoded once
     workers: int = 0  # processes that prepare batches; 0 prepares them between the steps
@@ -51,6 +54,7 @@ class Model:
 
     family: str = ""  # a file of cvhub/models
     variant: str = ""  # a row of that file's VARIANTS
+    backbone_from: str = ""  # of a segmenter: the MODEL whose config and weights its backbone starts from
     from_: str = ""  # any MODEL, whose body goes on being trained under a new head
     train: str = "all"  # "head" leaves the body as it is
     config: dict[str, Any] = field(default_factory=dict)  # fields of the family's config
@@ -67,6 +71,9 @@ class Augmentation:
     quarter_turns: bool = False  # by 0, 90, 180 or 270 degrees, for pictures without an upside
     policy: str = ""  # in timm's words: "rand-m7-n2-mstd0.5", "3a", "augmix-m3-w3"
     colour_jitter: float = 0.0  # of brightness, contrast, saturation
+    hue: float = 0.0  # of a segmenter's pictures, as the two below: up to 0.5
+    grey: float = 0.0  # probabilities
+    invert: float = 0.0
     erasing: float = 0.0  # probability
     mixup: float = 0.0  # α of the Beta distribution
     cutmix: float = 0.0
@@ -113,6 +120,7 @@ class Result:
     title: str = ""
     licence: str = ""  # of the weights
     dtype: str = "float16"
+    processor: dict[str, Any] = field(default_factory=dict)  # further fields of the processor
 
 
 @dataclass(frozen=True)

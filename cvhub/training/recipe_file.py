@@ -110,7 +110,7 @@ def _value(text: str) -> Any:
 def _find(key: str) -> str:
     """The full path of a key, which may be given by its last part where only one has it."""
     known = [path for path, _ in _paths()]
-    if key in known or key.startswith("model.config."):
+    if key in known or key.startswith(("model.config.", "data.map.", "result.processor.")):
         return key
     if key in SHORT:
         return SHORT[key]
@@ -163,10 +163,23 @@ def _check(recipe: Recipe) -> None:
         raise CvhubError("A recipe names either model.family, to start from scratch, or model.from, to fine-tune.")
     if model.train == "head" and not model.from_:
         raise CvhubError("model.train is 'head', which needs model.from: a body that was trained before.")
+    _check_masks(recipe)
     if recipe.data.validation == 1:
         raise CvhubError("data.validation is 1, which leaves nothing to train on.")
     if budget.epochs <= 0 and budget.minutes <= 0:
         raise CvhubError("A recipe needs budget.epochs or budget.minutes.")
+
+
+def _check_masks(recipe: Recipe) -> None:
+    """Data of masks and of classes are augmented by other means."""
+    data, augmentation = recipe.data, recipe.augmentation
+    names = ("policy", "erasing", "mixup", "cutmix") if data.target else ("hue", "grey", "invert")
+    for name in names:
+        if value := getattr(augmentation, name):
+            kind = "masks" if data.target else "classes"
+            raise CvhubError(f"augmentation.{name} is {value!r}, which data of {kind} can't be given.")
+    if bool(data.target) != bool(data.map):
+        raise CvhubError("data.target and data.map belong together: the column of masks, and what its values mean.")
 
 
 def _check_values(recipe: Recipe) -> None:
@@ -197,6 +210,8 @@ def _shares(recipe: Recipe) -> list[tuple[str, float]]:
         ("picture.crop", recipe.picture.crop),
         ("augmentation.flip_horizontal", a.flip_horizontal),
         ("augmentation.flip_vertical", a.flip_vertical),
+        ("augmentation.grey", a.grey),
+        ("augmentation.invert", a.invert),
         ("augmentation.erasing", a.erasing),
         ("augmentation.mix_probability", a.mix_probability),
         ("optimiser.lr_end", o.lr_end),

@@ -10,9 +10,11 @@ import torch
 
 from cvhub.cache import write_folder
 from cvhub.convert.importing import save_processor
+from cvhub.evaluation.truth import write_truth
 from cvhub.hub.card import write_card
 from cvhub.load import is_hub_id
 from cvhub.quiet import without_progress_bars
+from cvhub.training.dense import truth_of
 from cvhub.training.progress import curve, duration, write_curve
 from cvhub.training.recipe import Recipe
 from cvhub.training.run import CURVES, RECIPE, public
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cvhub")
 
+NAMES = {"accuracy": "accuracy", "iou": "mean intersection over union"}
+
 
 def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: str) -> None:
     """All or nothing. `name` is the recipe's."""
@@ -29,14 +33,17 @@ def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: s
 
     def build(made: Path) -> None:
         save_net(trainer.result, made, getattr(torch, recipe.result.dtype))
-        save_processor(made, dataclasses.asdict(trainer.transform))
+        fields = dataclasses.asdict(trainer.transform) | recipe.result.processor
+        save_processor(made, fields, trainer.model.config.processor)
+        if recipe.data.target:
+            write_truth(truth_of(shared.data), made)
         write_curve(curve(trainer.state.log_history), made / CURVES)
         (made / RECIPE).write_text(shared.as_toml(), encoding="utf-8")
         start = recipe.model.from_
         write_card(
             made,
             title=recipe.result.title or f"{name}, trained on {_data_name(shared)}",
-            task="image-classification",
+            task=None,
             licence=recipe.result.licence or None,
             dataset=_data_name(shared),
             metrics={},
@@ -74,12 +81,12 @@ def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
         f"{duration(history[-1]['cpu_seconds'])} in sum. "
         f"`{RECIPE}` holds all settings, `{CURVES}` the loss and the learning rate step by step."
     ]
-    if trainer.held_out is not None:
-        accuracy = history[-1]["validation_accuracy"]
+    if trainer.judge is not None:
+        value, name = history[-1][f"validation_{trainer.judge.metric}"], NAMES[trainer.judge.metric]
         whence = f"the split {recipe.data.validation_split}" if recipe.data.validation_split else "the same split"
         sentences.append(
-            f"On {len(trainer.held_out):,} pictures of {whence}, which it was not trained on, its accuracy at the end "
-            f"was {accuracy:.4f}. Choices may have been made by such numbers, so this is no test."
+            f"On {len(trainer.judge):,} pictures of {whence}, which it was not trained on, its {name} at the end "
+            f"was {value:.4f}. Choices may have been made by such numbers, so this is no test."
         )
     return "## Training\n\n" + "\n\n".join(sentences)
 

@@ -33,7 +33,10 @@ PACKAGES = ("accelerate", "datasets")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run. `validation_accuracy` is None where nothing was held out; `seconds` are of training."""
+    """What came of a run; `seconds` are of training.
+
+    `validation_accuracy` is a classifier's, `validation_iou` a segmenter's, None where nothing was held out.
+    """
 
     folder: str
     steps: int
@@ -41,6 +44,7 @@ class Outcome:
     seconds: float
     loss: float
     validation_accuracy: float | None
+    validation_iou: float | None = None
 
 
 def train(recipe: Recipe, folder: Path, name: str = "recipe") -> Outcome:
@@ -92,25 +96,20 @@ def check_packages() -> None:
 
 def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "RecipeTrainer":
     """Everything up to the first step: the data, the net, the plan."""
-    from cvhub.training.batches import Batches, Deal, Loader
-    from cvhub.training.data import load_pictures
-    from cvhub.training.nets import build_net, picture_transform
+    from cvhub.training.batches import Deal, Loader
+    from cvhub.training.nets import picture_transform
     from cvhub.training.plan import make_plan, read_plan, write_plan
     from cvhub.training.progress import Progress
     from cvhub.training.trainer import RecipeTrainer, memory_format
 
     transform = picture_transform(recipe)
-    pictures = load_pictures(recipe.data, transform.mode)
-    layout = memory_format(recipe)
-    net = build_net(recipe.model, pictures.labels, recipe.seed).to(memory_format=layout)
+    net, batches, judge = assemble(recipe, transform)
     processes = arguments.world_size
-    deal = Deal(len(pictures.train), recipe.optimiser.batch, recipe.seed, arguments.process_index, processes)
-    batches = Batches(
-        pictures.train, transform, recipe.augmentation, len(pictures.labels), recipe.seed, memory_format=layout
-    )
+    deal = Deal(len(batches), recipe.optimiser.batch, recipe.seed, arguments.process_index, processes)
     arguments.per_device_train_batch_size = deal.batch // processes
     loader = Loader(batches, deal, recipe.data.workers)
-    trainer = RecipeTrainer(net, arguments, recipe, loader, pictures.held_out, transform, folder / WORK)
+    net = net.to(memory_format=memory_format(recipe))
+    trainer = RecipeTrainer(net, arguments, recipe, loader, judge, transform, folder / WORK)
     file = folder / WORK / PLAN
     plan = read_plan(file) if file.is_file() else make_plan(recipe, len(deal), deal.batch, trainer.seconds_a_step)
     if trainer.is_world_process_zero():
@@ -118,6 +117,33 @@ def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "Re
         trainer.add_callback(Progress(plan.steps_per_epoch, lambda: trainer.seconds_waited))
     trainer.follow(plan, folder / CURVES)
     return trainer
+
+
+def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
+    """The net, the batches it is trained on, and the judge of what is held out, if anything is."""
+    from cvhub.training.nets import build_net
+    from cvhub.training.trainer import memory_format
+
+    layout, seed = memory_format(recipe), recipe.seed
+    if recipe.data.target:
+        from cvhub.training.dense import MaskedBatches, load_masked_pictures
+        from cvhub.training.judging import SegmenterJudge
+
+        masked = load_masked_pictures(recipe.data, transform.mode)
+        net = build_net(recipe.model, masked.labels, seed)
+        things = "thing_ids" in net.config.to_dict()
+        side = recipe.picture.size
+        batches = MaskedBatches(masked.train, transform, recipe.augmentation, side, things, seed, layout)
+        judge = masked.held_out and SegmenterJudge(masked.held_out, transform, len(masked.labels), things)
+        return net, batches, judge
+    from cvhub.training.batches import Batches
+    from cvhub.training.data import load_pictures
+    from cvhub.training.judging import ClassifierJudge
+
+    pictures = load_pictures(recipe.data, transform.mode)
+    batches = Batches(pictures.train, transform, recipe.augmentation, len(pictures.labels), seed, layout)
+    judge = pictures.held_out and ClassifierJudge(pictures.held_out, transform)
+    return build_net(recipe.model, pictures.labels, seed), batches, judge
 
 
 # -- the folder
@@ -179,6 +205,7 @@ def outcome(folder: Path) -> Outcome:
         seconds=last["seconds"],
         loss=next(row["loss"] for row in reversed(rows) if "loss" in row),
         validation_accuracy=last.get("validation_accuracy"),
+        validation_iou=last.get("validation_iou"),
     )
 
 

@@ -13,7 +13,6 @@ import torch.distributed
 from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -22,7 +21,7 @@ from cvhub.errors import CvhubError
 from cvhub.inference.torch_runtime import has_native_bf16
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance
-from cvhub.training.data import Pictures
+from cvhub.training.judging import Judge
 from cvhub.training.plan import Plan, validation_interval
 from cvhub.training.progress import Stopwatch, curve, write_curve
 from cvhub.training.recipe import Recipe
@@ -36,9 +35,9 @@ EMA_WARMUP_POWER = 0.75
 
 
 class RecipeTrainer(Trainer):
-    """Runs one recipe on one process or several. `work` holds its checkpoints."""
+    """Runs one recipe on one process or several. `judge` has what is held out; `work` holds the checkpoints."""
 
-    model: Any  # a classifier of ours
+    model: Any  # a classifier or a segmenter of ours
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class RecipeTrainer(Trainer):
         args: TrainingArguments,
         recipe: Recipe,
         loader: Loader,
-        held_out: Pictures | None,
+        judge: Judge | None,
         transform: PixelTransform,
         work: Path,
     ):
@@ -55,7 +54,7 @@ class RecipeTrainer(Trainer):
         del model.config.use_cache  # which Trainer sets for language models, and which would be saved
         self.recipe = recipe
         self.loader = loader
-        self.held_out = held_out
+        self.judge = judge
         self.transform = transform
         self.work = work
         self.ema = None
@@ -109,33 +108,24 @@ class RecipeTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Accuracy and mean cross entropy on what is held out, of the net that would be saved now."""
-        assert self.held_out is not None
+        """What the net that would be saved now is worth on what is held out."""
+        assert self.judge is not None
         net, world = self.result.eval(), self.args.world_size
         if world > 1:
             for buffer in net.buffers():  # BatchNorm's statistics are each process's own
                 torch.distributed.broadcast(buffer, 0)
         batch = self.args.per_device_train_batch_size
-        sums = torch.zeros(3, dtype=torch.float64, device=self.args.device)
-        for start in range(self.args.process_index * batch, len(self.held_out), world * batch):
-            sums += self._judge(net, range(start, min(start + batch, len(self.held_out))))
-        totals: Any = self.accelerator.reduce(sums, "sum")
-        correct, loss, count = totals.tolist()
-        metrics = {"eval_loss": loss / count, "eval_accuracy": correct / count}
+        sums = torch.zeros(self.judge.terms, dtype=torch.float64, device=self.args.device)
+        for start in range(self.args.process_index * batch, len(self.judge), world * batch):
+            sums += self._judge(net, range(start, min(start + batch, len(self.judge))))
+        metrics = self.judge.metrics(self.accelerator.reduce(sums, "sum"))  # pyright: ignore[reportArgumentType]
         self.log(metrics)
         return metrics
 
     def _judge(self, net: nn.Module, indices: range) -> Tensor:
-        """How many of these pictures are named rightly, their losses' sum, and how many they are."""
-        assert self.held_out is not None
-        pixels = torch.from_numpy(self.transform([self.held_out[index] for index in indices])).to(self.args.device)
-        targets = torch.from_numpy(self.held_out.targets[indices.start : indices.stop]).to(self.args.device)
+        assert self.judge is not None
         with self.accelerator.autocast():
-            logits = net(pixels.to(memory_format=memory_format(self.recipe))).logits.float()
-        right = logits.argmax(-1) == targets
-        return torch.stack(
-            [right.sum(), F.cross_entropy(logits, targets, reduction="sum"), torch.ones_like(targets).sum()]
-        )
+            return self.judge.judge(net, indices, self.args.device, memory_format(self.recipe))
 
     # -- time
 
@@ -163,12 +153,12 @@ class RecipeTrainer(Trainer):
     @torch.no_grad()
     def _validation_seconds(self, net: nn.Module) -> float:
         """A step's part of them."""
-        if self.held_out is None:
+        if self.judge is None:
             return 0.0
-        some = range(min(self.args.per_device_train_batch_size, len(self.held_out)))
+        some = range(min(self.args.per_device_train_batch_size, len(self.judge)))
         start = time.perf_counter()
         self._judge(net.eval(), some)
-        whole = (time.perf_counter() - start) * len(self.held_out) / len(some) / self.args.world_size
+        whole = (time.perf_counter() - start) * len(self.judge) / len(some) / self.args.world_size
         return whole / validation_interval(self.recipe, len(self.loader))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -256,7 +246,7 @@ class Pace(TrainerCallback):
         if trainer.ema:
             trainer.ema.update(trainer.model, step)
         last = step >= plan.steps
-        if trainer.held_out is not None and (last or step % plan.validate_every == 0):
+        if trainer.judge is not None and (last or step % plan.validate_every == 0):
             control.should_evaluate = True
         if last or control.should_evaluate or step % plan.log_every == 0:
             control.should_log = True

@@ -1,0 +1,141 @@
+"""Pictures with masks, and batches of them: what chance does to a picture it does to its masks."""
+
+import random
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from torchvision.tv_tensors import Image as PictureTensor
+from torchvision.tv_tensors import Mask
+
+from cvhub.errors import CvhubError
+from cvhub.evaluation.dataset import source_of
+from cvhub.evaluation.truth import MaskedRows, Masks, Truth, divide_groups
+from cvhub.inference.images import open_picture
+from cvhub.models.pixels import PixelTransform, to_mode
+from cvhub.training.batches import Key, affine, borrowed_chance, seed_all
+from cvhub.training.data import DECODERS
+from cvhub.training.recipe import Augmentation, Data
+
+
+@dataclass(frozen=True)
+class MaskedPictureSet:
+    """What is trained on and what is held out, with the names of the classes."""
+
+    labels: list[str]
+    train: "MaskedPictures"
+    held_out: "MaskedPictures | None"
+
+
+class MaskedPictures:
+    """Some rows of a split, decoded in mode "RGB" or "L", each with its masks. All are kept in memory."""
+
+    def __init__(self, rows: MaskedRows, indices: np.ndarray, mode: str):
+        self.rows = rows
+        self.mode = mode
+        with ThreadPoolExecutor(DECODERS) as threads:
+            self.kept: list[tuple[np.ndarray, Masks]] = list(threads.map(self._decode, indices.tolist()))
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, Masks]:
+        pixels, masks = self.kept[index]
+        return Image.fromarray(pixels), masks
+
+    def _decode(self, index: int) -> tuple[np.ndarray, Masks]:
+        try:
+            return read_row(self.rows, index, self.mode)
+        except CvhubError as error:
+            rows = self.rows.rows
+            raise CvhubError(f"row {index} of {rows.name} of {rows.dataset}: {error}") from None
+
+
+def read_row(rows: MaskedRows, index: int, mode: str) -> tuple[np.ndarray, Masks]:
+    """A row's pixels, (H, W) or (H, W, 3) uint8, and its masks."""
+    picture, contents = rows.contents(index)
+    pixels = np.asarray(to_mode(open_picture(source_of(picture)), mode))
+    return pixels, rows.truth.read(contents, (pixels.shape[0], pixels.shape[1]))
+
+
+def load_masked_pictures(data: Data, mode: str) -> MaskedPictureSet:
+    """The pictures that a recipe's `[data]` names: what `holdout` draws is left alone, of the rest `validation` is."""
+    truth = truth_of(data)
+    rows = MaskedRows(data.source, data.split, truth)
+    kept, drawn = rows.kept, np.arange(0)
+    if data.validation:
+        inner, outer = divide_groups(rows.groups(kept), data.validation, data.holdout_seed)
+        kept, drawn = kept[inner], kept[outer]
+    if data.share < 1:
+        kept = kept[divide_groups(rows.groups(kept), 1 - data.share, data.holdout_seed)[0]]
+    if len(kept) < 2:
+        raise CvhubError(f"{data.source} leaves {len(kept)} pictures to train on, expected at least 2.")
+    held_out = MaskedPictures(rows, drawn, mode) if len(drawn) else None
+    return MaskedPictureSet(truth.classes, MaskedPictures(rows, kept, mode), held_out)
+
+
+def truth_of(data: Data) -> Truth:
+    return Truth(data.target, {str(value): str(name) for value, name in data.map.items()}, data.holdout)
+
+
+class MaskedBatches(Dataset):
+    """Keys → `pixel_values` (N, C, H, W) float32, `labels` (N, H, W) int64 and, of nets that tell things apart,
+    `instance_labels` (N, H, W) int64."""
+
+    def __init__(
+        self,
+        pictures: MaskedPictures,
+        transform: PixelTransform,
+        augmentation: Augmentation,
+        side: int,
+        with_instances: bool,
+        seed: int,
+        memory_format: torch.memory_format = torch.channels_last,
+    ):
+        self.pictures = pictures
+        self.with_instances = with_instances
+        self.seed = seed
+        self.memory_format = memory_format
+        self.turns = augmentation.quarter_turns
+        self.place = v2.Compose(
+            [
+                v2.RandomResizedCrop((side, side), augmentation.crop_scale, augmentation.crop_ratio, antialias=True),
+                v2.RandomHorizontalFlip(augmentation.flip_horizontal),
+                v2.RandomVerticalFlip(augmentation.flip_vertical),
+            ]
+        )
+        jitter, hue = augmentation.colour_jitter, augmentation.hue
+        self.colour = v2.Compose(
+            [
+                v2.ColorJitter(jitter, jitter, jitter, hue),
+                v2.RandomGrayscale(augmentation.grey),
+                v2.RandomInvert(augmentation.invert),
+            ]
+        )
+        self.offset, self.scale = affine(transform)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitems__(self, keys: Sequence[Key]) -> dict[str, Tensor]:
+        with borrowed_chance():
+            pixels, labels, instances = zip(*(self._augment(key) for key in keys), strict=True)
+        x = torch.stack(pixels).to(torch.float32, memory_format=self.memory_format)
+        batch = {"pixel_values": x.mul_(self.scale).add_(self.offset), "labels": torch.stack(labels).long()}
+        return batch | ({"instance_labels": torch.stack(instances).long()} if self.with_instances else {})
+
+    def _augment(self, key: Key) -> tuple[Tensor, Tensor, Tensor]:
+        """A picture as this epoch sees it (C, H, W) uint8, and its masks (H, W)."""
+        pixels, masks = self.pictures.kept[key.index]
+        seed_all(self.seed, "picture", key.epoch, key.index)
+        turns = random.randrange(4) if self.turns else 0
+        planes = torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1).rot90(turns, (1, 2))
+        of_masks = [Mask(torch.from_numpy(mask)[None].rot90(turns, (1, 2))) for mask in masks]
+        picture, labels, instances = self.place(PictureTensor(planes), *of_masks)
+        return self.colour(picture).as_subclass(Tensor), labels[0].as_subclass(Tensor), instances[0].as_subclass(Tensor)

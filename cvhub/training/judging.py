@@ -1,0 +1,96 @@
+"""What a net is worth on what is held out, while it is trained: sums, so that processes can add theirs up."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cvhub.evaluation.truth import IGNORED
+from cvhub.models.pixels import PixelTransform
+from cvhub.training.data import Pictures
+from cvhub.training.dense import MaskedPictures
+
+
+class Judge(Protocol):
+    """`judge` some of the held out pictures, add what comes of all, `terms` numbers, and `metrics` tells the values.
+
+    - `metric`: the name of the one that a run is followed by.
+    """
+
+    metric: str
+    terms: int
+
+    def __len__(self) -> int: ...
+
+    def judge(self, net: nn.Module, indices: range, device: Any, layout: torch.memory_format) -> Tensor: ...
+
+    def metrics(self, sums: Tensor) -> dict[str, float]: ...
+
+
+class ClassifierJudge:
+    """Accuracy, and mean cross entropy."""
+
+    metric = "accuracy"
+    terms = 3
+
+    def __init__(self, pictures: Pictures, transform: PixelTransform):
+        self.pictures = pictures
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def judge(self, net: nn.Module, indices: range, device: Any, layout: torch.memory_format) -> Tensor:
+        """How many of these pictures are named rightly, their losses' sum, and how many they are."""
+        pixels = torch.from_numpy(self.transform([self.pictures[index] for index in indices])).to(device)
+        targets = torch.from_numpy(self.pictures.targets[indices.start : indices.stop]).to(device)
+        logits = net(pixels.to(memory_format=layout)).logits.float()
+        right = logits.argmax(-1) == targets
+        return torch.stack(
+            [right.sum(), F.cross_entropy(logits, targets, reduction="sum"), torch.ones_like(targets).sum()]
+        )
+
+    def metrics(self, sums: Tensor) -> dict[str, float]:
+        correct, loss, count = sums.tolist()
+        return {"eval_loss": loss / count, "eval_accuracy": correct / count}
+
+
+class SegmenterJudge:
+    """Mean intersection over union of the classes, pooled over all pixels, and the mean of the pictures' losses."""
+
+    metric = "iou"
+
+    def __init__(self, pictures: MaskedPictures, transform: PixelTransform, num_labels: int, with_instances: bool):
+        self.pictures = pictures
+        self.transform = transform
+        self.num_labels = num_labels
+        self.terms = num_labels**2 + 2
+        self.with_instances = with_instances
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def judge(self, net: nn.Module, indices: range, device: Any, layout: torch.memory_format) -> Tensor:
+        """The confusion matrix of the pixels, row by row (K·K), the losses' sum, and the number of pictures."""
+        k = self.num_labels
+        counts, loss = torch.zeros(k * k, dtype=torch.float64, device=device), 0.0
+        for index in indices:  # one by one: their sizes differ
+            image, masks = self.pictures[index]
+            pixels = torch.from_numpy(self.transform([image])).to(device, memory_format=layout)
+            labels = torch.from_numpy(masks.labels.astype(np.int64))[None].to(device)
+            more = {"instance_labels": torch.from_numpy(masks.instances.astype(np.int64))[None].to(device)}
+            output: Any = net(pixels, labels=labels, **(more if self.with_instances else {}))
+            loss += float(output.loss)
+            known = labels != IGNORED
+            found = (output.logits[:, 0] > 0).long() if output.logits.shape[1] == 1 else output.logits.argmax(1)
+            counts += torch.bincount((labels * k + found)[known], minlength=k * k)
+        return torch.cat([counts, counts.new_tensor([loss, len(indices)])])
+
+    def metrics(self, sums: Tensor) -> dict[str, float]:
+        *counts, loss, pictures = sums.tolist()
+        confusion = np.asarray(counts).reshape(self.num_labels, -1)
+        union = confusion.sum(0) + confusion.sum(1) - np.diag(confusion)
+        iou = np.diag(confusion)[union > 0] / union[union > 0]
+        return {"eval_loss": loss / pictures, "eval_iou": float(iou.mean())}
