@@ -4,7 +4,7 @@ from os import listdir
 from os.path import dirname
 
 # What architectures share; every other file here is one.
-SHARED = ("attention", "base", "image_processing", "layers", "losses", "pixels")
+SHARED = ("attention", "base", "image_processing", "layers", "losses", "losses_dense", "pixels")
 FAMILIES = tuple(
     name.removesuffix(".py")
     for name in sorted(listdir(dirname(__file__)))
