@@ -60,7 +60,7 @@ class MaskedPictures:
 def read_row(rows: MaskedRows, index: int, mode: str) -> tuple[np.ndarray, Masks]:
     """A row's pixels, (H, W) or (H, W, 3) uint8, and its masks."""
     picture, contents = rows.contents(index)
-    pixels = np.asarray(to_mode(open_picture(source_of(picture)), mode))
+    pixels = np.array(to_mode(open_picture(source_of(picture)), mode))  # a copy: torch wants to own what it reads
     return pixels, rows.truth.read(contents, (pixels.shape[0], pixels.shape[1]))
 
 
