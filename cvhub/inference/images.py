@@ -32,22 +32,23 @@ _large_picture = threading.Lock()
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def open_picture(source: Path | BinaryIO) -> Image.Image:
+def open_picture(source: Path | BinaryIO, max_pixels: int | None = None) -> Image.Image:
     """The picture in a file, fully decoded: its first frame, upright (EXIF), in the colour mode it has.
 
-    Raises CvhubError for what is missing, unreadable, damaged, no picture, or above `MAX_FILE_BYTES` or `MAX_PIXELS`.
+    Raises CvhubError for what is missing, unreadable, damaged, no picture, above `MAX_FILE_BYTES`, or above
+    `max_pixels`, which is `MAX_PIXELS` unless said.
     """
-    with _recognised(source) as image:
-        return _decode(image, _name(source))
+    with _recognised(source, max_pixels) as image:
+        return _decode(image, name_of(source))
 
 
 @contextlib.contextmanager
-def decoded(source: Path | BinaryIO) -> Iterator[Image.Image]:
+def decoded(source: Path | BinaryIO, max_pixels: int | None = None) -> Iterator[Image.Image]:
     """`open_picture` for a with block, where many threads open pictures: large ones wait for each other."""
-    with _recognised(source) as image:
+    with _recognised(source, max_pixels) as image:
         large = image.width * image.height > LARGE_PIXELS
         with _large_picture if large else contextlib.nullcontext():
-            yield _decode(image, _name(source))
+            yield _decode(image, name_of(source))
 
 
 def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:
@@ -77,14 +78,15 @@ def _pictures_in(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _recognised(source: Path | BinaryIO) -> Iterator[Image.Image]:
+def _recognised(source: Path | BinaryIO, max_pixels: int | None) -> Iterator[Image.Image]:
     """The picture of which the header is read and within the limits, and the pixels are not decoded yet."""
-    name = _name(source)
-    with _open_file(source, name) if isinstance(source, Path) else contextlib.nullcontext(source) as file:
-        yield _recognise(file, name)
+    name = name_of(source)
+    with open_file(source, name) if isinstance(source, Path) else contextlib.nullcontext(source) as file:
+        yield _recognise(file, name, MAX_PIXELS if max_pixels is None else max_pixels)
 
 
-def _open_file(path: Path, name: str) -> BinaryIO:
+def open_file(path: Path, name: str) -> BinaryIO:
+    """A regular file, open for reading; raises CvhubError for what is missing, unreadable or no regular file."""
     try:
         if path.is_dir():
             raise CvhubError(f"{name} is a folder, expected a picture file.")
@@ -94,29 +96,31 @@ def _open_file(path: Path, name: str) -> BinaryIO:
     except FileNotFoundError:
         raise CvhubError(f"{name} does not exist.") from None
     except (OSError, ValueError) as error:
-        raise CvhubError(f"{name} cannot be read: {_reason(error)}.") from None
+        raise CvhubError(f"{name} cannot be read: {reason_of(error)}.") from None
 
 
-def _recognise(file: BinaryIO, name: str) -> Image.Image:
+def _recognise(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size == 0:
         raise CvhubError(f"{name} is empty.")
     if size > MAX_FILE_BYTES:
         raise CvhubError(f"{name} has {size / 1e6:.0f} MB, the limit is {MAX_FILE_BYTES / 1e6:.0f} MB.")
+    if Image.MAX_IMAGE_PIXELS and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # Pillow has one limit a process; each picture is held to ours below
     try:
         image = Image.open(file, formats=FORMATS)
         if image.format == "PNG":
             image = _check_sums(image, file)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise CvhubError(f"{name} claims far more than {MAX_PIXELS:,} pixels, which is the limit.") from None
+        raise CvhubError(f"{name} claims far more than {max_pixels:,} pixels, which is the limit.") from None
     except UnidentifiedImageError:
         known = ", ".join(FORMATS)
         raise CvhubError(f"{name} is no picture that can be read: damaged, or none of {known}.") from None
     except Exception as error:  # Pillow's readers raise nearly everything on broken files
-        raise CvhubError(f"{name} is damaged: {_reason(error)}.") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise CvhubError(f"{name} has {image.width}x{image.height} pixels, the limit is {MAX_PIXELS:,}.")
+        raise CvhubError(f"{name} is damaged: {reason_of(error)}.") from None
+    if image.width * image.height > max_pixels:
+        raise CvhubError(f"{name} has {image.width}x{image.height} pixels, the limit is {max_pixels:,}.")
     return image
 
 
@@ -134,13 +138,13 @@ def _decode(image: Image.Image, name: str) -> Image.Image:
     try:
         image.load()
     except Exception as error:  # as above
-        raise CvhubError(f"{name} is damaged: {_reason(error)}.") from None
+        raise CvhubError(f"{name} is damaged: {reason_of(error)}.") from None
     with contextlib.suppress(Exception):  # the pixels are good even where the metadata is broken
         ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
-def _name(source: Path | BinaryIO) -> str:
+def name_of(source: Path | BinaryIO) -> str:
     """What messages call the file: its name, printable, the middle left out where it is long."""
     if not isinstance(source, Path):
         return "the picture"
@@ -149,7 +153,7 @@ def _name(source: Path | BinaryIO) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The first line of what was raised, short and without its full stop."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = next(iter(text.strip().splitlines()), "") or type(error).__name__
