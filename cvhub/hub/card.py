@@ -29,7 +29,7 @@ def write_card(
     folder: Path,
     *,
     title: str,
-    task: str,
+    task: str | None,
     licence: str | None,
     dataset: str | None,
     metrics: Mapping[str, float],

@@ -58,7 +58,7 @@ def whole_net(family: str) -> Any:
 
 def start_backbone(net: Any, model: str) -> None:
     """Gives a segmenter's backbone the weights of a trained net, which may end in more layers."""
-    backbone = next(module for module in net.modules() if isinstance(module, CvBackboneMixin))
+    backbone: Any = next(module for module in net.modules() if isinstance(module, CvBackboneMixin))
     found = backbone.load_state_dict(load_model(model).base_model.state_dict(), strict=False)
     if found.missing_keys:
         raise CvhubError(f"model.backbone_from is {model!r}, which lacks {', '.join(found.missing_keys[:3])}.")
@@ -95,7 +95,7 @@ def picture_transform(recipe: Recipe) -> PixelTransform:
         start = load_processor(model.from_)
         num_channels = len(start.image_mean)
     elif picture.size:
-        num_channels = make_family_config(model).num_channels
+        num_channels = _num_channels(model)
         start = PixelTransform.default({"image_size": picture.size, "num_channels": num_channels})
         start = dataclasses.replace(start, size={"shortest_edge": picture.size})
     else:
@@ -105,6 +105,12 @@ def picture_transform(recipe: Recipe) -> PixelTransform:
     if recipe.data.target:
         return dataclasses.replace(start, **given, do_resize=False, do_center_crop=False)
     return dataclasses.replace(start, **given, **_sizes(picture, start))
+
+
+def _num_channels(model: Model) -> int:
+    """What a net of `[model]` sees, before its classes are known: other fields may speak of them."""
+    fields = {name: value for name, value in model.config.items() if name in ("num_channels", "backbone")}
+    return make_family_config(dataclasses.replace(model, config=fields)).num_channels
 
 
 def _sizes(picture: Picture, start: PixelTransform) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
     plan, history = trainer.plan, curve(trainer.state.log_history)
     assert plan is not None
     how = f"Fine-tuned from {recipe.model.from_}" if recipe.model.from_ else "Trained from scratch"
+    if recipe.model.backbone_from:
+        how = f"Trained with a backbone that began as {recipe.model.backbone_from}"
     if recipe.model.train == "head":
         how += " (the head alone)"
     pictures = f"{len(trainer.loader.dataset):,} pictures"  # pyright: ignore[reportArgumentType]
