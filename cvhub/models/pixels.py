@@ -29,8 +29,8 @@ class PixelTransform:
     """Resize, centre crop, scale and normalise; the fields are those of `preprocessor_config.json`.
 
     `size` is {"shortest_edge": n} or {"longest_edge": n}, which keep the proportions, or {"height": h, "width": w}, and
-    {} where nothing is resized; so is `crop_size` where nothing is cropped. `resample` is Pillow's number of the filter;
-    `image_mean` and `image_std` have a value a channel, on the scale after `rescale_factor`.
+    {} where nothing is resized; so is `crop_size` where nothing is cropped. `resample` is Pillow's number of the
+    filter; `image_mean` and `image_std` have a value a channel, on the scale after `rescale_factor`.
     """
 
     size: dict[str, int]
