@@ -5,6 +5,7 @@ complete folder of ours: a foreign one is converted into the cache, once.
 """
 
 import hashlib
+import importlib
 import json
 from importlib import metadata
 from pathlib import Path
@@ -13,9 +14,16 @@ from typing import Any
 from cvhub.cache import build_once, cache_dir
 from cvhub.catalog import CATALOG, CHECKPOINTS, Entry, find_entry
 from cvhub.errors import CvhubError
+from cvhub.models import FAMILIES
 from cvhub.models.pixels import PixelTransform
 from cvhub.quiet import without_progress_bars
 
+# The end of a model class's name: its task as the catalogue calls it, and the Auto class that loads it.
+TASKS = {
+    "ForImageClassification": ("image-classification", "AutoModelForImageClassification"),
+    "ForSemanticSegmentation": ("semantic-segmentation", "AutoModelForSemanticSegmentation"),
+    "ForPanopticSegmentation": ("panoptic-segmentation", "AutoModelForUniversalSegmentation"),
+}
 # Raised when conversion writes something else than before, so that older folders in the cache are not used.
 CONVERSION = 1
 
@@ -43,10 +51,20 @@ def is_hub_id(model: str) -> bool:
 
 def load_model(model: str) -> Any:
     """The PyTorch model of a MODEL, in eval mode and float32."""
-    from transformers import AutoModelForImageClassification
+    import transformers
 
+    folder = resolve(model)
+    autos = dict(TASKS.values())
+    auto = getattr(transformers, autos.get(task_of(folder), "AutoModelForImageClassification"))
     with without_progress_bars():
-        return AutoModelForImageClassification.from_pretrained(resolve(model), dtype="float32").eval()
+        return auto.from_pretrained(folder, dtype="float32").eval()
+
+
+def load_config(model: str) -> Any:
+    """The config of a MODEL."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(resolve(model))
 
 
 def load_processor(model: str) -> PixelTransform:
@@ -56,10 +74,48 @@ def load_processor(model: str) -> PixelTransform:
 
 def model_type(folder: Path) -> str:
     """`model_type` of a folder's config.json, "" where there is none."""
+    return str(_config_fields(folder).get("model_type", ""))
+
+
+def task_of(folder: Path) -> str:
+    """What the model in a folder of ours does, as the catalogue calls it; "" for one without a head.
+
+    By the class whose weights these are; where config.json doesn't say, by what its family is for.
+    """
+    names = _config_fields(folder).get("architectures") or _family_class_names(model_type(folder))
+    tasks = [task for name in names for end, (task, _) in TASKS.items() if str(name).endswith(end)]
+    return tasks[0] if tasks else ""
+
+
+def labels_of(folder: Path) -> list[str]:
+    """`id2label` of config.json by index; transformers leaves it out where it is two classes without names."""
+    names = _config_fields(folder).get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
+    return [str(names[index]) for index in sorted(names, key=int)]
+
+
+def require_complete(folder: Path) -> None:
+    """Raises CvhubError where config or weights are missing."""
+    for file in ("config.json", "model.safetensors"):
+        if not (folder / file).is_file():
+            raise CvhubError(f"the folder {folder.name} has no {file}.")
+
+
+def _config_fields(folder: Path) -> dict[str, Any]:
+    """config.json as it is, {} where it can't be read."""
     try:
-        return str(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
+        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def _family_class_names(kind: str) -> list[str]:
+    """The classes of the family with this `model_type`, [] of one that is not ours."""
+    family = kind.removeprefix("cvhub_")
+    if family not in FAMILIES:
+        return []
+    module = importlib.import_module(f"cvhub.models.{family}")
+    return [cls.__name__ for cls in importlib.import_module("cvhub.models.base").family_classes(module.__name__)]
 
 
 def fingerprint(folder: Path) -> str:

@@ -264,6 +264,8 @@ def test_a_card_names_few_classes_and_counts_many(folder: Path) -> None:
         "read as grey, resized to 70×80 pixels (bicubic), divided by 255, normalised with mean 0.5 and deviation 0.25."
     )
     assert expected in read_card(folder).text
+    CvImageProcessor(**grey | {"size": {"longest_edge": 90}}).save_pretrained(folder)
+    assert "resized to a longer side of 90 pixels" in read_card(folder).text
 
 
 def test_the_code_in_a_card_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from cvhub.cache import cache_dir
 from cvhub.errors import CvhubError
 from cvhub.inference import classify, openvino_runtime, pool, torch_runtime
 from cvhub.inference.classify import Classification, Classifier, softmax
-from cvhub.inference.pool import ModelPool, default_pool
+from cvhub.inference.pool import ModelPool, Predictor, default_pool
 from cvhub.inference.runtime import Runtime, RuntimeUnavailable, build_runtime
 from cvhub.load import load_model
 from cvhub.models import FAMILIES
@@ -620,11 +620,11 @@ def test_few_files_are_opened_ahead_and_while_a_batch_is_computed(
 
 def test_twenty_threads_build_once(resnet: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     conversions = counted(monkeypatch, openvino, "convert_model")
-    built = counted(monkeypatch, pool, "Classifier")
+    built = counted(monkeypatch, pool, "build_predictor")
     models = ModelPool()
     start = threading.Barrier(20)
 
-    def get(_: int) -> Classifier:
+    def get(_: int) -> Predictor:
         start.wait(timeout=60)
         return models.get(str(resnet))
 
@@ -653,7 +653,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(monkeypatch: pytest.Monk
         time.sleep(0.1)  # so that the second asks meanwhile
         raise CvhubError("no such model")
 
-    monkeypatch.setattr(pool, "Classifier", build)
+    monkeypatch.setattr(pool, "build_predictor", build)
     models = ModelPool()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(models.get, "model")
@@ -666,7 +666,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(monkeypatch: pytest.Monk
 
 
 def test_a_dropped_model_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "Classifier", lambda *key: SimpleNamespace(key=key))
+    monkeypatch.setattr(pool, "build_predictor", lambda *key: SimpleNamespace(key=key))
     models = ModelPool()
     kept, dropped = models.get("a"), [models.get("b"), models.get("b", "torch")]
     models.drop("b")

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from timm.data.transforms_factory import create_transform
 from torchvision import transforms
-from transformers import AutoImageProcessor
+from transformers import AutoImageProcessor, SamImageProcessorPil
 
 from cvhub.models import pixels
 from cvhub.models.image_processing import CvImageProcessor
@@ -333,3 +333,43 @@ def test_grey_pictures_are_resized_in_grey_and_give_the_same_pixels(mode: str) -
     assert picture.mode == mode
     made = processor(72, 64)
     np.testing.assert_array_equal(process(made, picture), process(made, pixels.to_mode(picture, "RGB")))
+
+
+# --- What a segmenter's processor may say -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((640, 480), (48, 64)), ((31, 97), (64, 20)), ((1, 500), (64, 1))])
+def test_the_longer_side_may_be_given(shape: tuple[int, int], expected: tuple[int, int]) -> None:
+    """Height and width as transformers' SAM finds them."""
+    theirs = SamImageProcessorPil()._get_preprocess_shape((shape[1], shape[0]), 64)
+    assert expected == (theirs[0], max(1, theirs[1]))
+    made = processor(0, 0, size={"longest_edge": 64}, do_center_crop=False)
+    assert process(made, picture(*shape)).shape == (1, 3, *expected)
+    transform = PixelTransform({"longest_edge": 64}, {}, MEAN, STD, do_center_crop=False)
+    assert transform.size_of(*shape) == expected
+    assert np.array_equal(transform([picture(*shape)]), process(made, picture(*shape)))
+
+
+@pytest.mark.parametrize("sizes", [{}, {"do_resize": False, "do_center_crop": False}, {"size": None}], ids=str)
+def test_without_sizes_a_picture_keeps_its_own(sizes: dict[str, Any]) -> None:
+    transform = PixelTransform.from_config({"image_mean": MEAN, "image_std": STD} | sizes)
+    assert transform([picture(31, 17)]).shape == (1, 3, 17, 31)
+    assert transform.size_of(31, 17) == (17, 31)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"do_resize": True}, r"size is \{\}, expected shortest_edge"),
+        ({"do_center_crop": True}, r"crop_size is \{\}, expected height and width"),
+        ({"size": {"height": 4}}, r"size is \{'height': 4\}"),
+    ],
+)
+def test_a_step_without_its_size_is_one_sentence(sizes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        PixelTransform.from_config({"image_mean": MEAN, "image_std": STD} | sizes)
+
+
+def test_a_segmenter_without_a_processor_keeps_sizes(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["CvUNetForSemanticSegmentation"]}))
+    assert PixelTransform.from_folder(tmp_path)([picture(31, 17)]).shape == (1, 3, 17, 31)

@@ -221,9 +221,7 @@ def _preprocessing(folder: Path) -> str | None:
     transform = PixelTransform.from_config(json.loads(file.read_text(encoding="utf-8")))
     steps = [f"A picture is read as {'grey' if transform.mode == 'L' else 'RGB'}"]
     if transform.do_resize:
-        shortest = transform.size.get("shortest_edge")
-        size = f"a shorter side of {shortest}" if shortest else f"{transform.size['height']}×{transform.size['width']}"
-        steps.append(f"resized to {size} pixels ({Image.Resampling(transform.resample).name.lower()})")
+        steps.append(f"resized to {_size(transform.size)} pixels ({Image.Resampling(transform.resample).name.lower()})")
     if transform.do_center_crop:
         steps.append(f"cropped to the central {transform.crop_size['height']}×{transform.crop_size['width']}")
     if transform.do_rescale:
@@ -233,6 +231,13 @@ def _preprocessing(folder: Path) -> str | None:
             f"normalised with mean {_numbers(transform.image_mean)} and deviation {_numbers(transform.image_std)}"
         )
     return f"## Pictures\n\n{', '.join(steps)}."
+
+
+def _size(size: Mapping[str, int]) -> str:
+    for edge, side in (("shortest_edge", "shorter"), ("longest_edge", "longer")):
+        if edge in size:
+            return f"a {side} side of {size[edge]}"
+    return f"{size['height']}×{size['width']}"
 
 
 def _numbers(values: Any) -> str:

@@ -3,15 +3,13 @@
 import itertools
 import json
 import math
-import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,12 +17,10 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.inference.images import decoded
 from cvhub.inference.runtime import build_runtime
-from cvhub.load import load_processor, resolve
-
-DECODERS = min(4, os.cpu_count() or 1)
+from cvhub.inference.stream import answer_all
+from cvhub.load import labels_of, load_processor, require_complete, resolve, task_of
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -77,12 +73,13 @@ class Classifier:
     def __init__(self, model: str, runtime: str = "auto", precision: str = "auto"):
         self.name = model
         self.folder = resolve(model)
-        for file in ("config.json", "model.safetensors"):
-            if not (self.folder / file).is_file():
-                raise CvhubError(f"the folder {self.folder.name} has no {file}.")
-        if not _is_classifier(self.folder):
+        require_complete(self.folder)
+        task = task_of(self.folder)
+        if not task:
             raise CvhubError(f"{self.folder.name} holds a net without a classifier: features, but no classes.")
-        self.labels = _labels(self.folder)
+        if task != "image-classification":
+            raise CvhubError(f"{model} does {task}, expected a model for image-classification.")
+        self.labels = labels_of(self.folder)
         self.processor = load_processor(str(self.folder))
         self.runtime = build_runtime(self.folder, runtime, precision)
         self.classifier_weight: np.ndarray | None = None
@@ -109,21 +106,7 @@ class Classifier:
     ) -> Iterator[tuple[Item, Classification | str]]:
         """`predict_files` for whatever `open_item` makes a picture of: each item with its classification, or with what
         is wrong with it where opening it raised a `CvhubError`."""
-        if batch_size < 1:
-            raise CvhubError(f"batch size is {batch_size}, expected at least 1.")
-
-        def prepare(item: Item) -> tuple[Item, np.ndarray | str]:
-            try:
-                with open_item(item) as image:
-                    return item, self._pixels(image)
-            except CvhubError as error:
-                return item, str(error)
-
-        prepared = _map_ahead(prepare, items, ahead=2 * batch_size)
-        while batch := list(itertools.islice(prepared, batch_size)):
-            classifications = self._classify([x for _, x in batch if isinstance(x, np.ndarray)], keep_features=False)
-            for item, x in batch:
-                yield item, x if isinstance(x, str) else next(classifications)
+        return answer_all(items, open_item, self._pixels, partial(self._classify, keep_features=False), batch_size)
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
         """What the network takes for a picture, (C, H, W)."""
@@ -152,34 +135,6 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore"):  # -inf becomes probability 0
         powers = np.exp(shifted / temperature)
     return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def _map_ahead(function: Callable[[Item], Result], items: Iterable[Item], ahead: int) -> Iterator[Result]:
-    """`map` in threads, in order, never more than `ahead` results before what is taken."""
-    waiting: deque[Future[Result]] = deque()
-    threads = ThreadPoolExecutor(DECODERS, thread_name_prefix="decoder")
-    try:
-        for item in items:
-            waiting.append(threads.submit(function, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        threads.shutdown(cancel_futures=True)
-
-
-def _is_classifier(folder: Path) -> bool:
-    """By the class whose weights a folder holds, where it says so."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return all(str(name).endswith("ForImageClassification") for name in config.get("architectures") or [])
-
-
-def _labels(folder: Path) -> list[str]:
-    """`id2label` of config.json by index; transformers leaves it out where it is two classes without names."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    names = config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    return [str(names[index]) for index in sorted(names, key=int)]
 
 
 def _read_tensor(file: Path, name: str) -> np.ndarray:

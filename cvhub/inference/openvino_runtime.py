@@ -7,6 +7,7 @@ files, its compiled form too: from then on neither torch nor transformers is nee
 import contextlib
 import functools
 import hashlib
+import json
 import logging
 import threading
 import warnings
@@ -30,9 +31,11 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 0.25}
 # froze in conversion. A network that takes one size only has no second file.
 OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
 LARGER_BY = (37, 11)
-SMALLEST_INPUT = "smallest_input.txt"  # pixels a side; torch refuses less, and OpenVINO would answer something
+# The fewest pixels a side may have, and by multiples of how many it may be larger; torch refuses others, and OpenVINO
+# would answer something.
+SIDES = "sides.json"
 # Raised when conversion writes something else than before, so that older files in the cache are not used.
-CONVERSION = 3
+CONVERSION = 4
 
 
 class OpenVINORuntime:
@@ -57,20 +60,25 @@ class OpenVINORuntime:
         self.reason = f"{chosen}; {why.rstrip('.')}."
         self._program = _Program(self._converted, self._compiled, self.precision, OWN_SIZE)
         self._program_for_other_sizes: _Program | None = None
-        self._smallest_input = int((self._converted / SMALLEST_INPUT).read_text(encoding="utf-8"))
+        self._smallest_input, self._size_step = json.loads((self._converted / SIDES).read_text(encoding="utf-8"))
         self._loading = threading.Lock()
         self.gives_features = "features" in self._program.outputs
 
     def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
         x = np.ascontiguousarray(pixel_values, dtype=np.float32)
-        if min(x.shape[2:]) < (smallest := self._smallest_input):
-            height, width = x.shape[2:]
-            raise CvhubError(f"the pixels are {height}x{width}, this network takes at least {smallest}x{smallest}.")
+        self._check_sides(*x.shape[2:])
         program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes()
         try:
             return program.run(x)
         except RuntimeError as error:
             raise CvhubError(f"OpenVINO can't run pixels of shape {x.shape}: {one_line(error)}.") from error
+
+    def _check_sides(self, height: int, width: int) -> None:
+        smallest, step = self._smallest_input, self._size_step
+        if min(height, width) < smallest:
+            raise CvhubError(f"the pixels are {height}x{width}, this network takes at least {smallest}x{smallest}.")
+        if any((side - smallest) % step for side in (height, width)):
+            raise CvhubError(f"the pixels are {height}x{width}, this network takes sides of {smallest} + n·{step}.")
 
     def _for_other_sizes(self) -> "_Program":
         with self._loading:
@@ -168,8 +176,8 @@ def _convert(folder: Path, target: Path) -> None:
             continue  # a network that takes one size only
         answers = {output: values.numpy() for output, values in outputs.items()}
         np.savez(target / name, allow_pickle=False, pixel_values=pixel_values, **answers)
-    smallest = getattr(fresh.config, "smallest_input", 1)
-    (target / SMALLEST_INPUT).write_text(str(smallest), encoding="utf-8")
+    sides = [getattr(fresh.config, name, 1) for name in ("smallest_input", "size_step")]
+    (target / SIDES).write_text(json.dumps(sides), encoding="utf-8")
 
 
 def _is_depthwise(node: openvino.Node) -> bool:

@@ -3,45 +3,63 @@
 import threading
 from concurrent.futures import Future
 
+from cvhub.errors import CvhubError
+from cvhub.inference import segment
 from cvhub.inference.classify import Classifier
+from cvhub.inference.segment import Segmenter
+from cvhub.load import resolve, task_of
 
+Predictor = Classifier | Segmenter
 Key = tuple[str, str, str]  # MODEL, runtime, precision
 
 building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
 
 
+def build_predictor(model: str, runtime: str, precision: str) -> Predictor:
+    """What answers for a MODEL, by its task."""
+    kind = Segmenter if task_of(resolve(model)) in segment.TASKS else Classifier
+    return kind(model, runtime, precision)
+
+
 class ModelPool:
-    """MODEL, runtime and precision → a ready `Classifier`, which stays until it is dropped."""
+    """MODEL, runtime and precision → a ready `Classifier` or `Segmenter`, which stays until it is dropped."""
 
     def __init__(self) -> None:
-        self._classifiers: dict[Key, Future[Classifier]] = {}
+        self._predictors: dict[Key, Future[Predictor]] = {}
         self._lock = threading.Lock()
 
-    def get(self, model: str, runtime: str = "auto", precision: str = "auto") -> Classifier:
+    def get(self, model: str, runtime: str = "auto", precision: str = "auto") -> Predictor:
         """Builds at the first call, which later ones wait for. A failure is everybody's who waited, and is not kept."""
         key = (model, runtime, precision)
         with self._lock:
-            future = self._classifiers.get(key)
+            future = self._predictors.get(key)
             first = future is None
             if future is None:
-                future = self._classifiers[key] = Future()  # a memory limit would make room here
+                future = self._predictors[key] = Future()  # a memory limit would make room here
         if first:
             self._build(key, future)
         return future.result()
 
-    def drop(self, model: str) -> None:
-        """Forgets a MODEL in all runtimes and precisions. Who holds one of its classifiers keeps it."""
-        with self._lock:
-            for key in [key for key in self._classifiers if key[0] == model]:
-                del self._classifiers[key]
+    def classifier(self, model: str, runtime: str = "auto", precision: str = "auto") -> Classifier:
+        """`get` for who has to do with classes of pictures. Raises CvhubError for a MODEL that segments them."""
+        predictor = self.get(model, runtime, precision)
+        if not isinstance(predictor, Classifier):
+            raise CvhubError(f"{model} segments pictures, expected a model that classifies them.")
+        return predictor
 
-    def _build(self, key: Key, future: Future[Classifier]) -> None:
+    def drop(self, model: str) -> None:
+        """Forgets a MODEL in all runtimes and precisions. Who holds one of its predictors keeps it."""
+        with self._lock:
+            for key in [key for key in self._predictors if key[0] == model]:
+                del self._predictors[key]
+
+    def _build(self, key: Key, future: Future[Predictor]) -> None:
         try:
             with building:
-                future.set_result(Classifier(*key))
+                future.set_result(build_predictor(*key))
         except BaseException as error:
             with self._lock:
-                self._classifiers.pop(key, None)
+                self._predictors.pop(key, None)
             future.set_exception(error)
 
 

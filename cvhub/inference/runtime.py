@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from cvhub.errors import CvhubError
 
@@ -29,7 +28,11 @@ class Runtime(Protocol):
     gives_features: bool
 
     def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
-        """(N, C, H, W) float32, left as it is → "logits" (N, K) and perhaps "features" (N, C', h, w), float32."""
+        """(N, C, H, W) float32, left as it is → by name, float32.
+
+        - Of a classifier "logits" (N, K) and perhaps "features" (N, C', h, w).
+        - Of a segmenter "logits" (N, K, h, w); of a panoptic one also "centres" (N, 1, h, w), "offsets" (N, 2, h, w).
+        """
         ...
 
 
@@ -83,13 +86,21 @@ def choose_precision(precision: str, native_bf16: bool) -> tuple[str, str]:
 
 
 def example_pixels(folder: Path, batch: int, larger_by: tuple[int, int] = (0, 0)) -> np.ndarray:
-    """Noise of the shape that the folder's processor makes, (batch, C, H + more, W + more) float32; always the same."""
-    from cvhub.load import load_processor
+    """Noise (batch, C, H, W) float32, always the same, of the `usual_size`; or larger, by so much at the least."""
+    from cvhub.load import load_config
 
-    transform = load_processor(str(folder))
-    _, channels, height, width = transform([Image.new(transform.mode, (256, 256))]).shape
-    shape = (batch, channels, height + larger_by[0], width + larger_by[1])
-    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    config = load_config(str(folder))
+    sides = (config.fitting_size(side + more) for side, more in zip(usual_size(folder), larger_by, strict=True))
+    return np.random.default_rng(0).standard_normal((batch, config.num_channels, *sides), dtype=np.float32)
+
+
+def usual_size(folder: Path) -> tuple[int, int]:
+    """Height and width of what a network is given of a 256x256 picture: most are given all pictures at one size."""
+    from cvhub.load import load_config, load_processor
+
+    fit = load_config(str(folder)).fitting_size
+    height, width = load_processor(str(folder)).size_of(256, 256)
+    return fit(height), fit(width)
 
 
 def one_line(error: Exception) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cvhub.errors import CvhubError
 from cvhub.inference.runtime import choose_precision, example_pixels, one_line
 from cvhub.load import load_model
+from cvhub.models.segmentation import CvSegmenterPreTrainedModel
 
 
 class Logits(nn.Module):
@@ -22,6 +23,14 @@ class Logits(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
         return {"logits": self.model(pixel_values).logits}
+
+
+class Maps(Logits):
+    """A segmenter likewise: its logits, and where a panoptic net sees centres and the way to them."""
+
+    def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        outputs = self.model(pixel_values)
+        return {name: outputs[name] for name in ("logits", "centres", "offsets") if name in outputs}
 
 
 class LogitsAndFeatures(nn.Module):
@@ -64,10 +73,9 @@ def has_native_bf16() -> bool:
 
 
 def load_plain_module(folder: Path) -> Logits | LogitsAndFeatures:
-    """The folder's network, freshly loaded, as a module (N, C, H, W) → {"logits", perhaps "features"}."""
-    example = torch.from_numpy(example_pixels(folder, batch=2))
+    """The folder's network, freshly loaded, as a module (N, C, H, W) → what `Runtime.run` gives."""
     try:
-        return plain_module(load_model(str(folder)), example)
+        return plain_module(load_model(str(folder)), torch.from_numpy(example_pixels(folder, batch=2)))
     except CvhubError:
         raise
     except Exception as error:  # transformers and safetensors raise many things on broken folders
@@ -77,6 +85,8 @@ def load_plain_module(folder: Path) -> Logits | LogitsAndFeatures:
 @torch.inference_mode()
 def plain_module(model: Any, pixel_values: Tensor) -> Logits | LogitsAndFeatures:
     """Gives features only where, on `pixel_values`, pooling them and the last linear layer make up the logits."""
+    if isinstance(model, CvSegmenterPreTrainedModel):
+        return Maps(model)
     classifier = dict(model.named_children()).get("classifier")
     if model.base_model is model or not isinstance(classifier, nn.Linear):
         return Logits(model)

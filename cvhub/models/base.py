@@ -52,6 +52,16 @@ class CvImageConfig(CvConfig):
         """Fewest pixels a side may have."""
         return 1
 
+    @property
+    def size_step(self) -> int:
+        """By multiples of how many pixels a side may be larger than `smallest_input`."""
+        return 1
+
+    def fitting_size(self, size: int) -> int:
+        """Fewest pixels from `size` on that a side may have."""
+        steps = -(-(size - self.smallest_input) // self.size_step)
+        return self.smallest_input + max(0, steps) * self.size_step
+
 
 class CvClassifierConfig(CvImageConfig):
     """Config of a net that may name what pictures show."""

@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 class PixelTransform:
     """Resize, centre crop, scale and normalise; the fields are those of `preprocessor_config.json`.
 
-    `size` is {"shortest_edge": n} (keeps the proportions) or {"height": h, "width": w}; `resample` is Pillow's number
-    of the filter; `image_mean` and `image_std` have a value a channel, on the scale after `rescale_factor`.
+    `size` is {"shortest_edge": n} or {"longest_edge": n}, which keep the proportions, or {"height": h, "width": w}, and
+    {} where nothing is resized; so is `crop_size` where nothing is cropped. `resample` is Pillow's number of the
+    filter; `image_mean` and `image_std` have a value a channel, on the scale after `rescale_factor`.
     """
 
     size: dict[str, int]
@@ -43,10 +44,19 @@ class PixelTransform:
     do_rescale: bool = True
     do_normalize: bool = True
 
+    def __post_init__(self) -> None:
+        if self.do_resize and not ({"shortest_edge", "longest_edge"} & set(self.size) or _is_box(self.size)):
+            raise ValueError(f"size is {self.size}, expected shortest_edge, longest_edge, or height and width.")
+        if self.do_center_crop and not _is_box(self.crop_size):
+            raise ValueError(f"crop_size is {self.crop_size}, expected height and width.")
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "PixelTransform":
-        """From a `preprocessor_config.json`, whose other keys are ignored."""
-        return cls(**{field.name: config[field.name] for field in fields(cls) if config.get(field.name) is not None})
+        """From a `preprocessor_config.json`, whose other keys are ignored; a step without its size is left out."""
+        given = {field.name: config[field.name] for field in fields(cls) if config.get(field.name) is not None}
+        for step, size in (("do_resize", "size"), ("do_center_crop", "crop_size")):
+            given.setdefault(step, bool(given.setdefault(size, {})))
+        return cls(**given)
 
     @classmethod
     def from_folder(cls, folder: Path) -> "PixelTransform":
@@ -59,12 +69,17 @@ class PixelTransform:
 
     @classmethod
     def default(cls, config: dict[str, Any]) -> "PixelTransform":
-        """ImageNet's usual evaluation: 7/8 of the shorter side, at the `image_size` of the model's config or at 224."""
+        """ImageNet's usual evaluation: 7/8 of the shorter side, at the `image_size` of the model's config or at 224.
+
+        A segmenter's pictures keep their size.
+        """
         side = config.get("image_size") or 224
         height, width = (side, side) if isinstance(side, int) else side
         mean, std = IMAGENET_MEAN, IMAGENET_STD
         if (channels := config.get("num_channels", 3)) != 3:
             mean, std = ((sum(values) / 3,) * channels for values in (mean, std))
+        if any(str(name).endswith("Segmentation") for name in config.get("architectures") or ()):
+            return cls({}, {}, mean, std, do_resize=False, do_center_crop=False)
         size = {"shortest_edge": round(height * 8 / 7)} if height == width else {"height": height, "width": width}
         return cls(size, {"height": height, "width": width}, mean, std)
 
@@ -77,6 +92,11 @@ class PixelTransform:
     @property
     def mode(self) -> str:
         return "L" if len(self.image_mean) == 1 else "RGB"
+
+    def size_of(self, width: int, height: int) -> tuple[int, int]:
+        """Height and width of what the network is given of a width x height picture."""
+        left, top, right, bottom = self._crop(*self._resized(width, height))
+        return bottom - top, right - left
 
     def resize_and_crop(self, image: Image.Image) -> Image.Image:
         """The part of the picture that the network sees, at the network's size, in its colour mode."""
@@ -113,6 +133,9 @@ class PixelTransform:
     def _resized(self, width: int, height: int) -> tuple[int, int]:
         if not self.do_resize:
             return width, height
+        if "longest_edge" in self.size:  # rounded as transformers' SAM does
+            scale = self.size["longest_edge"] / max(width, height)
+            return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
         if "shortest_edge" not in self.size:
             return self.size["width"], self.size["height"]
         short = self.size["shortest_edge"]
@@ -138,6 +161,10 @@ class PixelTransform:
             mean, std = (np.asarray(x, dtype=np.float32)[:, None] for x in (self.image_mean, self.image_std))
             table = (table - mean) / std
         return table
+
+
+def _is_box(size: dict[str, int]) -> bool:
+    return {"height", "width"} <= set(size)
 
 
 def _margin(length: int, crop: int) -> int:

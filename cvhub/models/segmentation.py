@@ -52,6 +52,11 @@ class CvSegmenterConfig(CvImageConfig):
             raise ValueError(f"num_labels is {self.num_labels}, expected 2 with single_logit.")
 
     @property
+    def margin(self) -> int:
+        """Pixels that each side of the logits lacks."""
+        return 0
+
+    @property
     def num_logits(self) -> int:
         """Logits of a pixel."""
         return 1 if self.single_logit else self.num_labels  # pyright: ignore[reportReturnType]

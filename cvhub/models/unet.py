@@ -110,6 +110,11 @@ class CvUNetConfig(CvSegmenterConfig):
         return 2 ** len(self.expanding_widths)
 
     @property
+    def size_step(self) -> int:
+        """Valid convolutions take sides of which every pooling has an even rest (section 3: even tiles)."""
+        return 1 if self.padding else self.stride
+
+    @property
     def margin(self) -> int:
         """Pixels that each side of the logits lacks: 92 in the paper."""
         return (self.smallest_input - self.output_size(self.smallest_input)) // 2
@@ -234,12 +239,12 @@ class CvUNetModel(CvUNetPreTrainedModel):
     def check_pixel_values(self, pixel_values: Tensor) -> None:
         """Without padding a side must have a size whose halves are whole: section 3's even tiles."""
         super().check_pixel_values(pixel_values)
-        config = self.config
-        if config.padding or torch.jit.is_tracing():
+        if torch.jit.is_tracing():
             return
         for size in pixel_values.shape[2:]:
-            if beyond := (size - config.smallest_input) % config.stride:
-                fitting = f"{size - beyond} or {size - beyond + config.stride}"
+            fitting = self.config.fitting_size(size)
+            if fitting != size:
+                fitting = f"{fitting - self.config.size_step} or {fitting}"
                 raise ValueError(f"a side has {size} pixels, which valid convolutions can't halve; try {fitting}.")
 
     def encode(self, pixel_values: Tensor) -> list[Tensor]:

@@ -60,10 +60,10 @@ def load(model: str, runtime: str = "auto", precision: str = "auto") -> tuple["C
 
     key = (model, runtime, precision)
     if key in _costs:
-        return default_pool().get(*key), _costs[key]
+        return default_pool().classifier(*key), _costs[key]
     own = Path(model) if Path(model).is_absolute() else None
     with _loading, cache_in(own and own / "cache"):
-        classifier = default_pool().get(*key)
+        classifier = default_pool().classifier(*key)
         classifier.predict([Image.new("RGB", (64, 64))])  # the first pass is slower than all others
         facts = _costs[key] = count(classifier.folder)
     if own and not (own / "config.json").exists():  # the visit ended meanwhile
