@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cvhub.errors import CvhubError
-from cvhub.evaluation.dataset import Rows, open_rows, source_of
+from cvhub.evaluation.dataset import Rows, source_of
 from cvhub.inference.images import open_picture
 
 FILE = "truth.json"
@@ -124,16 +124,14 @@ def mask_values(content: Any) -> np.ndarray:
 
 
 class MaskedRows:
-    """The rows of a split with their masks: `kept` to train on, `held_out` to measure on."""
+    """Rows with their masks: `kept` to train on, `held_out` to measure on. `rows` are opened without streaming."""
 
-    def __init__(self, dataset: str, split: str | None, truth: Truth):
+    def __init__(self, rows: Rows, truth: Truth):
         self.truth = truth
-        self.rows: Rows = open_rows(dataset, split, streaming=False)
         for column in truth.columns:
-            if column not in self.rows.features:
-                known = ", ".join(self.rows.features)
-                raise CvhubError(f"{dataset} has no column {column!r}, only {known}.")
-        self.rows = self.rows.undecoded(truth.columns)
+            if column not in rows.features:
+                raise CvhubError(f"{rows.dataset} has no column {column!r}, only {', '.join(rows.features)}.")
+        self.rows = rows.undecoded(truth.columns)
         self.kept, self.held_out = self._divide()
 
     def _divide(self) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,8 @@ class Segmenter:
     """A MODEL, ready to answer.
 
     - `name`: the MODEL as asked; `folder`: where it lies; `labels`: the classes' names by index.
-    - `tasks`: what it can be asked for, some of "semantic", "instance", "panoptic".
+    - `tasks`: what it can be asked for, some of "semantic", "instance", "panoptic". `has_background`: whether class 0
+      is no object.
     - `processor`: pictures → (N, C, H, W), never cropped; `runtime`: what computes; `config`: the net's.
     """
 
@@ -107,11 +108,19 @@ class Segmenter:
         self.processor = replace(load_processor(str(self.folder)), do_center_crop=False)
         self.runtime = build_runtime(self.folder, runtime, precision)
         self._reader = SegmentReader(self.folder, self.config, self.labels)
+        self.has_background = self._reader.has_background
 
     def segment(self, image: Image.Image, task: str = "semantic", threshold: float | None = None) -> Segmentation:
         """Of a picture of any size. Segments below `threshold` are left out, unless said those of `THRESHOLDS`."""
         self.check_task(task)
         return next(self._segment([self._frame(image)], task, threshold))
+
+    def read_again(self, answer: Segmentation, task: str, threshold: float | None = None) -> Segmentation:
+        """An answer of this segmenter, read for another task or by another threshold, without a forward pass."""
+        self.check_task(task)
+        height, width = answer.mask.shape
+        threshold = THRESHOLDS[task] if threshold is None else threshold
+        return self._read(answer.maps, (height, width), task, threshold, answer.milliseconds)
 
     def segment_files(
         self, paths: Iterable[Path], task: str = "semantic", threshold: float | None = None, batch_size: int = 1
@@ -175,15 +184,18 @@ class Segmenter:
             milliseconds = (time.perf_counter() - start) * 1000 / len(pictures)
             for i, framed in enumerate(pictures):
                 maps = {name: values[i] for name, values in outputs.items()}
-                yield self._read(maps, framed, task, threshold, milliseconds)
+                yield self._read(self._cut(maps, framed), framed.own, task, threshold, milliseconds)
 
-    def _read(
-        self, maps: dict[str, np.ndarray], framed: _Framed, task: str, threshold: float, milliseconds: float
-    ) -> Segmentation:
+    def _cut(self, maps: dict[str, np.ndarray], framed: _Framed) -> dict[str, np.ndarray]:
+        """What a network says of the picture, without what was mirrored around it."""
         from cvhub.inference.segments import cut_maps
 
-        start = time.perf_counter()
         height, width = (side - 2 * self.config.margin for side in framed.pixel_values.shape[1:])
-        maps = cut_maps(maps, (height, width), framed.seen)
-        mask, segments = self._reader.read(maps, framed.own, task, threshold)
+        return cut_maps(maps, (height, width), framed.seen)
+
+    def _read(
+        self, maps: dict[str, np.ndarray], own: tuple[int, int], task: str, threshold: float, milliseconds: float
+    ) -> Segmentation:
+        start = time.perf_counter()
+        mask, segments = self._reader.read(maps, own, task, threshold)
         return Segmentation(mask, segments, maps, milliseconds, (time.perf_counter() - start) * 1000)

@@ -15,7 +15,7 @@ from torchvision.tv_tensors import Image as PictureTensor
 from torchvision.tv_tensors import Mask
 
 from cvhub.errors import CvhubError
-from cvhub.evaluation.dataset import source_of
+from cvhub.evaluation.dataset import open_rows, source_of
 from cvhub.evaluation.truth import MaskedRows, Masks, Truth, divide_groups
 from cvhub.inference.images import open_picture
 from cvhub.models.pixels import PixelTransform, to_mode
@@ -67,7 +67,7 @@ def read_row(rows: MaskedRows, index: int, mode: str) -> tuple[np.ndarray, Masks
 def load_masked_pictures(data: Data, mode: str) -> MaskedPictureSet:
     """The pictures that a recipe's `[data]` names: what `holdout` draws is left alone, of the rest `validation` is."""
     truth = truth_of(data)
-    rows = MaskedRows(data.source, data.split, truth)
+    rows = MaskedRows(open_rows(data.source, data.split, streaming=False), truth)
     kept, drawn = rows.kept, np.arange(0)
     if data.validation:
         inner, outer = divide_groups(rows.groups(kept), data.validation, data.holdout_seed)
