@@ -73,9 +73,8 @@ def panoptic(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
 
 @pytest.fixture(scope="module")
 def semantic(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    return Segmenter(
-        str(save(tmp_path_factory.mktemp("unet") / "net", "unet", id2label=dict(enumerate(NAMES)))), "torch"
-    )
+    folder = save(tmp_path_factory.mktemp("unet") / "net", "unet", id2label=dict(enumerate(NAMES)))
+    return Segmenter(str(folder), "torch", "fp32")
 
 
 class AnswersTruth:
@@ -186,7 +185,7 @@ def test_a_remembered_hold_out_is_of_the_split_trained_on(panoptic: Segmenter, d
 
 def test_a_model_that_remembers_nothing_has_to_be_told(semantic: Segmenter, data: Path) -> None:
     for told in ({}, {"target": "semantic"}, {"names": MAP}):
-        with pytest.raises(CvhubError, match="doesn't remember where masks are.*--target.*--map"):
+        with pytest.raises(CvhubError, match=r"doesn't remember where masks are.*--target.*--map"):
             open_truth(semantic, str(data), None, **told)
 
 

@@ -39,7 +39,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "unet, valid, bilinear": ("unet", {"upsampling": "bilinear", **VALID}),
     "deeplab": ("deeplab", {}),
     "deeplab, mobile, coarse": (
-        "deeplab", {"backbone": MOBILE, "low_level_feature": None, "upsample": False, "aspp_separable": True, **NO_HEADS},
+        "deeplab",
+        {"backbone": MOBILE, "low_level_feature": None, "upsample": False, "aspp_separable": True, **NO_HEADS},
     ),
     "panoptic_deeplab": ("panoptic_deeplab", {}),
 }  # fmt: skip
@@ -131,7 +132,7 @@ def test_examples_have_a_size_that_the_network_takes(folder: Path) -> None:
 @pytest.mark.parametrize("runtime", BOTH)
 def test_valid_convolutions_refuse_sides_that_cannot_be_halved(runtime: str, tmp_path: Path) -> None:
     ready = build_runtime(save(tmp_path / "net", "unet, valid"), runtime, "fp32")
-    with pytest.raises(CvhubError, match="sides of|can't halve"):
+    with pytest.raises(CvhubError, match=r"sides of|can't halve"):
         ready.run(np.zeros((1, 3, 45, 44), np.float32))
     assert ready.run(np.zeros((1, 3, 44, 44), np.float32))["logits"].shape == (1, 5, 4, 4)
 

@@ -127,10 +127,12 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def masked_rows(tiles: Path, truth: Truth) -> MaskedRows:
+    return MaskedRows(open_rows(str(tiles), "train", streaming=False), truth)
+
+
 def test_rows_are_divided_by_group(tiles: Path) -> None:
-    rows = MaskedRows(
-        open_rows(str(tiles), "train", streaming=False), Truth("instances", NUCLEI.map, "image_id:0.25:0")
-    )
+    rows = masked_rows(tiles, Truth("instances", NUCLEI.map, "image_id:0.25:0"))
     assert (len(rows.kept), len(rows.held_out)) == (9, 3)
     assert len(set(rows.groups(rows.held_out))) == 1
     assert not set(rows.groups(rows.held_out)) & set(rows.groups(rows.kept))
@@ -141,11 +143,11 @@ def test_rows_are_divided_by_group(tiles: Path) -> None:
 
 def test_a_missing_column_is_named(tiles: Path) -> None:
     with pytest.raises(CvhubError, match="no column 'mask', only image, instances, image_id"):
-        MaskedRows(open_rows(str(tiles), "train", streaming=False), Truth("mask", NUCLEI.map))
+        masked_rows(tiles, Truth("mask", NUCLEI.map))
     with pytest.raises(CvhubError, match="no column 'patient', which --holdout names"):
-        MaskedRows(open_rows(str(tiles), "train", streaming=False), Truth("instances", NUCLEI.map, "patient:0.1:0"))
+        masked_rows(tiles, Truth("instances", NUCLEI.map, "patient:0.1:0"))
     with pytest.raises(CvhubError, match=r"column image_id of .* holds no pictures"):
-        MaskedRows(open_rows(str(tiles), "train", streaming=False), Truth("image_id", NUCLEI.map))
+        masked_rows(tiles, Truth("image_id", NUCLEI.map))
 
 
 def test_a_folder_remembers_its_truth(tmp_path: Path) -> None:

@@ -55,11 +55,11 @@ class SegmenterEvaluation:
         values |= {"miou": self.semantic.miou, "pixel_accuracy": self.semantic.pixel_accuracy}
         values["boundary_f"] = self.boundary.mean_f
         if known := [tally.ap for tally in self.things.values() if tally.num_true]:
-            values |= {"ap50": np.mean(known, axis=0)[0], "ap50_95": np.mean(known)}
+            values |= {"ap50": float(np.mean(known, axis=0)[0]), "ap50_95": float(np.mean(known))}
         if self.panoptic is not None:
             values |= self.panoptic.overall._asdict()
             values |= {"pq_things": self.panoptic.of_things.pq, "pq_stuff": self.panoptic.of_stuff.pq}
-        return {name: float(value) for name, value in values.items() if not math.isnan(value)}
+        return {name: value for name, value in values.items() if not math.isnan(value)}
 
     def report(self) -> dict[str, Any]:
         """The metrics by name, and those of each class; None where neither truth nor answers have it."""
