@@ -11,7 +11,15 @@ from benchmarks.nets import NETS
 from benchmarks.report import heading
 from benchmarks.settings import ROOT, Settings
 
-TOPICS = ("peak", "models", "training", "folder", "startup", "api")  # a module each, with run(settings) -> Report
+TOPICS = (
+    "peak",
+    "models",
+    "segmenters",
+    "training",
+    "folder",
+    "startup",
+    "api",
+)  # a module each, with run(settings) -> Report
 
 
 def main() -> None:

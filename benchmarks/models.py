@@ -103,7 +103,7 @@ def _table(net: Net, times: Times, peer: str, settings: Settings) -> Table:
     for batch, by_name in times.items():
         table.columns += [f"batch {batch}, ms", f"× {peer}", "share of peak"]
         for name, seconds in by_name.items():
-            share = batch * operations / seconds / matmul_peak(_type(name))
+            share = batch * operations / seconds / matmul_peak(dtype_of(name))
             cells[name] += [f"{1e3 * seconds / batch:.2f}", f"{by_name[peer] / seconds:.2f}", f"{share:.0%}"]
     table.rows += cells.values()
     return table
@@ -111,13 +111,13 @@ def _table(net: Net, times: Times, peer: str, settings: Settings) -> Table:
 
 def _contenders(net: Net, work: Path, pixels: Mapping[int, np.ndarray], report: Report) -> dict[str, Forward]:
     """Those that take pixel values and give the peer's logits at every batch; ours come first."""
-    peer, contenders = _eager(nets.peer_model(net)), {}
+    peer, contenders = eager(nets.peer_model(net)), {}
     expected = {batch: peer(given) for batch, given in pixels.items()}
     for name, make in _makers(net, work):
         try:
             forward = contenders[name] = make()
             for batch, given in pixels.items():
-                _compare(forward(given), expected[batch], _type(name))
+                compare(forward(given), expected[batch], dtype_of(name))
         except Exception as error:  # exporters and their runtimes raise anything
             contenders.pop(name, None)
             report.missing.append(f"{name} of {net.title}: {one_line(error)}.")
@@ -128,7 +128,7 @@ def _makers(net: Net, work: Path) -> Iterator[tuple[str, Callable[[], Forward]]]
     for runtime, precision in (("openvino", "fp32"), ("openvino", "bf16"), ("torch", "fp32")):
         yield f"cvhub {runtime} {precision}", partial(_runtime, nets.cvhub_folder(net, work), runtime, precision)
     if net.timm and net.torchvision:
-        yield "torchvision eager", lambda: _eager(nets.torchvision_model(net))
+        yield "torchvision eager", lambda: eager(nets.torchvision_model(net))
     yield "ONNX Runtime", partial(_onnx_runtime, net, work)
 
 
@@ -139,7 +139,8 @@ def _runtime(folder: Path, runtime: str, precision: str) -> Forward:
     return lambda pixels: built.run(pixels)["logits"]
 
 
-def _eager(model: Any) -> Forward:
+def eager(model: Callable[[Any], Any]) -> Forward:
+    """What a module gives, without runtime or tracing."""
     import torch
 
     def forward(pixels: np.ndarray) -> np.ndarray:
@@ -177,11 +178,12 @@ def _answers(net: Net, work: Path) -> dict[str, Answer]:
     return {f"cvhub Classifier {classifier.runtime.precision}": ours, PIPELINE: theirs}
 
 
-def _type(contender: str) -> str:
+def dtype_of(contender: str) -> str:
     return "bfloat16" if contender.endswith("bf16") else "float32"
 
 
-def _compare(logits: np.ndarray, expected: np.ndarray, dtype: str) -> None:
+def compare(logits: np.ndarray, expected: np.ndarray, dtype: str) -> None:
+    """Raises CvhubError where logits are not the peer's."""
     difference = np.abs(logits - expected).max() / np.abs(expected).max()
     if difference > TOLERANCE[dtype]:
         raise CvhubError(f"its logits differ from the peer's by {difference:.1e}, expected at most {TOLERANCE[dtype]}")

@@ -57,6 +57,7 @@ def tiny(kind: str, **fields: Any) -> Any:
     for module in model.modules():
         if isinstance(module, PixelClassifier):
             torch.nn.init.normal_(module.weight)
+            assert module.bias is not None
             torch.nn.init.normal_(module.bias)
     return model
 
