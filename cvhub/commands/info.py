@@ -1,0 +1,52 @@
+"""`cvhub info`: a model's layers and what they cost."""
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from cvhub.commands.command import MODEL, add_command, print_json
+
+
+def add(commands: Any) -> None:
+    info = add_command(commands, "info", run, "a model's layers, shapes, parameters, multiply-adds, receptive field")
+    info.add_argument("model", metavar="MODEL", help=MODEL)
+    info.add_argument("--size", type=size, metavar="HxW", help="size of the input, the model's own unless given")
+
+
+def size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal() and int(height) and int(width)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 224x224")
+    return int(height), int(width)
+
+
+def run(options: argparse.Namespace) -> int:
+    from cvhub.explain.cost import measure_config
+    from cvhub.load import load_processor, resolve
+
+    folder = resolve(options.model)
+    if options.size is None:
+        crop = load_processor(options.model).crop_size
+        options.size = crop["height"], crop["width"]
+    height, width = options.size
+    cost = measure_config(folder, height, width)
+    if options.json:
+        layers = [asdict(layer) for layer in cost.layers]
+        print_json(
+            {
+                "model": options.model,
+                "size": [height, width],
+                "parameters": cost.parameters,
+                "multiply_adds": cost.multiply_adds,
+                "receptive_field": cost.receptive_field,
+                "layers": layers,
+            }
+        )
+        return 0
+    for layer in cost.layers:
+        # A map's height and width, or how many tokens there are and how wide.
+        sides = layer.output_shape if len(layer.output_shape) == 2 else layer.output_shape[1:]
+        shape = "×".join(map(str, sides))
+        print(f"{layer.name:<52}{layer.kind:<18}{shape:>16}{layer.parameters:>12,}{layer.multiply_adds:>15,}")
+    print(f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {height}x{width}")
+    return 0

@@ -1,0 +1,27 @@
+"""`cvhub models`: the catalogue."""
+
+import argparse
+from typing import Any
+
+from cvhub.catalog import CATALOG
+from cvhub.commands.command import add_command, print_json
+
+TASKS = sorted({entry.task for entry in CATALOG})
+KEYS = ("name", "family", "task", "source", "dataset", "num_labels", "parameters", "metrics", "licence")
+
+
+def add(commands: Any) -> None:
+    models = add_command(commands, "models", run, "list the catalogue")
+    models.add_argument("--task", choices=TASKS, help="only models of this task")
+
+
+def run(options: argparse.Namespace) -> int:
+    for entry in CATALOG:
+        if options.task not in (None, entry.task):
+            continue
+        if options.json:
+            print_json({key: getattr(entry, key) for key in KEYS})
+        else:
+            millions = f"{entry.parameters / 1e6:.2f} M"
+            print(f"{entry.name:<22}{millions:>9}  {entry.source:<8} {entry.dataset:<12} {entry.location}")
+    return 0
