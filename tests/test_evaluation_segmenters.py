@@ -1,6 +1,8 @@
 """Measuring segmenters: what the truth says of itself is perfect, and numbers are those of the masks on disk."""
 
 import io
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,14 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 from PIL import Image
 
+from cvhub.cli import main
 from cvhub.errors import CvhubError
 from cvhub.evaluation.segmentation import evaluate_segmenter, open_truth, true_segments
 from cvhub.evaluation.truth import IGNORED, Masks, Truth, write_truth
+from cvhub.hub.card import write_card
 from cvhub.inference.segment import Segmenter
 from cvhub.inference.segments import Segment
 from tests.test_segment import save
@@ -209,3 +214,58 @@ def test_rows_that_cannot_be_read_are_counted(
 def test_classes_that_the_model_lacks_are_named(semantic: Segmenter, data: Path) -> None:
     with pytest.raises(CvhubError, match="cloud"):
         evaluate_segmenter(semantic, *open_truth(semantic, str(data), None, "semantic", MAP.replace("sky", "cloud")))
+
+
+# The command
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[int, str, str]:
+    code = main(["evaluate", *map(str, arguments), "--runtime", "torch"])
+    return code, *capsys.readouterr()
+
+
+def test_the_command_measures_what_the_folder_remembers(
+    panoptic: Segmenter, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, panoptic.folder, data, "--json")
+    report = json.loads(out)
+    expected = evaluate_segmenter(panoptic, *open_truth(panoptic, str(data), None))
+    assert (code, report["n"], report["split"], report["holdout"]) == (0, 2, "train", "site:0.25:0")
+    assert expected.metrics() == pytest.approx({name: report[name] for name in expected.metrics()}, abs=1e-6)
+    assert report["per_class"].keys() == set(NAMES)
+    code, out, _ = run(capsys, panoptic.folder, data)
+    assert f"panoptic quality                            {report['pq']:.4f}" in out
+    assert "held out by site:0.25:0: 2 pictures" in out
+
+
+def test_the_command_is_told_where_masks_are(
+    semantic: Segmenter, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = ("--target", "semantic", "--map", MAP, "--holdout", "site:0.5:1")
+    code, out, _ = run(capsys, semantic.folder, data, *told, "--json")
+    assert (code, json.loads(out)["n"]) == (0, 4)
+    code, _, err = run(capsys, semantic.folder, data)
+    assert (code, "--target" in err) == (1, True)
+    code, _, err = run(capsys, semantic.folder, data, *told[:4], "--holdout", "site:2:1")
+    assert (code, "share of 2" in err) == (1, True)
+
+
+def test_the_card_says_what_was_measured(
+    panoptic: Segmenter, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "net"
+    shutil.copytree(panoptic.folder, folder)
+    facts: dict[str, Any] = dict(title="A net", task=None, licence=None, dataset="scenes", metrics={}, source=None)
+    write_card(folder, **facts)
+    assert run(capsys, folder, data, "--card")[0] == 0
+    card = ModelCard((folder / "README.md").read_text(encoding="utf-8"))
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
+    assert results == pytest.approx(evaluate_segmenter(panoptic, *open_truth(panoptic, str(data), None)).metrics())
+    assert "the 2 pictures of scenes, split train, held out by site:0.25:0" in card.text
+
+
+def test_what_is_a_classifiers_is_refused(
+    semantic: Segmenter, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, semantic.folder, data, "--confusion", tmp_path / "matrix.png")
+    assert (code, "what a classifier answers" in err) == (1, True)

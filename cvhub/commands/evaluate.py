@@ -5,27 +5,50 @@ from pathlib import Path
 from typing import Any
 
 from cvhub.commands.command import MODEL, add_command, add_runtime_options, print_json
+from cvhub.errors import CvhubError
+
+SEGMENTERS_METRICS = {
+    "iou": "intersection over union of the foreground",
+    "dice": "Dice of the foreground",
+    "miou": "mean intersection over union",
+    "pixel_accuracy": "pixel accuracy",
+    "boundary_f": "boundary F, within 2 pixels",
+    "ap50": "average precision of things, IoU 0.5",
+    "ap50_95": "average precision of things, IoU 0.5 to 0.95",
+    "pq": "panoptic quality",
+    "sq": "segmentation quality",
+    "rq": "recognition quality",
+    "pq_things": "panoptic quality of things",
+    "pq_stuff": "panoptic quality of stuff",
+}
 
 
 def add(commands: Any) -> None:
-    evaluate = add_command(commands, "evaluate", run, "measure a classifier on pictures whose classes are known")
+    evaluate = add_command(commands, "evaluate", run, "measure a model on pictures of which the truth is known")
     evaluate.add_argument("model", metavar="MODEL", help=MODEL)
-    evaluate.add_argument("dataset", metavar="DATASET", help="a folder, with a folder a class, or a Hub id")
+    evaluate.add_argument("dataset", metavar="DATASET", help="a Hub id or a folder, such as one with a folder a class")
     evaluate.add_argument("--split", metavar="S", help="test unless given, else validation, else the only one")
-    evaluate.add_argument("--target", metavar="COLUMN", help="the column of the classes, where it is not clear")
     evaluate.add_argument(
-        "--map", action="append", default=[], type=renaming, dest="renamed", metavar="CLASS=LABEL",
-        help="the model's label for a class that the data set calls otherwise",
+        "--target", metavar="COLUMN",
+        help="the column of the classes, where it is not clear, or of the masks, CLASSES+INSTANCES for two",
     )  # fmt: skip
+    evaluate.add_argument(
+        "--map", action="append", default=[], type=renaming, dest="renamed", metavar="NAME=LABEL[,…]",
+        help="the model's label for a class that the data set calls otherwise; of masks, the class of each value, such "
+        "as 1=pet,2=background,3=ignore",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--holdout", metavar="COLUMN:SHARE:SEED", help="only so large a share of the rows, those of a value together"
+    )
     add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
-    evaluate.add_argument("--confusion", type=png, metavar="FILE.png", help="draw the confusion matrix")
+    evaluate.add_argument("--confusion", type=png, metavar="FILE.png", help="draw a classifier's confusion matrix")
     evaluate.add_argument("--card", action="store_true", help="write the metrics into the card of MODEL, a folder")
 
 
 def renaming(text: str) -> tuple[str, str]:
     name, equals, label = text.partition("=")
     if not (name and equals and label):
-        raise argparse.ArgumentTypeError(f"{text!r} is not CLASS=LABEL")
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LABEL")
     return name, label
 
 
@@ -38,30 +61,52 @@ def png(text: str) -> Path:
 
 
 def run(options: argparse.Namespace) -> int:
-    from cvhub.evaluation.classification import evaluate
-    from cvhub.evaluation.dataset import open_split
     from cvhub.inference.pool import default_pool
+    from cvhub.inference.segment import Segmenter
 
     if options.card:
         from cvhub.hub.card import add_measurements, check_card
 
         check_card(Path(options.model))  # before the work
-    split = open_split(options.dataset, options.split, options.target)
-    classifier = default_pool().classifier(options.model, options.runtime, options.precision)
-    evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size)
+    predictor = default_pool().get(options.model, options.runtime, options.precision)
+    if isinstance(predictor, Segmenter):
+        evaluation, show = measure_segmenter(predictor, options), print_segmenter
+    else:
+        evaluation, show = measure_classifier(predictor, options), print_classifier
     report = evaluation.report()
-    print_json(report) if options.json else print_evaluation(report)
+    print_json(report) if options.json else show(report)
+    if options.card:
+        name = Path(evaluation.dataset).name
+        add_measurements(Path(options.model), evaluation.metrics(), name, evaluation.part, evaluation.n)
+    return 1 if evaluation.failed else 0
+
+
+def measure_classifier(classifier: Any, options: argparse.Namespace) -> Any:
+    from cvhub.evaluation.classification import evaluate
+    from cvhub.evaluation.dataset import open_split
+
+    if options.holdout:
+        raise CvhubError("--holdout is of masks: a classifier is measured on a whole split.")
+    split = open_split(options.dataset, options.split, options.target)
+    evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size)
     if options.confusion:
         from cvhub.evaluation.confusion import draw_confusion
 
         draw_confusion(evaluation).save(options.confusion)
-    if options.card:
-        name = Path(evaluation.dataset).name
-        add_measurements(Path(options.model), evaluation.metrics(), name, evaluation.split, evaluation.tally.n)
-    return 1 if evaluation.failed else 0
+    return evaluation
 
 
-def print_evaluation(report: dict[str, Any]) -> None:
+def measure_segmenter(segmenter: Any, options: argparse.Namespace) -> Any:
+    from cvhub.evaluation.segmentation import evaluate_segmenter, open_truth
+
+    if options.confusion:
+        raise CvhubError(f"--confusion draws what a classifier answers, and {segmenter.name} is none.")
+    names = ",".join("=".join(pair) for pair in options.renamed)
+    rows, indices = open_truth(segmenter, options.dataset, options.split, options.target or "", names, options.holdout)
+    return evaluate_segmenter(segmenter, rows, indices)
+
+
+def print_classifier(report: dict[str, Any]) -> None:
     """The classes first, so that the sums of many stand where the eye is."""
     print(f"{'class':<32}{'pictures':>10}{'recall':>10}{'precision':>11}")
     for name, of_class in report["per_class"].items():
@@ -70,9 +115,27 @@ def print_evaluation(report: dict[str, Any]) -> None:
         )
         print(f"{name[:31]:<32}{of_class['n']:>10,}{recall:>10}{precision:>11}")
     low, high = report["accuracy_interval"]
-    unread = f", {report['failed']:,} more can't be read" if report["failed"] else ""
-    print(f"\n{report['model']} on {report['dataset']}, split {report['split']}: {report['n']:,} pictures{unread}")
+    print_heading(report)
     print(f"accuracy                     {report['accuracy']:.2%}  (95 % interval {low:.2%} to {high:.2%})")
     print(f"top 5                        {report['top5']:.2%}")
     print(f"expected calibration error   {report['ece']:.4f}")
     print(f"negative log-likelihood      {report['nll']:.4f}")
+
+
+def print_segmenter(report: dict[str, Any]) -> None:
+    columns = list(dict.fromkeys(name for of_class in report["per_class"].values() for name in of_class))
+    print(f"{'class':<32}" + "".join(f"{column.replace('_', ' '):>12}" for column in columns))
+    for name, of_class in report["per_class"].items():
+        values = (of_class.get(column) for column in columns)
+        print(f"{name[:31]:<32}" + "".join(f"{'–' if value is None else f'{value:.4f}':>12}" for value in values))
+    print_heading(report)
+    for name, told in SEGMENTERS_METRICS.items():
+        if name in report:
+            print(f"{told:<44}{report[name]:.4f}")
+
+
+def print_heading(report: dict[str, Any]) -> None:
+    unread = f", {report['failed']:,} more can't be read" if report["failed"] else ""
+    held_out = f", held out by {report['holdout']}" if report.get("holdout") else ""
+    place = f"{report['dataset']}, split {report['split']}{held_out}"
+    print(f"\n{report['model']} on {place}: {report['n']:,} pictures{unread}")

@@ -28,6 +28,15 @@ class Evaluation:
     tally: Tally
     failed: int
 
+    @property
+    def n(self) -> int:
+        return self.tally.n
+
+    @property
+    def part(self) -> str:
+        """What of the data set was measured on."""
+        return self.split
+
     def metrics(self) -> dict[str, float]:
         """Single numbers by their names, as a card and the catalogue give them."""
         tally = self.tally
@@ -47,7 +56,7 @@ class Evaluation:
             "model": self.model,
             "dataset": self.dataset,
             "split": self.split,
-            "n": tally.n,
+            "n": self.n,
             "failed": self.failed,
             **self.metrics(),
             "accuracy_interval": list(tally.accuracy_interval),

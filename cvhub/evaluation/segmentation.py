@@ -33,12 +33,13 @@ class SegmenterEvaluation:
     """What was found over the pictures that could be read, and how many could not.
 
     - `semantic`, `boundary`: of every segmenter. `things`: a tally for each class of things, by its number; `panoptic`
-      too is None where the net can't tell things apart.
+      too is None where the net can't tell things apart. `holdout`: which rows of the split, "" for all.
     """
 
     model: str
     dataset: str
     split: str
+    holdout: str
     labels: list[str]
     semantic: SemanticTally
     boundary: BoundaryTally
@@ -46,6 +47,11 @@ class SegmenterEvaluation:
     panoptic: PanopticTally | None = None
     n: int = 0
     failed: int = 0
+
+    @property
+    def part(self) -> str:
+        """What of the data set was measured on."""
+        return f"{self.split}, held out by {self.holdout}" if self.holdout else self.split
 
     def metrics(self) -> dict[str, float]:
         """Single numbers by their names, as a card and the catalogue give them; what can't be told is left out."""
@@ -72,8 +78,8 @@ class SegmenterEvaluation:
         if self.panoptic is not None:
             for number, quality in self.panoptic.categories.items():
                 per_class[self.labels[number]]["pq"] = quality.pq
-        found = {"model": self.model, "dataset": self.dataset, "split": self.split, "n": self.n, "failed": self.failed}
-        return {**found, **self.metrics(), "per_class": per_class}
+        of = {"model": self.model, "dataset": self.dataset, "split": self.split, "holdout": self.holdout}
+        return {**of, "n": self.n, "failed": self.failed, **self.metrics(), "per_class": per_class}
 
 
 def evaluate_segmenter(segmenter: Segmenter, rows: MaskedRows, indices: np.ndarray) -> SegmenterEvaluation:
@@ -84,7 +90,7 @@ def evaluate_segmenter(segmenter: Segmenter, rows: MaskedRows, indices: np.ndarr
     numbers = np.full(IGNORED + 1, IGNORED, np.uint8)
     numbers[: len(rows.truth.classes)] = match_classes(rows.truth.classes, segmenter.labels)
     count = len(segmenter.labels)
-    of = segmenter.name, rows.rows.dataset, rows.rows.name, segmenter.labels
+    of = segmenter.name, rows.rows.dataset, rows.rows.name, rows.truth.holdout, segmenter.labels
     found = SegmenterEvaluation(*of, SemanticTally(count, IGNORED), BoundaryTally(count, ignore_index=IGNORED))
     if "panoptic" in segmenter.tasks:
         found.things = {number: InstanceTally() for number in sorted(segmenter.config.thing_ids)}
