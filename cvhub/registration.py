@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 from cvhub.models import FAMILIES
+from cvhub.models import __name__ as OUR_MODELS
 
 # The modules in which transformers defines its Auto classes.
 AUTO_MODULES = (
@@ -18,9 +19,9 @@ AUTO_MODULES = (
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.image_processing_auto",
 )
-# Our model files and what they import. Some of it imports Auto modules while it is half done: then we have to wait.
+# What our model files import. Some of it imports Auto modules while it is half done, as a file of ours may be too: then
+# we have to wait.
 NEEDED_MODULES = (
-    *(f"cvhub.models.{file}" for file in (*FAMILIES, "base", "attention", "image_processing", "dense_processing")),
     "transformers.modeling_layers",
     "transformers.modeling_utils",
     "transformers.backbone_utils",
@@ -75,7 +76,7 @@ class _WatchingFinder(threading.local):
         self.waiting: list[ModuleType] = []
 
     def find_spec(self, name: str, path=None, target=None) -> ModuleSpec | None:
-        if name not in AUTO_MODULES + NEEDED_MODULES:
+        if name not in AUTO_MODULES + NEEDED_MODULES and not name.startswith(f"{OUR_MODELS}."):
             return None
         spec = PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:

@@ -13,11 +13,8 @@ from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert.family import NoForeignForm
 from cvhub.errors import CvhubError
 from cvhub.explain.cost import measure
-from cvhub.models.alexnet import (
-    CvAlexNetConfig,
-    CvAlexNetForImageClassification,
-    ResponseNorm,
-)
+from cvhub.models.alexnet import CvAlexNetConfig, CvAlexNetForImageClassification
+from cvhub.models.layers import LocalResponseNorm
 from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import Foreign
 
@@ -193,7 +190,7 @@ def test_response_norm_is_the_papers_formula() -> None:
         neighbours = range(max(0, i - 2), min(6, i + 2) + 1)
         total = sum((a[:, j] ** 2 for j in neighbours), torch.zeros(2, 3, 4, dtype=torch.float64))
         b[:, i] = a[:, i] / (2 + 1e-4 * total) ** 0.75
-    torch.testing.assert_close(ResponseNorm()(a), b)
+    torch.testing.assert_close(LocalResponseNorm()(a), b)
     # torch divides its α by n, as Caffe does.
     torch.testing.assert_close(nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)(a), b)
 
@@ -201,7 +198,7 @@ def test_response_norm_is_the_papers_formula() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_response_norm_of_large_half_precision_numbers(dtype: torch.dtype) -> None:
     a = torch.full((1, 8, 2, 2), 3000.0)  # whose squares float16 doesn't hold
-    torch.testing.assert_close(ResponseNorm()(a.to(dtype)).float(), ResponseNorm()(a), rtol=0.02, atol=0)
+    torch.testing.assert_close(LocalResponseNorm()(a.to(dtype)).float(), LocalResponseNorm()(a), rtol=0.02, atol=0)
 
 
 def test_responses_are_normalised_after_the_first_two_convolutions() -> None:
@@ -213,9 +210,9 @@ def test_responses_are_normalised_after_the_first_two_convolutions() -> None:
     model(torch.randn(1, 3, 64, 64))
     assert order[:6] == ["conv1", "norm1", "pool1", "conv2", "norm2", "pool2"]
     assert order[6:10] == ["conv3", "conv4", "conv5", "pool5"]
-    norms = [module for module in model.modules() if isinstance(module, ResponseNorm)]
+    norms = [module for module in model.modules() if isinstance(module, LocalResponseNorm)]
     assert len(norms) == 2
-    assert not [module for module in small(response_norm=False).modules() if isinstance(module, ResponseNorm)]
+    assert not [module for module in small(response_norm=False).modules() if isinstance(module, LocalResponseNorm)]
 
 
 # --- Pooling (section 3.4) -------------------------------------------------------------------------------------------

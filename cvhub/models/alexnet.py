@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import LinearAct, MaxPool, dilate_strides
+from .layers import LinearAct, LocalResponseNorm, MaxPool, dilate_strides
 
 # name: (channels of the convolutions, groups, whether responses are normalised)
 VARIANTS = {
@@ -139,19 +139,6 @@ class ConvLayer(GradientCheckpointingLayer):
         return self.act(self.conv(x))
 
 
-class ResponseNorm(nn.Module):
-    """Section 3.3: b_i = a_i / (k + α Σ_j a_j²)^β over the n channels j nearest to i. (N, C, H, W) → (N, C, H, W)."""
-
-    n, k, alpha, beta = 5, 2.0, 1e-4, 0.75
-
-    def forward(self, x: Tensor) -> Tensor:
-        half = self.n // 2
-        squares = (self.alpha**0.5 * x).square()  # α goes first: squares of half-precision numbers overflow
-        squares = F.pad(squares, (0, 0, 0, 0, half, half))  # (N, C + 4, H, W)
-        total = sum(squares[:, j : j + x.shape[1]] for j in range(self.n))
-        return x / (self.k + total) ** self.beta
-
-
 class CvAlexNetPreTrainedModel(CvPreTrainedModel):
     config_class = CvAlexNetConfig
     config: CvAlexNetConfig
@@ -173,10 +160,10 @@ class CvAlexNetConvolutions(CvConvNetMixin, CvAlexNetPreTrainedModel):
         self.conv1 = ConvLayer(
             config, config.num_channels, width[0], FIRST_KERNEL, stride=config.first_stride, padding=FIRST_PADDING
         )
-        self.norm1 = ResponseNorm() if config.response_norm else nn.Identity()
+        self.norm1 = LocalResponseNorm() if config.response_norm else nn.Identity()
         self.pool1 = MaxPool(kernel_size, second)
         self.conv2 = ConvLayer(config, width[0], width[1], 5, second.dilation, groups)
-        self.norm2 = ResponseNorm() if config.response_norm else nn.Identity()
+        self.norm2 = LocalResponseNorm() if config.response_norm else nn.Identity()
         self.pool2 = MaxPool(kernel_size, third)
         self.conv3 = ConvLayer(config, width[1], width[2], 3, third.dilation)
         self.conv4 = ConvLayer(config, width[2], width[3], 3, fourth.dilation, groups)

@@ -33,7 +33,7 @@ from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 from transformers.utils.generic import can_return_tuple
 
 from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, MaxPool, dilate_strides
+from .layers import ConvNormAct, LocalResponseNorm, MaxPool, dilate_strides
 
 
 class Row(NamedTuple):
@@ -247,7 +247,7 @@ class CvGoogLeNetModel(CvConvNetMixin, CvGoogLeNetPreTrainedModel):
             self.pools.append(MaxPool(kernel, sampling, last_reaches_out=True))
         self.conv2 = nn.Sequential(conv(first, reduced, 1), conv(reduced, channels, 3, dilation=samplings[0].dilation))
         lrn = config.normalization == "lrn"
-        self.norm1, self.norm2 = (nn.LocalResponseNorm(5) if lrn else nn.Identity() for _ in range(2))
+        self.norm1, self.norm2 = (LocalResponseNorm(k=1.0, alpha=2e-5) if lrn else nn.Identity() for _ in range(2))
         self.inception = nn.ModuleDict()
         for rows, sampling in zip(config.stages, samplings[1:], strict=True):
             for row in rows:
