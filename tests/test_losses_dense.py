@@ -238,6 +238,17 @@ def test_dice_and_iou_are_one_number_told_twice(i: float, p: float, t: float) ->
     torch.testing.assert_close(doubled.iou, found.iou)
 
 
+@pytest.mark.parametrize("side", [32, 16, 8, 4])
+def test_missing_a_small_object_costs_dice_nearly_all_and_bce_nearly_nothing(side: int) -> None:
+    """A net that is sure of background everywhere: BCE is in proportion to the object's share, Dice hardly moves."""
+    labels = torch.zeros(1, 64, 64, dtype=torch.long)
+    labels[:, :side, :side] = 1
+    logits = torch.full((1, 1, 64, 64), -8.0)
+    share = side**2 / 64**2
+    torch.testing.assert_close(bce_loss(logits, labels), torch.tensor(8.0 * share), rtol=0, atol=1e-3)
+    assert dice_loss(logits, labels) > 0.99
+
+
 # --- Where nothing is defined -----------------------------------------------------------------------------------------
 
 
