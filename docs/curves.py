@@ -56,7 +56,7 @@ AUXILIARY = {
     "picture": {"size": 64},
     "augmentation": TURNS,
     "optimiser": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "batch": 64, "warmup_epochs": 1, "clip": 1.0},
-    "budget": {"epochs": 10},
+    "budget": {"epochs": 8},
 }
 
 # Krizhevsky et al. 2012, in small: half of the tiles and no augmentation, so that there is something to overfit.
@@ -71,7 +71,7 @@ SMALL_DATA = {
     "data": {"share": 0.5},
     "picture": {"size": 64},
     "optimiser": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01, "batch": 64, "warmup_epochs": 1, "clip": 1.0},
-    "budget": {"epochs": 20},
+    "budget": {"epochs": 16},
 }
 
 # Dosovitskiy et al. 2021, section 4.3: two small nets on parts of the same tiles, each for as many pictures in all.
