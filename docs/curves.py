@@ -89,7 +89,7 @@ BIAS = {
     "augmentation": TURNS | {"crop_scale": [0.6, 1.0]},
     "optimiser": {"name": "adamw", "lr": 1e-3, "weight_decay": 0.05, "batch": 128, "clip": 1.0},
 }
-EPOCHS_OF_ALL = 10
+EPOCHS_OF_ALL = 7
 
 
 def net(family: str, config: dict[str, Any], **fields: Any) -> dict[str, Any]:
