@@ -190,7 +190,7 @@ def test_response_norm_is_the_papers_formula() -> None:
         neighbours = range(max(0, i - 2), min(6, i + 2) + 1)
         total = sum((a[:, j] ** 2 for j in neighbours), torch.zeros(2, 3, 4, dtype=torch.float64))
         b[:, i] = a[:, i] / (2 + 1e-4 * total) ** 0.75
-    torch.testing.assert_close(LocalResponseNorm()(a), b)
+    torch.testing.assert_close(LocalResponseNorm(7)(a), b)
     # torch divides its α by n, as Caffe does.
     torch.testing.assert_close(nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)(a), b)
 
@@ -198,7 +198,8 @@ def test_response_norm_is_the_papers_formula() -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_response_norm_of_large_half_precision_numbers(dtype: torch.dtype) -> None:
     a = torch.full((1, 8, 2, 2), 3000.0)  # whose squares float16 doesn't hold
-    torch.testing.assert_close(LocalResponseNorm()(a.to(dtype)).float(), LocalResponseNorm()(a), rtol=0.02, atol=0)
+    norm = LocalResponseNorm(8)
+    torch.testing.assert_close(norm(a.to(dtype)).float(), norm(a), rtol=0.02, atol=0)
 
 
 def test_responses_are_normalised_after_the_first_two_convolutions() -> None:

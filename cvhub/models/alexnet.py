@@ -160,10 +160,10 @@ class CvAlexNetConvolutions(CvConvNetMixin, CvAlexNetPreTrainedModel):
         self.conv1 = ConvLayer(
             config, config.num_channels, width[0], FIRST_KERNEL, stride=config.first_stride, padding=FIRST_PADDING
         )
-        self.norm1 = LocalResponseNorm() if config.response_norm else nn.Identity()
+        self.norm1 = LocalResponseNorm(width[0]) if config.response_norm else nn.Identity()
         self.pool1 = MaxPool(kernel_size, second)
         self.conv2 = ConvLayer(config, width[0], width[1], 5, second.dilation, groups)
-        self.norm2 = LocalResponseNorm() if config.response_norm else nn.Identity()
+        self.norm2 = LocalResponseNorm(width[1]) if config.response_norm else nn.Identity()
         self.pool2 = MaxPool(kernel_size, third)
         self.conv3 = ConvLayer(config, width[1], width[2], 3, third.dilation)
         self.conv4 = ConvLayer(config, width[2], width[3], 3, fourth.dilation, groups)

@@ -183,6 +183,11 @@ def convolution(config: CvGoogLeNetConfig) -> partial[ConvNormAct]:
     return partial(ConvNormAct, eps=config.batch_norm_eps if config.normalization == "batch" else None)
 
 
+def response_norm(config: CvGoogLeNetConfig, channels: int) -> nn.Module:
+    """As torch's is unless told otherwise; nothing where each convolution has BatchNorm."""
+    return LocalResponseNorm(channels, k=1.0, alpha=2e-5) if config.normalization == "lrn" else nn.Identity()
+
+
 class Inception(GradientCheckpointingLayer):
     """Figure 2(b): four views of one map, joined: (N, C, H, W) → (N, ΣC_i, H, W)."""
 
@@ -246,8 +251,7 @@ class CvGoogLeNetModel(CvConvNetMixin, CvGoogLeNetPreTrainedModel):
         for (kernel, _), sampling in zip(config.pools, samplings, strict=True):
             self.pools.append(MaxPool(kernel, sampling, last_reaches_out=True))
         self.conv2 = nn.Sequential(conv(first, reduced, 1), conv(reduced, channels, 3, dilation=samplings[0].dilation))
-        lrn = config.normalization == "lrn"
-        self.norm1, self.norm2 = (LocalResponseNorm(k=1.0, alpha=2e-5) if lrn else nn.Identity() for _ in range(2))
+        self.norm1, self.norm2 = (response_norm(config, width) for width in (first, channels))
         self.inception = nn.ModuleDict()
         for rows, sampling in zip(config.stages, samplings[1:], strict=True):
             for row in rows:

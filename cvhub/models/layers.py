@@ -57,13 +57,13 @@ class LocalResponseNorm(nn.Module):
 
     neighbours = 2  # on each side
 
-    def __init__(self, k: float = 2.0, alpha: float = 1e-4):
+    def __init__(self, channels: int, k: float = 2.0, alpha: float = 1e-4):
         super().__init__()
-        self.k, self.alpha = k, alpha
+        self.channels, self.k, self.alpha = channels, k, alpha
 
     def forward(self, x: Tensor) -> Tensor:
         squares = (self.alpha**0.5 * x).square()  # α goes first: squares of half-precision numbers overflow
-        channel = torch.arange(x.shape[1], device=x.device)
+        channel = torch.arange(self.channels, device=x.device)
         band = (channel - channel[:, None]).abs() <= self.neighbours
         total = F.conv2d(squares, band.to(squares.dtype)[:, :, None, None])
         root = (self.k + total).rsqrt()
