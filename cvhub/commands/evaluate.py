@@ -14,7 +14,7 @@ SEGMENTERS_METRICS = {
     "pixel_accuracy": "pixel accuracy",
     "boundary_f": "boundary F, within 2 pixels",
     "ap50": "average precision of things, IoU 0.5",
-    "ap50_95": "average precision of things, IoU 0.5 to 0.95",
+    "ap50_95": "average precision of things, 0.5 to 0.95",
     "pq": "panoptic quality",
     "sq": "segmentation quality",
     "rq": "recognition quality",
