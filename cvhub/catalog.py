@@ -5,6 +5,12 @@ from pathlib import Path
 from typing import Any
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
+# The end of a model class's name: its task as the catalogue calls it, and the Auto class that loads it.
+TASKS = {
+    "ForImageClassification": ("image-classification", "AutoModelForImageClassification"),
+    "ForSemanticSegmentation": ("semantic-segmentation", "AutoModelForSemanticSegmentation"),
+    "ForPanopticSegmentation": ("panoptic-segmentation", "AutoModelForUniversalSegmentation"),
+}
 
 
 @dataclass(frozen=True)

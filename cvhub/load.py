@@ -12,18 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cvhub.cache import build_once, cache_dir
-from cvhub.catalog import CATALOG, CHECKPOINTS, Entry, find_entry
+from cvhub.catalog import CATALOG, CHECKPOINTS, TASKS, Entry, find_entry
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 from cvhub.models.pixels import PixelTransform
 from cvhub.quiet import without_progress_bars
 
-# The end of a model class's name: its task as the catalogue calls it, and the Auto class that loads it.
-TASKS = {
-    "ForImageClassification": ("image-classification", "AutoModelForImageClassification"),
-    "ForSemanticSegmentation": ("semantic-segmentation", "AutoModelForSemanticSegmentation"),
-    "ForPanopticSegmentation": ("panoptic-segmentation", "AutoModelForUniversalSegmentation"),
-}
 # Raised when conversion writes something else than before, so that older folders in the cache are not used.
 CONVERSION = 1
 

@@ -177,6 +177,11 @@ def test_the_tree_names_every_folder_at_the_top_and_every_room_of_the_package() 
     assert visible | rooms <= set(paths)
 
 
+def test_the_tree_names_every_file_of_models() -> None:
+    files = {f"cvhub/models/{file.name}" for file in ROOT.glob("cvhub/models/*.py") if file.name != "__init__.py"}
+    assert files == {path for path in tree_paths(ENGLISH) if path.startswith("cvhub/models/") and path.endswith(".py")}
+
+
 @READMES
 def test_every_link_into_the_repository_leads_somewhere(text: str) -> None:
     targets = re.findall(r"\]\((?!https?://)([^)#]+)\)", text)

@@ -390,13 +390,13 @@ def test_progress_is_one_line(stream: io.StringIO) -> None:
     progress.on_log(**call, logs={"eval_accuracy": 0.875})
     state.global_step = 12
     assert progress.line(state, seconds=60) == "epoch 2/3 · step 12/25 · loss 0.5123 · validation 87.5 % · 65 s left"
-    progress.shown -= 60
+    progress.told.shown -= 60
     progress.on_step_end(**call)
     progress.on_step_end(**call)  # too soon for another
     state.global_step = 25
     progress.on_train_end(**call)
     written = stream.getvalue()
-    assert written.count("\n") == (1 if progress.terminal else 2)
+    assert written.count("\n") == (1 if progress.told.terminal else 2)
     assert written.count("epoch") == 2
     assert "epoch 3/3 · step 25/25" in written
     assert "waiting for pictures" in written

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+BATCH_SIZE = 16  # of a classifier; a segmenter's pictures may be large
 MODEL = "a name of the catalogue, a folder or a Hub id"
 
 
@@ -22,7 +23,9 @@ def add_runtime_options(command: argparse.ArgumentParser, precision: str = "auto
     command.add_argument("--runtime", choices=("auto", "torch", "openvino"), default="auto")
     choices = ("auto", "fp32", "bf16", "int8")
     command.add_argument("--precision", choices=choices, default=precision, help=f"({precision})")
-    command.add_argument("--batch-size", type=positive, default=16, metavar="N", help="pictures a forward (16)")
+    command.add_argument(
+        "--batch-size", type=positive, metavar="N", help=f"pictures a forward ({BATCH_SIZE}, of a segmenter 1)"
+    )
 
 
 def positive(text: str) -> int:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cvhub.commands.command import MODEL, add_command, add_runtime_options, print_json
+from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, print_json
 from cvhub.errors import CvhubError
 
 SEGMENTERS_METRICS = {
@@ -14,7 +14,7 @@ SEGMENTERS_METRICS = {
     "pixel_accuracy": "pixel accuracy",
     "boundary_f": "boundary F, within 2 pixels",
     "ap50": "average precision of things, IoU 0.5",
-    "ap50_95": "average precision of things, IoU 0.5 to 0.95",
+    "ap50_95": "average precision of things, 0.5 to 0.95",
     "pq": "panoptic quality",
     "sq": "segmentation quality",
     "rq": "recognition quality",
@@ -88,7 +88,7 @@ def measure_classifier(classifier: Any, options: argparse.Namespace) -> Any:
     if options.holdout:
         raise CvhubError("--holdout is of masks: a classifier is measured on a whole split.")
     split = open_split(options.dataset, options.split, options.target)
-    evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size)
+    evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size or BATCH_SIZE)
     if options.confusion:
         from cvhub.evaluation.confusion import draw_confusion
 

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from cvhub.commands.command import MODEL, add_command, print_json
@@ -10,7 +11,7 @@ from cvhub.commands.command import MODEL, add_command, print_json
 def add(commands: Any) -> None:
     info = add_command(commands, "info", run, "a model's layers, shapes, parameters, multiply-adds, receptive field")
     info.add_argument("model", metavar="MODEL", help=MODEL)
-    info.add_argument("--size", type=size, metavar="HxW", help="size of the input, the model's own unless given")
+    info.add_argument("--size", type=size, metavar="HxW", help="size of the input (the model's own, or 256x256)")
 
 
 def size(text: str) -> tuple[int, int]:
@@ -20,15 +21,23 @@ def size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
+def own_size(folder: Path) -> tuple[int, int]:
+    """Height and width of what the model is given; of one that takes pictures as they are, of a 256x256 one."""
+    from cvhub.inference.runtime import usual_size
+    from cvhub.load import load_processor
+
+    processor = load_processor(str(folder))
+    if processor.do_center_crop:
+        return processor.crop_size["height"], processor.crop_size["width"]
+    return usual_size(folder)
+
+
 def run(options: argparse.Namespace) -> int:
     from cvhub.explain.cost import measure_config
-    from cvhub.load import load_processor, resolve
+    from cvhub.load import resolve
 
     folder = resolve(options.model)
-    if options.size is None:
-        crop = load_processor(options.model).crop_size
-        options.size = crop["height"], crop["width"]
-    height, width = options.size
+    height, width = options.size or own_size(folder)
     cost = measure_config(folder, height, width)
     if options.json:
         layers = [asdict(layer) for layer in cost.layers]

@@ -3,16 +3,15 @@
 import argparse
 from typing import Any
 
-from cvhub.catalog import CATALOG
+from cvhub.catalog import CATALOG, TASKS
 from cvhub.commands.command import add_command, print_json
 
-TASKS = sorted({entry.task for entry in CATALOG})
 KEYS = ("name", "family", "task", "source", "dataset", "num_labels", "parameters", "metrics", "licence")
 
 
 def add(commands: Any) -> None:
     models = add_command(commands, "models", run, "list the catalogue")
-    models.add_argument("--task", choices=TASKS, help="only models of this task")
+    models.add_argument("--task", choices=[task for task, _ in TASKS.values()], help="only models of this task")
 
 
 def run(options: argparse.Namespace) -> int:

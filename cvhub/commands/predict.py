@@ -1,44 +1,133 @@
-"""`cvhub predict`: what pictures show."""
+"""`cvhub predict`: what pictures show, and where."""
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cvhub.catalog import DEFAULT_MODEL
-from cvhub.commands.command import MODEL, add_command, add_runtime_options, positive, print_json
+from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, positive, print_json
+
+TOP_K = 5
+TASKS = ("semantic", "instance", "panoptic")
 
 
 def add(commands: Any) -> None:
-    predict = add_command(commands, "predict", run, "name what pictures show")
+    predict = add_command(commands, "predict", run, "name what pictures show, or draw masks of it")
     predict.add_argument("model", metavar="MODEL", help=f"{MODEL}; {DEFAULT_MODEL} needs no network")
     predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture files or folders of them")
-    predict.add_argument("--top-k", type=positive, default=5, metavar="K", help="classes to print (5)")
     add_runtime_options(predict)
+    predict.add_argument(
+        "--max-pixels", type=positive, metavar="N",
+        help="the largest picture of a format that only decodes whole (50 million); a TIFF of tiles may have any size",
+    )  # fmt: skip
+    classifiers = predict.add_argument_group("of a classifier")
+    classifiers.add_argument("--top-k", type=positive, metavar="K", help=f"classes to print ({TOP_K})")
+    segmenters = predict.add_argument_group("of a segmenter")
+    segmenters.add_argument(
+        "--out", type=folder, metavar="DIR",
+        help="has to be given: the folder of the masks, PNGs of each picture's size whose values are the segments' "
+        "ids, 0 for the background; pictures in it are left out",
+    )  # fmt: skip
+    segmenters.add_argument("--task", choices=TASKS, help="classes, things, or both (semantic)")
+
+
+def folder(text: str) -> Path:
+    """Refused before anything is computed."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a file, expected a folder")
+    return path
 
 
 def run(options: argparse.Namespace) -> int:
-    from cvhub.inference.images import find_pictures
     from cvhub.inference.pool import default_pool
+    from cvhub.inference.segment import Segmenter
 
-    classifier = default_pool().get(options.model, options.runtime, options.precision)
+    check_options(options)
+    predictor = default_pool().get(options.model, options.runtime, options.precision)
+    answers = masks(predictor, options) if isinstance(predictor, Segmenter) else classes(predictor, options)
     failed = False
-    for result in classifier.predict_files(find_pictures(options.paths), options.batch_size):
-        failed |= result.error is not None
-        if result.classification is None:
-            report = {"path": str(result.path), "error": result.error}
-        else:
-            top = result.classification.top(classifier.labels, options.top_k)
-            predictions = [{"label": prediction.label, "score": prediction.score} for prediction in top]
-            report = {"path": str(result.path), "predictions": predictions}
-        print_json(report) if options.json else print_prediction(report)
+    for report in answers:
+        failed |= "error" in report
+        print_json(report) if options.json else print_answer(report)
     return 1 if failed else 0
 
 
-def print_prediction(report: dict[str, Any]) -> None:
+def check_options(options: argparse.Namespace) -> None:
+    """Ends with the usage where options aren't those of a model of this task, before its weights are read."""
+    from cvhub.inference import segment
+    from cvhub.load import resolve, task_of
+
+    task = task_of(resolve(options.model))
+    if task in segment.TASKS:
+        kind, others = "classifiers", {"--top-k": options.top_k}
+    else:
+        kind, others = "segmenters", {"--task": options.task, "--out": options.out}
+    for name, value in others.items():
+        if value is not None:
+            options.command.error(f"{name} is for {kind}, and {options.model} does {task or 'no task'}")
+    if task in segment.TASKS:
+        problem = problem_of_out(options.out, options.paths)
+        if problem:
+            options.command.error(problem)
+
+
+def problem_of_out(out: Path | None, paths: list[Path]) -> str:
+    """Masks need a folder of their own: one could take the place of a picture, or be taken for one later."""
+    if out is None:
+        return "masks need a folder: name it with --out"
+    for path in paths:
+        if out.resolve() == (path if path.is_dir() else path.parent).resolve():
+            return f"--out {out} is a folder of pictures, masks need another"
+    return ""
+
+
+def classes(classifier: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    from cvhub.inference.images import decoded, find_pictures
+
+    opened = partial(decoded, max_pixels=options.max_pixels)
+    pictures = find_pictures(options.paths)
+    for path, answer in classifier.answers(pictures, opened, options.batch_size or BATCH_SIZE):
+        if isinstance(answer, str):
+            yield {"path": str(path), "error": answer}
+        else:
+            top = answer.top(classifier.labels, options.top_k or TOP_K)
+            predictions = [{"label": prediction.label, "score": prediction.score} for prediction in top]
+            yield {"path": str(path), "predictions": predictions}
+
+
+def masks(segmenter: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    from cvhub.inference.images import name_of
+    from cvhub.inference.mask_folder import plan_masks, write_masks
+    from cvhub.telling import Bar
+
+    task = options.task or "semantic"
+    if task not in segmenter.tasks:
+        options.command.error(f"{options.model} can't do --task {task}, only {', '.join(segmenter.tasks)}")
+    tasks = plan_masks(options.paths, options.out)
+    shows = lambda picture: Bar(name_of(picture), "tiles")  # noqa: E731
+    for found in write_masks(segmenter, tasks, task, options.batch_size or 1, options.max_pixels, shows):
+        if found.error is None:
+            segments = [asdict(segment) for segment in found.segments]
+            yield {"path": str(found.path), "mask": str(found.mask), "segments_info": segments}
+        else:
+            yield {"path": str(found.path), "error": found.error}
+
+
+def print_answer(report: dict[str, Any]) -> None:
     if "error" in report:
         print(f"{report['path']}: {report['error']}", file=sys.stderr)
         return
     print(report["path"])
-    for prediction in report["predictions"]:
+    for prediction in report.get("predictions", ()):
         print(f"  {prediction['score']:7.2%}  {prediction['label']}")
+    if "mask" in report:
+        counts = Counter(segment["label"] for segment in report["segments_info"])
+        print(f"  {report['mask']}")
+        for label, count in counts.items():
+            print(f"  {count:7,}  {label}")

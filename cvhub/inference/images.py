@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cvhub.errors import CvhubError
 
@@ -22,6 +22,7 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000
 # What marks a picture file in a folder.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".webp")
 SUFFIXES += (".tif", ".tiff", ".avif", ".jp2", ".j2k")
+SIDEWAYS = (5, 6, 7, 8)  # EXIF's orientations in which the file's rows are columns
 PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"  # the last chunk, of which Pillow looks at the name only
 
 LONGEST_NAME = 120  # characters of a file's name in a message
@@ -49,6 +50,13 @@ def decoded(source: Path | BinaryIO, max_pixels: int | None = None) -> Iterator[
         large = image.width * image.height > LARGE_PIXELS
         with _large_picture if large else contextlib.nullcontext():
             yield _decode(image, name_of(source))
+
+
+def size_of(source: Path | BinaryIO, max_pixels: int | None = None) -> tuple[int, int]:
+    """Height and width of the upright picture, without decoding it. Raises CvhubError as `open_picture` does."""
+    with _recognised(source, max_pixels) as image:
+        sideways = image.getexif().get(ExifTags.Base.Orientation) in SIDEWAYS
+        return (image.width, image.height) if sideways else (image.height, image.width)
 
 
 def find_pictures(paths: Iterable[Path]) -> Iterator[Path]:

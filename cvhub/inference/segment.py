@@ -115,6 +115,19 @@ class Segmenter:
         self.check_task(task)
         return next(self._segment([self._frame(image)], task, threshold))
 
+    def fits(self, height: int, width: int) -> bool:
+        """Whether the network is given such a picture at once. A larger one it is given in tiles (`large.py`), unless
+        it sees all pictures at one size."""
+        around = 2 * self.config.margin
+        rows, columns = (self.config.fitting_size(side + around) for side in (height, width))
+        return self.processor.do_resize or rows * columns <= MAX_PIXELS
+
+    def read_maps(
+        self, maps: dict[str, np.ndarray], size: tuple[int, int], task: str, threshold: float | None = None
+    ) -> tuple[np.ndarray, "list[Segment]"]:
+        """What maps (C, h, w) of the network say: a mask of `size`, (H, W) int32, and its segments."""
+        return self._reader.read(maps, size, task, THRESHOLDS[task] if threshold is None else threshold)
+
     def read_again(self, answer: Segmentation, task: str, threshold: float | None = None) -> Segmentation:
         """An answer of this segmenter, read for another task or by another threshold, without a forward pass."""
         self.check_task(task)

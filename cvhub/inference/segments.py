@@ -75,15 +75,19 @@ class SegmentReader:
         return Segment(number, label_id, self.labels[label_id], score)
 
 
-@torch.inference_mode()
 def cut_maps(maps: Maps, answered: tuple[int, int], kept: tuple[int, int]) -> Maps:
     """Maps (C, h, w) that answer for `answered` pixels → what they say of the first `kept` rows and columns."""
     if answered == kept:
         return maps
     cut = {}
     for name, values in maps.items():
-        if values.shape[1:] != answered:  # logits that the net doesn't enlarge
-            enlarged = F.interpolate(torch.from_numpy(values)[None], answered, mode="bilinear")
-            values = enlarged[0].numpy()
-        cut[name] = np.ascontiguousarray(values[:, : kept[0], : kept[1]])
+        cut[name] = np.ascontiguousarray(enlarged(values[None], answered)[0, :, : kept[0], : kept[1]])
     return cut
+
+
+@torch.inference_mode()
+def enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Maps (N, C, h, w) → (N, C, H, W) of `size`: not all nets enlarge their logits to what they answer for."""
+    if values.shape[2:] == size:
+        return values
+    return F.interpolate(torch.from_numpy(values), size, mode="bilinear").numpy()

@@ -71,6 +71,16 @@ def open_windows(path: Path, max_pixels: int | None = None) -> Iterator[Windows]
         yield PictureWindows(picture)
 
 
+def size_of(path: Path, max_pixels: int | None = None) -> tuple[int, int]:
+    """Height and width of what `open_windows` opens, from the file's head. Raises CvhubError as it does."""
+    name = name_of(path)
+    with open_file(path, name) as file:
+        tiff = _open_tiff(file, name, images.MAX_PIXELS if max_pixels is None else max_pixels)
+    if tiff is not None:
+        return tiff.height, tiff.width
+    return images.size_of(path, max_pixels)
+
+
 class PictureWindows:
     """Windows of a decoded picture of any mode; an array is one by `Image.fromarray`."""
 

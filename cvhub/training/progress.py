@@ -1,7 +1,6 @@
-"""What a run tells while it goes on: one line that renews itself on a terminal, a line now and then elsewhere."""
+"""What a run tells while it goes on, and the curves that it leaves."""
 
 import csv
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any, TextIO
 
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from cvhub.telling import TellingLine, duration
 
 # A classifier is followed by its accuracy, a segmenter by its mean intersection over union.
 METRICS = ("accuracy", "iou")
@@ -22,9 +23,6 @@ LOGGED = {
 
 TIMES = ("seconds", "cpu_seconds")
 
-TERMINAL_SECONDS = 0.2
-OTHER_SECONDS = 10.0
-
 
 class Progress(TrainerCallback):
     """epoch 3/30 · step 150/1680 · loss 0.4123 · validation 91.2 % · 7 min left
@@ -34,13 +32,12 @@ class Progress(TrainerCallback):
 
     def __init__(self, steps_per_epoch: int, waited: Callable[[], float], stream: TextIO | None = None):
         self.waited = waited
-        self.stream = stream or sys.stderr
-        self.terminal = self.stream.isatty()
+        self.told = TellingLine(stream)
         self.steps_per_epoch = steps_per_epoch
         self.loss: float | None = None
         self.metric: float | None = None
         self.first_step = 0
-        self.started = self.shown = time.monotonic()
+        self.started = time.monotonic()
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -60,15 +57,13 @@ class Progress(TrainerCallback):
         self._remember(logs or {})
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        now = time.monotonic()
-        if now - self.shown >= (TERMINAL_SECONDS if self.terminal else OTHER_SECONDS):
-            self.shown = now
-            self._show(self.line(state, now - self.started), end="" if self.terminal else "\n")
+        if self.told.due():
+            self.told.show(self.line(state, time.monotonic() - self.started))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._show(self.line(state, time.monotonic() - self.started), end="\n")
+        self.told.end(self.line(state, time.monotonic() - self.started))
 
     def line(self, state: TrainerState, seconds: float) -> str:
         """`seconds` have passed since this process began at its first step."""
@@ -90,10 +85,6 @@ class Progress(TrainerCallback):
         for metric in METRICS:
             self.metric = logs.get(f"eval_{metric}", self.metric)
 
-    def _show(self, line: str, end: str) -> None:
-        before = "\r\x1b[2K" if self.terminal else ""  # back to the line's start, and clear it
-        print(before + line, end=end, file=self.stream, flush=True)
-
 
 class Stopwatch:
     """What a run takes, in all its processes one after another: `before` is what the last one read.
@@ -110,13 +101,6 @@ class Stopwatch:
     @staticmethod
     def _now() -> np.ndarray:
         return np.array([time.monotonic(), time.process_time()])
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:

@@ -14,8 +14,9 @@ from cvhub.evaluation.truth import write_truth
 from cvhub.hub.card import write_card
 from cvhub.load import is_hub_id
 from cvhub.quiet import without_progress_bars
+from cvhub.telling import duration
 from cvhub.training.dense import truth_of
-from cvhub.training.progress import curve, duration, write_curve
+from cvhub.training.progress import curve, write_curve
 from cvhub.training.recipe import Recipe
 from cvhub.training.run import CURVES, RECIPE, public
 

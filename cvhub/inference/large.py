@@ -1,0 +1,72 @@
+"""Segments pictures that a network can't be given at once: tile by tile, band by band, into a file of ids, so that
+neither the picture nor its mask is ever in memory."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cvhub.errors import CvhubError
+from cvhub.inference.mask_file import MaskWriter
+from cvhub.inference.segment import Segmenter
+from cvhub.inference.segments import Segment, enlarged
+from cvhub.inference.tiling import Progress, TilePlan, run_tiles
+from cvhub.inference.windows import Windows
+
+SIDE = 512  # pixels that a tile answers for
+OVERLAP = 64  # of neighbouring tiles of a net that pads
+
+Maps = dict[str, np.ndarray]
+
+
+def plan_tiles(segmenter: Segmenter) -> TilePlan:
+    """Tiles as the network takes them: with its margin, or overlapping where it pads."""
+    config = segmenter.config
+    if config.margin:
+        return TilePlan(config.fitting_size(SIDE + 2 * config.margin), config.margin, stride=config.size_step)
+    stride = config.smallest_input  # a pixel of its coarsest map
+    return TilePlan(max(4, SIDE // stride) * stride, overlap=OVERLAP, stride=stride)
+
+
+class TileForward:
+    """What `run_tiles` asks for: the maps of some tiles, at the size that they answer for, one after another along K.
+
+    `names` and `depths` of the maps are known once it was called.
+    """
+
+    def __init__(self, segmenter: Segmenter):
+        if segmenter.processor.do_resize:
+            raise CvhubError(f"{segmenter.name} sees all pictures at one size: tiles are for nets that keep sizes.")
+        self.segmenter = segmenter
+        self.depths: dict[str, int] = {}
+
+    def __call__(self, tiles: np.ndarray) -> np.ndarray:
+        pixel_values = self.segmenter.processor([Image.fromarray(tile) for tile in tiles])
+        margin = self.segmenter.config.margin
+        height, width = (side - 2 * margin for side in pixel_values.shape[2:])
+        maps = self.segmenter.runtime.run(pixel_values)
+        self.depths = {name: values.shape[1] for name, values in maps.items()}
+        return np.concatenate([enlarged(values, (height, width)) for values in maps.values()], axis=1)
+
+    def split(self, band: np.ndarray) -> Maps:
+        """(K, rows, width) → the maps by their names, each (K', rows, width)."""
+        ends = np.cumsum(list(self.depths.values()))[:-1]
+        return dict(zip(self.depths, np.split(band, ends), strict=True))
+
+
+def segment_large(
+    segmenter: Segmenter, windows: Windows, file: Path, progress: Progress | None = None
+) -> list[Segment]:
+    """Writes the mask of a picture's classes into `file`, a PNG, and says which there are.
+
+    `progress(done, total)` counts tiles; what it raises stops the work, and no file is left.
+    """
+    forward = TileForward(segmenter)
+    found: dict[int, Segment] = {}
+    bits = 8 if len(segmenter.labels) < 256 else 16
+    with MaskWriter(file, windows.height, windows.width, bits) as writer:
+        for _, band in run_tiles(windows, forward, plan_tiles(segmenter), progress=progress):
+            mask, segments = segmenter.read_maps(forward.split(band), band.shape[1:], "semantic")
+            found |= {segment.id: segment for segment in segments}
+            writer.write(mask)
+    return [found[number] for number in sorted(found)]
