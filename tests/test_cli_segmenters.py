@@ -154,7 +154,6 @@ def test_a_mask_that_cannot_be_written_is_the_files_error(
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("unet", [], "masks need a folder: name it with --out"),
         ("unet", ["--out", "masks", "--top-k", "3"], "--top-k is for classifiers, and"),
         ("unet", ["--out", "masks", "--task", "panoptic"], "can't do --task panoptic, only semantic"),
         ("unet", ["--out", "masks", "--task", "poetry"], "invalid choice: 'poetry'"),
@@ -239,6 +238,26 @@ def test_tiles_of_nets_that_pad_give_nearly_the_whole_mask(
     assert "tiles" in err
     monkeypatch.setattr(segment, "MAX_PIXELS", 2**22)
     assert (ids_of(row) == segmenter_of(folder).segment(photo(0, size)).mask).mean() > 0.9
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_things_are_not_found_in_tiles(panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo(0, (200, 300)).save(tmp_path / "large.png")
+    photo(1).save(tmp_path / "small.png")
+    code, rows, _ = predict(capsys, panoptic, tmp_path, "--out", tmp_path / "masks", "--task", "instance")
+    assert code == 1
+    assert "only its semantic segments can be found" in rows[0]["error"]
+    assert "mask" in rows[1]
+
+
+def test_masks_have_a_folder_unless_told(
+    unet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo().save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    code, (row,), _ = predict(capsys, unet, "a.png")
+    assert code == 0
+    assert Path(row["mask"]) == tmp_path / "masks" / "a.png"
 
 
 @pytest.mark.usefixtures("small_tiles")

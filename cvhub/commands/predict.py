@@ -14,6 +14,7 @@ from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_o
 
 TOP_K = 5
 TASKS = ("semantic", "instance", "panoptic")
+MASKS = Path("masks")
 
 
 def add(commands: Any) -> None:
@@ -30,8 +31,8 @@ def add(commands: Any) -> None:
     segmenters = predict.add_argument_group("of a segmenter")
     segmenters.add_argument(
         "--out", type=folder, metavar="DIR",
-        help="has to be given: the folder of the masks, PNGs of each picture's size whose values are the segments' "
-        "ids, 0 for the background; pictures in it are left out",
+        help=f"the folder of the masks ({MASKS}), PNGs of each picture's size whose values are the segments' ids, 0 "
+        "for the background; pictures in it are left out",
     )  # fmt: skip
     segmenters.add_argument("--task", choices=TASKS, help="classes, things, or both (semantic)")
 
@@ -72,15 +73,13 @@ def check_options(options: argparse.Namespace) -> None:
         if value is not None:
             options.command.error(f"{name} is for {kind}, and {options.model} does {task or 'no task'}")
     if task in segment.TASKS:
-        problem = problem_of_out(options.out, options.paths)
+        problem = problem_of_out(options.out or MASKS, options.paths)
         if problem:
             options.command.error(problem)
 
 
-def problem_of_out(out: Path | None, paths: list[Path]) -> str:
+def problem_of_out(out: Path, paths: list[Path]) -> str:
     """Masks need a folder of their own: one could take the place of a picture, or be taken for one later."""
-    if out is None:
-        return "masks need a folder: name it with --out"
     for path in paths:
         if out.resolve() == (path if path.is_dir() else path.parent).resolve():
             return f"--out {out} is a folder of pictures, masks need another"
@@ -109,7 +108,7 @@ def masks(segmenter: Any, options: argparse.Namespace) -> Iterator[dict[str, Any
     task = options.task or "semantic"
     if task not in segmenter.tasks:
         options.command.error(f"{options.model} can't do --task {task}, only {', '.join(segmenter.tasks)}")
-    tasks = plan_masks(options.paths, options.out)
+    tasks = plan_masks(options.paths, options.out or MASKS)
     shows = lambda picture: Bar(name_of(picture), "tiles")  # noqa: E731
     for found in write_masks(segmenter, tasks, task, options.batch_size or 1, options.max_pixels, shows):
         if found.error is None:
