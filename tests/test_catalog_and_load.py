@@ -11,7 +11,7 @@ from cvhub import load
 from cvhub.cache import cache_dir
 from cvhub.catalog import CATALOG, DEFAULT_MODEL, Entry, find_entry
 from cvhub.convert import importing
-from cvhub.convert.named import classifier_without_weights, entry_config, read_config
+from cvhub.convert.named import entry_config, net_without_weights, read_config
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 from tests.tiny import TinyFamily
@@ -28,7 +28,7 @@ def test_names_are_unique_and_families_exist() -> None:
 @pytest.mark.parametrize("entry", CATALOG, ids=lambda entry: entry.name)
 def test_parameters_are_counted(entry: Entry) -> None:
     """On a net of the row's architecture and classes that takes no memory."""
-    model = classifier_without_weights(entry_config(entry))
+    model = net_without_weights(entry_config(entry))
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
 
 
@@ -38,7 +38,7 @@ def test_a_config_is_read_from_a_name_or_from_json() -> None:
     assert read_config("mobilenet_v2_035_hf").num_labels == 1001
     assert read_config("resnext101_32x8d").groups == 32  # torchvision's and timm's, not in the catalogue
     typed = read_config('{"model_type": "cvhub_resnet", "block": "basic", "depths": [1, 1], "widths": [8, 16]}')
-    assert classifier_without_weights(typed).config.depths == [1, 1]
+    assert net_without_weights(typed).config.depths == [1, 1]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_config_is_read_from_a_name_or_from_json() -> None:
 )
 def test_what_is_wrong_with_a_config_is_said_in_a_sentence(text: str, told: str) -> None:
     with pytest.raises(CvhubError, match=re.escape(told)):
-        classifier_without_weights(read_config(text))
+        net_without_weights(read_config(text))
 
 
 def test_a_foreign_folder_is_converted_once_and_again_when_it_changes(tmp_path: Path) -> None:

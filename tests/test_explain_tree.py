@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cvhub.convert.named import classifier_without_weights, read_config
+from cvhub.convert.named import net_without_weights, read_config
 from cvhub.explain.cost import measure
 from cvhub.explain.tree import Node, architecture_tree, walk
 from tests.tiny import TinyFamily
 
 
 def tree_of(name: str, side: int = 224) -> Node:
-    return architecture_tree(classifier_without_weights(read_config(name)), side, side)
+    return architecture_tree(net_without_weights(read_config(name)), side, side)
 
 
 def find(tree: Node, *path: str) -> Node:
@@ -70,7 +70,7 @@ def test_what_is_not_called_keeps_its_parameters_and_has_no_shape():
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2_100"])
 def test_the_tree_adds_up_to_the_model(name: str):
-    tree, cost = tree_of(name, 96), measure(classifier_without_weights(read_config(name)), 96, 96)
+    tree, cost = tree_of(name, 96), measure(net_without_weights(read_config(name)), 96, 96)
     assert (tree.parameters, tree.multiply_adds) == (cost.parameters, cost.multiply_adds)
     assert (total(tree, "parameters"), total(tree, "multiply_adds")) == (cost.parameters, cost.multiply_adds)
 

@@ -13,7 +13,7 @@ import gradio as gr
 import pytest
 
 from cvhub.catalog import CATALOG
-from cvhub.convert.named import classifier_without_weights, entry_config, read_config, write_config
+from cvhub.convert.named import entry_config, net_without_weights, read_config, write_config
 from cvhub.explain.cost import measure
 from cvhub.explain.tree import walk as walk_tree
 from cvhub.ui import architecture, explore_architecture, numerals
@@ -38,7 +38,7 @@ def test_a_tree_has_a_row_for_each_node_and_its_numbers():
     assert html.count('class="row"') == len(nodes)
     assert html.count("<details") == html.count("</details>") == sum(bool(node.children) for _, node in nodes)
     assert '1–5 <b class="times">×5</b>' in html
-    cost = measure(classifier_without_weights(read_config("resnet50")), 224, 224)
+    cost = measure(net_without_weights(read_config("resnet50")), 224, 224)
     facts = re.sub("<.*?>", "", re.search('class="facts costs">(.*?)</p>', html)[1])
     assert facts.startswith(
         f"{numerals.count(cost.parameters)} parameters · {numerals.count(cost.multiply_adds)} multiply-adds · "
@@ -158,7 +158,7 @@ def test_why_no_picture_walks_through_a_net_of_the_hub_is_said():
 
 
 def test_the_table_is_exported_layer_by_layer():
-    layers = measure(classifier_without_weights(read_config("resnet18")), 96, 96).layers
+    layers = measure(net_without_weights(read_config("resnet18")), 96, 96).layers
     rows = list(csv.DictReader(StringIO(layers_csv("resnet18", 96, 96))))
     assert [row["name"] for row in rows] == [layer.name for layer in layers]
     assert rows[0]["kernel"] == "7x7"

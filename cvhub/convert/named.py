@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cvhub.catalog import CHECKPOINTS, Entry, find_entry
+from cvhub.catalog import CHECKPOINTS, TASKS, Entry, find_entry
 from cvhub.convert.checkpoint import read_json
 from cvhub.convert.family import Fields, Layout
 from cvhub.convert.importing import check_fields, families, find_layouts, make_config
@@ -67,11 +67,11 @@ def config_class(family: str) -> Any:
     return _family_class(family, "AutoConfig")
 
 
-def classifier_without_weights(config: Any) -> Any:
-    """The classifier that `config` describes, on the meta device: shapes, and no memory."""
+def net_without_weights(config: Any) -> Any:
+    """The net with its head that `config` describes, on the meta device: shapes, and no memory."""
     import torch
 
-    model_class = _family_class(config.model_type.removeprefix("cvhub_"), "AutoModelForImageClassification")
+    model_class = _family_class(config.model_type.removeprefix("cvhub_"), *(auto for _, auto in TASKS.values()))
     try:
         with torch.device("meta"), _few_modules():
             return model_class(config)
@@ -146,7 +146,8 @@ def _few_modules() -> Iterator[None]:
         handle.remove()
 
 
-def _family_class(family: str, auto: str) -> Any:
+def _family_class(family: str, *autos: str) -> Any:
+    """The class that one of the Auto classes `autos` loads."""
     module = importlib.import_module(f"cvhub.models.{family}")
     classes = importlib.import_module("cvhub.models.base").family_classes(module.__name__)
-    return next(cls for cls in classes if auto in cls.auto_classes)
+    return next(cls for cls in classes if not set(autos).isdisjoint(cls.auto_classes))

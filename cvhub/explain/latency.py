@@ -6,14 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvhub.convert.named import classifier_without_weights
+from cvhub.convert.named import net_without_weights
 
 CONSTANT = 0.01  # of all weights: a net takes as long whatever these are, and its initialisation takes longer
 
 
 def timed_net(config: Any) -> nn.Module:
     """The classifier that `config` describes, to be timed and nothing else."""
-    net = classifier_without_weights(config).to_empty(device="cpu")
+    net = net_without_weights(config).to_empty(device="cpu")
     with torch.no_grad():
         for tensor in (*net.parameters(), *net.buffers()):
             tensor.fill_(CONSTANT)

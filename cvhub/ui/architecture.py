@@ -34,11 +34,11 @@ class Study:
 @lru_cache(maxsize=32)
 def study(text: str, height: int, width: int) -> Study:
     """Of a name of the catalogue, or of a config as JSON. Raises `CvhubError` with what is wrong with it."""
-    from cvhub.convert.named import classifier_without_weights, read_config
+    from cvhub.convert.named import net_without_weights, read_config
     from cvhub.explain.cost import measure
     from cvhub.explain.tree import architecture_tree
 
-    net = classifier_without_weights(read_config(text))
+    net = net_without_weights(read_config(text))
     cost = measure(net, height, width)  # of a copy; the tree may keep its hooks on the net
     return Study(height, width, architecture_tree(net, height, width), cost)
 

@@ -32,7 +32,7 @@ class Walker:
 
 @lru_cache(maxsize=2)
 def walker(name: str) -> Walker:
-    from cvhub.convert.named import classifier_without_weights
+    from cvhub.convert.named import net_without_weights
     from cvhub.explain.activations import places
     from cvhub.inference.pool import building
     from cvhub.load import load_model, load_processor
@@ -40,7 +40,7 @@ def walker(name: str) -> Walker:
     with building:
         net, processor = load_model(name), load_processor(name)
     size = processor.crop_size if processor.do_center_crop else processor.size
-    passed = places(classifier_without_weights(net.config), size["height"], size["width"])
+    passed = places(net_without_weights(net.config), size["height"], size["width"])
     return Walker(net, processor, tuple(passed))
 
 

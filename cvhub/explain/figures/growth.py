@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from cvhub.convert.named import classifier_without_weights
+from cvhub.convert.named import net_without_weights
 from cvhub.explain.cost import measure
 from cvhub.explain.latency import milliseconds, timed_net
 from cvhub.models.swin import CvSwinConfig
@@ -77,6 +77,6 @@ def latencies(side: int) -> tuple[float, float]:
 
 
 def _point(config: Any, side: int, promised: int) -> Point:
-    cost = measure(classifier_without_weights(config), side, side)
+    cost = measure(net_without_weights(config), side, side)
     attention = sum(layer.multiply_adds for layer in cost.layers if ".attention" in layer.name)
     return Point(side, cost.multiply_adds, attention, promised)

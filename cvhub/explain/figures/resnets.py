@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import torch
 
-from cvhub.convert.named import classifier_without_weights
+from cvhub.convert.named import net_without_weights
 from cvhub.explain.cost import measure
 from cvhub.explain.latency import milliseconds, timed_net
 from cvhub.models.resnet import EXPANSION, CvResNetConfig
@@ -30,7 +30,7 @@ class Row:
 def row(name: str) -> Row:
     """A column of the paper's table, at 224 × 224 pixels and 1000 classes."""
     config = CvResNetConfig.variant(name, num_labels=1000)
-    cost = measure(classifier_without_weights(config), SIDE, SIDE)
+    cost = measure(net_without_weights(config), SIDE, SIDE)
     return Row(
         layers=weighted_layers(config),
         block=config.block,

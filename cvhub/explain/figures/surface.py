@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import torch
 
-from cvhub.convert.named import classifier_without_weights
+from cvhub.convert.named import net_without_weights
 from cvhub.explain.cost import Cost, measure
 from cvhub.explain.latency import milliseconds, timed_net
 from cvhub.models.mobilenet_v1 import CvMobileNetV1Config
@@ -43,7 +43,7 @@ def cell(alpha: float, size: int) -> Cell:
 
 @lru_cache(maxsize=64)
 def measure_net(alpha: float, size: int) -> Cost:
-    return measure(classifier_without_weights(config(alpha)), size, size)
+    return measure(net_without_weights(config(alpha)), size, size)
 
 
 def config(alpha: float) -> CvMobileNetV1Config:
