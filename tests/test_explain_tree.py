@@ -1,7 +1,6 @@
 """An architecture as a tree: what is folded, and that its numbers are the model's."""
 
 import pytest
-import torch
 from torch import Tensor, nn
 
 from cvhub.convert.named import net_without_weights, read_config
@@ -76,10 +75,9 @@ def test_the_tree_adds_up_to_the_model(name: str):
 
 
 def test_every_family_has_a_tree(family: TinyFamily):
-    with torch.device("meta"):
-        model = family.class_for("AutoModelForImageClassification")(family.config())
+    model = net_without_weights(family.config())
     side = max(64, model.config.smallest_input)
     tree = architecture_tree(model, side, side)
     assert total(tree, "parameters") == sum(parameter.numel() for parameter in model.parameters())
-    assert tree.output_shape == (model.config.num_labels,)
+    assert tree.output_shape[0] == model.config.num_labels
     assert len(list(walk(tree))) > 3

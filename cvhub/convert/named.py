@@ -44,9 +44,18 @@ def read_config(text: str) -> Any:
 
 def write_config(config: Any) -> str:
     """The config as JSON that `read_config` reads, a field a line, without labels and what follows from the rest."""
-    fields = {"model_type": config.model_type, **config.to_diff_dict(), "num_labels": config.num_labels}
-    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items() if name not in DERIVED)
+    fields = _own_fields(config) | {"num_labels": config.num_labels}
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def _own_fields(config: Any) -> Fields:
+    """What differs from the defaults, in configs within this one too."""
+    fields = {"model_type": config.model_type, **config.to_diff_dict()}
+    for name in fields:
+        if hasattr(within := getattr(config, name, None), "to_diff_dict"):
+            fields[name] = _own_fields(within)
+    return {name: value for name, value in fields.items() if name not in DERIVED}
 
 
 def entry_config(entry: Entry) -> Any:
