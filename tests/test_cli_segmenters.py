@@ -242,6 +242,20 @@ def test_tiles_of_nets_that_pad_give_nearly_the_whole_mask(
 
 
 @pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
+def test_things_in_tiles_have_ids_of_their_own(
+    task: str, panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo(0, (333, 190)).save(tmp_path / "large.png")
+    code, (row,), err = predict(capsys, panoptic, tmp_path / "large.png", "--out", tmp_path / "masks", "--task", task)
+    assert (code, "tiles" in err) == (0, True)
+    assert ids_of(row).shape == (190, 333)
+    labels = [one["label"] for one in row["segments_info"]]
+    assert set(labels) <= {"disk", "ring"} if task == "instance" else labels[-1] == "sea"
+    assert all(one["score"] > 0 for one in row["segments_info"])
+
+
+@pytest.mark.usefixtures("small_tiles")
 def test_max_pixels_moves_the_limit_of_what_only_decodes_whole(
     unet: Path, classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

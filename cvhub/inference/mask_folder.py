@@ -90,7 +90,7 @@ def write_masks(
 
     def in_tiles(one: Task) -> list[Segment]:
         with open_windows(one.picture, max_pixels) as windows, shows(one.picture) as progress:
-            return segment_large(segmenter, windows, one.mask, progress)
+            return segment_large(segmenter, windows, one.mask, task, progress)
 
     segmenter.check_task(task)
     for large, group in itertools.groupby(tasks, is_large):
