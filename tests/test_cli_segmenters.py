@@ -241,13 +241,17 @@ def test_tiles_of_nets_that_pad_give_nearly_the_whole_mask(
 
 
 @pytest.mark.usefixtures("small_tiles")
-def test_things_are_not_found_in_tiles(panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    photo(0, (200, 300)).save(tmp_path / "large.png")
-    photo(1).save(tmp_path / "small.png")
-    code, rows, _ = predict(capsys, panoptic, tmp_path, "--out", tmp_path / "masks", "--task", "instance")
-    assert code == 1
-    assert "only its semantic segments can be found" in rows[0]["error"]
-    assert "mask" in rows[1]
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
+def test_things_in_tiles_have_ids_of_their_own(
+    task: str, panoptic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo(0, (333, 190)).save(tmp_path / "large.png")
+    code, (row,), err = predict(capsys, panoptic, tmp_path / "large.png", "--out", tmp_path / "masks", "--task", task)
+    assert (code, "tiles" in err) == (0, True)
+    assert ids_of(row).shape == (190, 333)
+    labels = [one["label"] for one in row["segments_info"]]
+    assert set(labels) <= {"disk", "ring"} if task == "instance" else labels[-1] == "sea"
+    assert all(one["score"] > 0 for one in row["segments_info"])
 
 
 def test_masks_have_a_folder_unless_told(

@@ -1,14 +1,19 @@
 """Segments pictures that a network can't be given at once: tile by tile, band by band, into a file of ids, so that
 neither the picture nor its mask is ever in memory."""
 
+import tempfile
+import zlib
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
+from cvhub.inference.large_things import ThingBands
 from cvhub.inference.mask_file import MaskWriter
-from cvhub.inference.segment import Segmenter
+from cvhub.inference.segment import THRESHOLDS, Segmenter
 from cvhub.inference.segments import Segment, enlarged
 from cvhub.inference.tiling import Progress, TilePlan, run_tiles
 from cvhub.inference.windows import Windows
@@ -55,18 +60,43 @@ class TileForward:
 
 
 def segment_large(
-    segmenter: Segmenter, windows: Windows, file: Path, progress: Progress | None = None
+    segmenter: Segmenter, windows: Windows, file: Path, task: str = "semantic", progress: Progress | None = None
 ) -> list[Segment]:
-    """Writes the mask of a picture's classes into `file`, a PNG, and says which there are.
+    """Writes a picture's mask into `file`, a PNG, and says what its segments are.
 
     `progress(done, total)` counts tiles; what it raises stops the work, and no file is left.
     """
     forward = TileForward(segmenter)
+    segmenter.check_task(task)
+    bands = (forward.split(band) for _, band in run_tiles(windows, forward, plan_tiles(segmenter), progress=progress))
+    write = _write_classes if task == "semantic" else partial(_write_things, task=task)
+    return write(segmenter, bands, windows, file)
+
+
+def _write_classes(segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path) -> list[Segment]:
     found: dict[int, Segment] = {}
     bits = 8 if len(segmenter.labels) < 256 else 16
     with MaskWriter(file, windows.height, windows.width, bits) as writer:
-        for _, band in run_tiles(windows, forward, plan_tiles(segmenter), progress=progress):
-            mask, segments = segmenter.read_maps(forward.split(band), band.shape[1:], "semantic")
+        for maps in bands:
+            mask, segments = segmenter.read_maps(maps, maps["logits"].shape[1:], "semantic")
             found |= {segment.id: segment for segment in segments}
             writer.write(mask)
     return [found[number] for number in sorted(found)]
+
+
+def _write_things(
+    segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path, task: str
+) -> list[Segment]:
+    """A thing's worth is known when all of it was seen: until then its pixels wait on disk, compressed."""
+    things = ThingBands(segmenter.reader.processor, windows.height)
+    sizes: list[int] = []
+    with tempfile.TemporaryFile() as waiting:
+        for maps in bands:
+            sizes.append(waiting.write(zlib.compress(things.add(maps).data, 1)))
+        table, segments = things.ids_of_codes(task, THRESHOLDS[task], segmenter.labels)
+        waiting.seek(0)
+        with MaskWriter(file, windows.height, windows.width, 8 if len(segments) < 256 else 16) as writer:
+            for size in sizes:
+                codes = np.frombuffer(zlib.decompress(waiting.read(size)), np.int32).reshape(-1, windows.width)
+                writer.write(table[codes + things.kinds])
+    return segments

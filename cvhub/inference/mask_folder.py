@@ -89,13 +89,8 @@ def write_masks(
         return decoded(one.picture, max_pixels)
 
     def in_tiles(one: Task) -> list[Segment]:
-        if task != "semantic":  # a thing may reach over many tiles
-            raise CvhubError(
-                f"{name_of(one.picture)} has more pixels than the network is given at once: only its semantic "
-                f"segments can be found, tile by tile, and not the {task} ones."
-            )
         with open_windows(one.picture, max_pixels) as windows, shows(one.picture) as progress:
-            return segment_large(segmenter, windows, one.mask, progress)
+            return segment_large(segmenter, windows, one.mask, task, progress)
 
     segmenter.check_task(task)
     for large, group in itertools.groupby(tasks, is_large):

@@ -19,7 +19,7 @@ from cvhub.inference.stream import answer_all
 from cvhub.load import labels_of, load_config, load_processor, require_complete, resolve, task_of
 
 if TYPE_CHECKING:
-    from cvhub.inference.segments import Segment
+    from cvhub.inference.segments import Segment, SegmentReader
 
 # What each kind of net can be asked for.
 TASKS = {
@@ -121,6 +121,11 @@ class Segmenter:
         around = 2 * self.config.margin
         rows, columns = (self.config.fitting_size(side + around) for side in (height, width))
         return self.processor.do_resize or rows * columns <= MAX_PIXELS
+
+    @property
+    def reader(self) -> "SegmentReader":
+        """What reads maps."""
+        return self._reader
 
     def read_maps(
         self, maps: dict[str, np.ndarray], size: tuple[int, int], task: str, threshold: float | None = None

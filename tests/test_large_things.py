@@ -1,0 +1,122 @@
+"""Things that come in bands are those that the processor finds in the whole picture."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from cvhub.inference import large_things
+from cvhub.inference.large_things import ThingBands
+from cvhub.inference.segments import Segment, SegmentReader
+from cvhub.models.dense_processing import CvPanopticProcessor
+from cvhub.models.panoptic_deeplab import CvPanopticDeepLabConfig, instance_targets
+from tests.test_panoptic_deeplab import disks
+
+LABELS = ["background", "disk", "sky", "ring", "sea"]
+SIZE = (96, 130)
+
+Maps = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> SegmentReader:
+    folder = tmp_path_factory.mktemp("reader")
+    CvPanopticProcessor(top_k=10_000, smallest_thing=3, smallest_stuff=20).save_pretrained(folder)
+    return SegmentReader(folder, CvPanopticDeepLabConfig(num_labels=5, thing_ids=(1, 3)), LABELS)
+
+
+def noise_maps(seed: int) -> Maps:
+    """What no net would say: classes in blobs, many centres, and offsets that lead anywhere near."""
+    chance = np.random.default_rng(seed)
+    smooth = lambda channels, width: gaussian_filter(chance.normal(size=(channels, *SIZE)), (0, width, width))  # noqa: E731
+    maps = {"logits": 40 * smooth(5, 3), "centres": 3 * smooth(1, 2), "offsets": 60 * smooth(2, 2)}
+    return {name: values.astype(np.float32) for name, values in maps.items()}
+
+
+def true_maps() -> Maps:
+    """Of a net that makes no mistake: things far apart, one of them in three bands."""
+    instances = disks(*SIZE, (20, 20), (50, 60), (80, 110))
+    centres, offsets = instance_targets(instances, 2.0)
+    classes = torch.where(instances > 0, 1, 2 + 2 * (torch.arange(SIZE[0]) > 40)[:, None])
+    classes[instances == 2] = 3
+    logits = 10.0 * torch.nn.functional.one_hot(classes, 5).permute(0, 3, 1, 2)
+    return {"logits": logits[0].numpy(), "centres": centres[0].numpy(), "offsets": offsets[0].numpy()}
+
+
+def in_bands(
+    maps: Maps, processor: CvPanopticProcessor, heights: list[int], task: str
+) -> tuple[np.ndarray, list[Segment]]:
+    """The mask, put together of bands of `heights`, the last of which is the rest."""
+    things = ThingBands(processor, SIZE[0])
+    ends = [end for end in np.cumsum(heights).tolist() if end < SIZE[0]]
+    bands: Iterator[list[np.ndarray]] = zip(*(np.split(values, ends, axis=1) for values in maps.values()), strict=True)
+    codes = np.concatenate([things.add(dict(zip(maps, band, strict=True))) for band in bands])
+    table, segments = things.ids_of_codes(task, 0.1 if task == "instance" else 0.0, LABELS)
+    return table[codes + things.kinds], segments
+
+
+def same(found: tuple[np.ndarray, list[Segment]], expected: tuple[np.ndarray, list[Segment]]) -> None:
+    """Equal but for the numbers of the segments."""
+    (mask, segments), (whole, all_segments) = found, expected
+    assert mask.shape == whole.shape
+    assert len(segments) == len(all_segments)
+    of_whole = {one.id: one for one in all_segments}
+    for one in segments:
+        (number,) = np.unique(whole[mask == one.id]).tolist()
+        other = of_whole[number]
+        assert ((whole == number) == (mask == one.id)).all()
+        assert (one.label_id, one.label) == (other.label_id, other.label)
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=15)
+@given(seed=st.integers(0, 1000), heights=st.lists(st.integers(1, 60), min_size=1, max_size=8))
+@pytest.mark.parametrize("task", ["instance", "panoptic"])
+def test_bands_give_the_whole_pictures_things(task: str, seed: int, heights: list[int], reader: SegmentReader) -> None:
+    maps = noise_maps(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large_things, "REACH", 40)
+        patch.setattr(large_things, "COLUMNS", 50)
+        expected = reader.read(maps, SIZE, task, 0.1 if task == "instance" else 0.0)
+        assert len(expected[1]) > 10
+        same(in_bands(maps, reader.processor, heights, task), expected)
+
+
+@pytest.mark.parametrize("heights", [[1] * 96, [18, 4, 30], [200]], ids=["rows", "bands", "whole"])
+def test_a_thing_over_several_bands_is_one(
+    heights: list[int], reader: SegmentReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_things, "REACH", 16)
+    monkeypatch.setattr(large_things, "COLUMNS", 20)
+    mask, segments = in_bands(true_maps(), reader.processor, heights, "panoptic")
+    assert [one.label for one in segments] == ["disk", "ring", "disk", "sky", "sea"]
+    assert sorted(np.unique(mask)) == [1, 2, 3, 4, 5]
+    same((mask, segments), reader.read(true_maps(), SIZE, "panoptic", 0.0))
+
+
+def test_memory_is_that_of_some_rows(reader: SegmentReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are given as soon as all centres within reach are known, and forgotten."""
+    monkeypatch.setattr(large_things, "REACH", 16)
+    things, maps = ThingBands(reader.processor, SIZE[0]), noise_maps(0)
+    given = []
+    for top in range(0, SIZE[0], 12):
+        given.append(len(things.add({name: values[:, top : top + 12] for name, values in maps.items()})))
+        assert things.maps["logits"].shape[1] <= 16 + 3
+    assert sum(given) == SIZE[0]
+    assert given[:3] == [0, 5, 12]
+
+
+def test_a_thing_without_a_centre_in_reach_is_none(reader: SegmentReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = true_maps()
+    maps["centres"] = np.zeros_like(maps["centres"])
+    maps["centres"][0, 90, 120] = 1.0
+    monkeypatch.setattr(large_things, "REACH", 16)
+    monkeypatch.setattr(large_things, "COLUMNS", 20)
+    mask, segments = in_bands(maps, reader.processor, [30, 30], "instance")
+    assert [one.label for one in segments] == ["disk"]
+    assert not mask[:60].any()
+    assert mask[80, 110] == 1
