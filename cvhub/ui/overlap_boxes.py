@@ -1,0 +1,221 @@
+"""Two boxes as HTML: a panel a measure with its formula, the numbers in it, and arrows where its loss would move A."""
+
+import json
+import math
+from html import escape
+from typing import TYPE_CHECKING
+
+from cvhub.ui import numerals
+from cvhub.ui.charts import DASHES, Axis, Series, canvas
+from cvhub.ui.readout import message
+from cvhub.ui.strings import Say
+
+if TYPE_CHECKING:
+    from cvhub.explain.figures.overlap import Descent, Pull, Terms
+
+Box = tuple[float, ...]
+
+WIDTH, HEIGHT = 400, 300  # pixels of the picture, those of cvhub/explain/figures/overlap.py, which imports torch
+NAMES = {"iou": "IoU", "giou": "GIoU", "diou": "DIoU", "ciou": "CIoU", "dice": "Dice"}
+FORMULAS = {
+    "iou": "|A ∩ B| ⁄ |A ∪ B|",
+    "giou": "IoU − (|C| − |A ∪ B|) ⁄ |C|",
+    "diou": "IoU − ρ<sup>2</sup> ⁄ c<sup>2</sup>",
+    "ciou": "IoU − ρ<sup>2</sup> ⁄ c<sup>2</sup> − α v",
+    "dice": "2 |A ∩ B| ⁄ (|A| + |B|)",
+}
+GRADIENT = "∂L ⁄ ∂(x<sub>0</sub>, y<sub>0</sub>, x<sub>1</sub>, y<sub>1</sub>)"
+SHIFT = 170 * (1 - math.sqrt(0.5))
+STARTS: dict[str, tuple[Box, Box]] = {  # A and B; the three in the middle share a third of what they cover
+    "apart": ((30, 40, 130, 120), (250, 150, 370, 260)),
+    "beside": ((50, 100, 250, 200), (150, 100, 350, 200)),
+    "corner": ((90, 40, 260, 210), (90 + SHIFT, 40 + SHIFT, 260 + SHIFT, 210 + SHIFT)),
+    "crossed": ((90, 95, 310, 205), (145, 40, 255, 260)),
+    "within": ((70, 70, 150, 130), (50, 40, 350, 260)),
+}
+FIRST = "apart"
+STROKES = (*DASHES, "1 9")  # Dice's dots let IoU's line be seen where both stand still
+LONG = 40  # pixels of an arrow for a gradient of 0.1 per 100 px
+LONGEST, SHORTEST = 80.0, 2.0  # pixels of an arrow
+
+
+def boxes_readout(say: Say, a: Box, b: Box) -> str:
+    """All measures of A and B, and where each loss would move A."""
+    from cvhub.explain.figures.overlap import pulls, terms
+
+    found, parts = pulls(a, b), terms(a, b)
+    panels = "".join(panel(say, kind, a, b, found[kind], parts, found["iou"].agreement) for kind in NAMES)
+    empty = f'<li class="descent empty"><p class="facts">{escape(say("boxes_empty"))}</p></li>'
+    return numbers(seen(say, found, parts)) + grid(panels + empty) + notes(say)
+
+
+def played_readout(say: Say, a: Box, b: Box, rate: float) -> str:
+    """The panels with A's way by each loss, for overlap_play.js to play, and how IoU grew."""
+    from cvhub.explain.figures.overlap import STEPS, descend
+
+    found = descend(a, b, rate)
+    panels = "".join(played_panel(say, kind, a, b, found[kind]) for kind in NAMES)
+    see = say("boxes_see_played", steps=STEPS, ends=ends(say, found))
+    return numbers(see) + grid(panels + descent(say, found)) + notes(say)
+
+
+def numbers(see: str) -> str:
+    """The sentence that the boxes on the stage are described by."""
+    return f'<div id="overlap-boxes-numbers">{message(escape(see))}</div>'
+
+
+def grid(panels: str) -> str:
+    return f'<ul class="measures">{panels}</ul>'
+
+
+def notes(say: Say) -> str:
+    source = say("figure_source", source=escape(say("boxes_source")))
+    return f'<p class="facts">{escape(say("boxes_note", length=LONG))}</p><p class="facts">{source}</p>'
+
+
+def seen(say: Say, found: "dict[str, Pull]", parts: "Terms") -> str:
+    """What to see in the boxes as they lie."""
+    values = {kind: numerals.signed(pull.agreement) for kind, pull in found.items()}
+    iou, apart = found["iou"].agreement, f"{math.sqrt(parts.apart):.0f}"
+    if parts.intersection == 0:
+        return say("boxes_see_apart", **values)
+    if iou == 1:
+        return say("boxes_see_equal")
+    if parts.intersection in (parts.predicted, parts.true):
+        return say("boxes_see_within", apart=apart, **values)
+    return say(
+        "boxes_see_overlap",
+        apart=apart,
+        empty=numerals.signed(iou - found["giou"].agreement),
+        distance=numerals.signed(iou - found["diou"].agreement),
+        shape=numerals.signed(found["diou"].agreement - found["ciou"].agreement),
+        **values,
+    )
+
+
+def panel(say: Say, kind: str, a: Box, b: Box, pull: "Pull", parts: "Terms", iou: float) -> str:
+    gradient = f"({', '.join(numerals.signed(100 * g) for g in pull.gradient)})"
+    drawing = helper(kind, a, b) + rectangle(b, "truth") + rectangle(a, "moving") + arrows(a, pull)
+    alt = say("boxes_alt", name=NAMES[kind], gradient=say("boxes_still") if pull.still else gradient)
+    told = say("boxes_still") if pull.still else gradient
+    facts = (
+        f'<p><span class="formula">{FORMULAS[kind]}</span><span class="used">= {used(kind, parts, iou)}</span></p>'
+        f'<p><span class="formula">{GRADIENT}<span class="aside">{escape(say("boxes_gradient"))}</span></span>'
+        f'<span class="used">= {escape(told)}</span></p>'
+    )
+    return measure(kind, numerals.signed(pull.agreement), drawing, alt, facts)
+
+
+def played_panel(say: Say, kind: str, a: Box, b: Box, way: "Descent") -> str:
+    centres = (way.boxes[:, :2] + way.boxes[:, 2:]) / 2
+    trail = f'<polyline class="trail" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in centres)}"/>'
+    drawing = rectangle(a, "began") + rectangle(b, "truth") + trail + rectangle(a, "moving")
+    alt = say("boxes_played_alt", name=NAMES[kind], iou=numerals.signed(way.ious[-1]))
+    agreements = [numerals.signed(1 - loss) for loss in way.losses]
+    frames = json.dumps(way.boxes.round(1).tolist(), separators=(",", ":"))
+    data = f"data-boxes='{frames}' data-agreements='{json.dumps(agreements)}'"
+    return measure(kind, agreements[0], drawing, alt, "", data)
+
+
+def measure(kind: str, value: str, drawing: str, alt: str, facts: str, data: str = "") -> str:
+    """One measure's panel: its name and value, the picture, and what is said under it."""
+    return (
+        f'<li data-kind="{kind}" style="--series:var(--series-{place(kind)})" {data}>'
+        f'<h3><span class="dot"></span>{NAMES[kind]}<b class="now">{value}</b></h3>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(alt)}">{drawing}</svg>{facts}</li>'
+    )
+
+
+def place(kind: str) -> int:
+    """A measure's colour."""
+    return list(NAMES).index(kind)
+
+
+def used(kind: str, parts: "Terms", iou: float) -> str:
+    """The formula with the terms' numbers in it."""
+    areas = {name: numerals.pixels(getattr(parts, name)) for name in ("intersection", "union", "around", "apart")}
+    distance = numerals.signed(parts.apart / parts.diagonal)
+    start = numerals.signed(iou)
+    return {
+        "iou": f"{areas['intersection']} ⁄ {areas['union']}",
+        "giou": f"{start} − ({areas['around']} − {areas['union']}) ⁄ {areas['around']}",
+        "diou": f"{start} − {areas['apart']} ⁄ {numerals.pixels(parts.diagonal)}",
+        "ciou": f"{start} − {distance} − {numerals.signed(parts.alpha)} × {numerals.signed(parts.v)}",
+        "dice": f"2 × {areas['intersection']} ⁄ ({numerals.pixels(parts.predicted)} + {numerals.pixels(parts.true)})",
+    }[kind]
+
+
+def descent(say: Say, found: "dict[str, Descent]") -> str:
+    """IoU by step, a line a loss, with a cursor at the step that is shown, which a slider moves."""
+    series = [
+        Series(NAMES[kind], list(enumerate(way.ious.tolist())), place(kind), STROKES[place(kind)])
+        for kind, way in found.items()
+    ]
+    last = len(next(iter(found.values())).ious) - 1
+    across = Axis(say("boxes_curve_across"), tuple(range(0, last + 1, last // 4)))
+    drawn = canvas(series, across, Axis(say("boxes_curve"), (0, 0.5, 1)), say("boxes_curve_alt", ends=ends(say, found)))
+    cursor = '<span class="cursor"></span>'
+    pause = escape(say("boxes_pause"))
+    slider = (
+        f'<div class="steps"><button type="button" aria-pressed="false" aria-label="{pause}"></button>'
+        f"<label><span>{escape(say('boxes_steps'))} <output>0</output></span>"
+        f'<input type="range" min="0" max="{last}" value="0"></label></div>'
+    )
+    return f'<li class="descent">{slider}<div class="plot">{drawn.replace("</svg>", "</svg>" + cursor, 1)}</div></li>'
+
+
+def ends(say: Say, found: "dict[str, Descent]") -> str:
+    told = []
+    for kind, way in found.items():
+        key = "boxes_end" if way.moved else "boxes_end_still"
+        told.append(say(key, name=NAMES[kind], iou=numerals.signed(way.ious[-1])))
+    return say("boxes_comma").join(told)
+
+
+# --- Shapes -----------------------------------------------------------------------------------------------------------
+
+
+def rectangle(box: Box, kind: str) -> str:
+    x0, y0, x1, y1 = box
+    return f'<rect class="{kind}" x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}"/>'
+
+
+def helper(kind: str, a: Box, b: Box) -> str:
+    """What a measure looks at: the intersection, the box around both, or the centres and that box's diagonal."""
+    low = [max(p, q) for p, q in zip(a[:2], b[:2], strict=True)]
+    high = [min(p, q) for p, q in zip(a[2:], b[2:], strict=True)]
+    met = low[0] < high[0] and low[1] < high[1]
+    if kind in ("iou", "dice"):
+        return rectangle((*low, *high), "common") if met else ""
+    x0, y0, x1, y1 = (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
+    around = rectangle((x0, y0, x1, y1), "around")
+    if kind == "giou":
+        return around
+    centres = "L".join(f"{(box[0] + box[2]) / 2:.1f} {(box[1] + box[3]) / 2:.1f}" for box in (a, b))
+    diagonal = f'<path class="diagonal" d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>'
+    return f'{around}{diagonal}<path class="apart" d="M{centres}"/>'
+
+
+def arrows(a: Box, pull: "Pull") -> str:
+    """−∂L/∂ of each side, from the middle of the side, and of the centre."""
+    x0, y0, x1, y1 = a
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    left, top, right, bottom = pull.gradient
+    sides = [(x0, y, left, 0.0), (x, y0, 0.0, top), (x1, y, right, 0.0), (x, y1, 0.0, bottom)]
+    drawn = "".join(arrow(*side, "side") for side in sides)
+    return drawn + arrow(x, y, *pull.centre, "centre")
+
+
+def arrow(x: float, y: float, across: float, down: float, kind: str) -> str:
+    """Against the gradient (across, down) per pixel."""
+    steep = math.hypot(across, down)
+    length = min(steep * 1000 * LONG, LONGEST)
+    if length < SHORTEST:
+        return ""
+    ux, uy = -across / steep, -down / steep
+    x1, y1 = x + length * ux, y + length * uy
+    head = min(8.0, length)
+    barbs = [(x1 - head * (ux - side * 0.7 * uy), y1 - head * (uy + side * 0.7 * ux)) for side in (1, -1)]
+    (p, q), (r, s) = barbs
+    point = f"L{x1:.1f} {y1:.1f}"
+    return f'<path class="arrow {kind}" d="M{x:.1f} {y:.1f}{point}M{p:.1f} {q:.1f}{point}L{r:.1f} {s:.1f}"/>'
