@@ -1,7 +1,6 @@
-"""The view "Overlap" of the tab Segment: two boxes to drag, and what each measure and its loss make of them."""
+"""The view "Overlap" of the tab Segment: boxes and masks to drag, what each measure and its loss make of them, and what
+becomes of losses as the object shrinks. Each thing it does is a function in overlap_handlers.py."""
 
-import logging
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,20 +8,16 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from cvhub.errors import CvhubError
-from cvhub.ui import overlap_boxes
+from cvhub.ui import overlap_boxes, overlap_handlers, overlap_imbalance, overlap_masks
 from cvhub.ui.frame import Frame
-from cvhub.ui.messages import translated
-from cvhub.ui.overlap_boxes import FIRST, HEIGHT, STARTS, WIDTH, Box
-from cvhub.ui.readout import message, waiting
-from cvhub.ui.strings import Say, speaker
-
-log = logging.getLogger(__name__)
+from cvhub.ui.overlap_handlers import STARTS, stage
+from cvhub.ui.readout import waiting
+from cvhub.ui.strings import Say
 
 NAME = "overlap"
 HERE = Path(__file__).parent
 STAGE, DRAG, PLAY = ((HERE / f"overlap_{name}").read_text("utf-8") for name in ("stage.html", "stage.js", "play.js"))
-RATES = (0.01, 0.1)
+RATE, SURENESS, DOUBT = 0.03, 4, 5  # what is shown first
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
 
 
@@ -32,7 +27,9 @@ def build(frame: Frame) -> "OverlapView":
 
 def warm_up() -> None:
     """Compute what visitors see first, before they come."""
-    show_boxes(boxes_stage(speaker("en"), *STARTS[FIRST]), "en")
+    overlap_handlers.start_boxes(overlap_boxes.FIRST, "en")
+    overlap_handlers.start_masks(overlap_masks.FIRST, SURENESS, "en")
+    overlap_handlers.show_imbalance(overlap_imbalance.FOUND[0], DOUBT, "en")
 
 
 class OverlapView:
@@ -40,70 +37,91 @@ class OverlapView:
         self.frame = frame
         with gr.Row(elem_classes="thirds"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
-                self.build_boxes()
+                self.boxes, self.boxes_start = self.build_stage("boxes", overlap_boxes.FIRST)
+                self.rate = self.build_slider("boxes_rate", 0.01, 0.1, 0.01, RATE)
+                self.play = frame.add(
+                    gr.Button, {"value": "boxes_play"}, variant="primary", size="sm", elem_id="boxes-play"
+                )
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.waiting = gr.HTML("", elem_classes="waiting")
-                self.boxes_readout = gr.HTML(
-                    waiting(frame.say), js_on_load=PLAY, apply_default_css=False, elem_id="overlap-boxes"
+                self.boxes_readout = self.build_readout("boxes", js_on_load=PLAY)
+        with gr.Row(elem_classes="thirds next"):
+            with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
+                self.masks, self.masks_start = self.build_stage("masks", overlap_masks.FIRST)
+                self.sureness = self.build_slider("masks_sureness", 1, 8, 0.5, SURENESS)
+            with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
+                self.masks_readout = self.build_readout("masks")
+        with gr.Row(elem_classes="thirds next"):
+            with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
+                self.add_heading("imbalance")
+                self.found = frame.add(
+                    gr.Radio,
+                    {"label": "imbalance_found"},
+                    choices=[(str(share), share) for share in overlap_imbalance.FOUND],
+                    value=overlap_imbalance.FOUND[0],
+                    elem_id="imbalance-found",
                 )
+                self.doubt = self.build_slider("imbalance_doubt", 1, 20, 1, DOUBT)
+            with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
+                self.imbalance_readout = self.build_readout("imbalance")
 
-    def build_boxes(self) -> None:
-        add = self.frame.add
-        add_heading(self.frame, "boxes")
-        self.boxes = gr.HTML(
-            boxes_stage(self.frame.say, *STARTS[FIRST]),
+    def build_stage(self, figure: str, first: str) -> tuple[gr.HTML, gr.Radio]:
+        """Where a figure's shapes are dragged, and where they may start."""
+        self.add_heading(figure)
+        staged = gr.HTML(
+            stage(self.frame.say, figure, *STARTS[figure][first]),
             html_template=STAGE,
             js_on_load=DRAG,
             apply_default_css=False,
-            elem_id="boxes-stage",
+            elem_id=f"{figure}-stage",
             elem_classes="stage-frame",
         )
-        self.frame.add_html(lambda say: f'<p class="facts">{escape(say("overlap_keys"))}</p>', elem_id="boxes-keys")
-        self.start = add(
-            gr.Radio, {"label": "boxes_start", "choices": start_choices}, value=FIRST, elem_id="boxes-start"
+        self.frame.add_html(lambda say: f'<p class="facts">{escape(say("overlap_keys"))}</p>', elem_id=f"{figure}-keys")
+        start = self.frame.add(
+            gr.Radio,
+            {"label": f"{figure}_start", "choices": lambda say: start_choices(say, figure)},
+            value=first,
+            elem_id=f"{figure}-start",
+            elem_classes="starts",
         )
-        low, high = RATES
-        self.rate = add(
+        return staged, start
+
+    def build_slider(self, name: str, low: float, high: float, step: float, value: float) -> gr.Slider:
+        return self.frame.add(
             gr.Slider,
-            {"label": "boxes_rate", "info": "boxes_rate_info"},
+            {"label": name, "info": f"{name}_info"},
             minimum=low,
             maximum=high,
-            step=0.01,
-            value=0.03,
+            step=step,
+            value=value,
             buttons=[],
-            elem_id="boxes-rate",
+            elem_id=name.replace("_", "-"),
         )
-        self.play = add(gr.Button, {"value": "boxes_play"}, variant="primary", size="sm", elem_id="boxes-play")
+
+    def build_readout(self, figure: str, js_on_load: str | None = None) -> gr.HTML:
+        return gr.HTML(
+            waiting(self.frame.say), js_on_load=js_on_load, apply_default_css=False, elem_id=f"{figure}-readout"
+        )
+
+    def add_heading(self, figure: str) -> None:
+        self.frame.add_html(lambda say: f"<h2>{escape(say(f'{figure}_title'))}</h2>", elem_id=f"{figure}-title")
 
     def connect(self, opened: Dependency) -> None:
-        """`opened` is the event in which the view comes to be seen, the language known."""
+        """What leads to what. `opened` is the event in which the view comes to be seen, the language known."""
         language = self.frame.language
-        again: dict[str, Any] = {
-            "fn": speak_boxes,
-            "inputs": [self.boxes, language],
-            "outputs": [self.boxes, self.boxes_readout],
-        }
-        opened.then(**again, api_name="open_boxes", api_visibility="private", **AT_ONCE)
-        language.change(**again, api_name="speak_boxes", api_visibility="private", **AT_ONCE)
-        self.boxes.input(
-            show_boxes,
-            [self.boxes, language],
-            self.boxes_readout,
-            api_name="overlap_boxes",
-            api_visibility="undocumented",
-            **AT_ONCE,
-        )
-        self.boxes.input(None, None, self.start, js="() => null")
-        self.start.input(
-            start_boxes,
-            [self.start, language],
-            [self.boxes, self.boxes_readout],
-            api_name="start_boxes",
+        self.connect_figure(opened, "boxes", self.boxes, self.boxes_start, [language], self.boxes_readout)
+        masks = [self.sureness, language]
+        self.connect_figure(opened, "masks", self.masks, self.masks_start, masks, self.masks_readout)
+        self.sureness.input(
+            overlap_handlers.show_masks,
+            [self.masks, *masks],
+            self.masks_readout,
+            api_name="overlap_sureness",
             api_visibility="private",
             **AT_ONCE,
         )
         self.play.click(
-            play_boxes,
+            overlap_handlers.play_boxes,
             [self.boxes, self.rate, language],
             self.boxes_readout,
             show_progress="minimal",
@@ -112,61 +130,42 @@ class OverlapView:
             api_name="overlap_descent",
             api_visibility="undocumented",
         )
+        imbalance: dict[str, Any] = {
+            "fn": overlap_handlers.show_imbalance,
+            "inputs": [self.found, self.doubt, language],
+            "outputs": self.imbalance_readout,
+        }
+        opened.then(**imbalance, api_name="open_imbalance", api_visibility="private", **AT_ONCE)
+        changes = [self.found.input, self.doubt.input, language.change]
+        gr.on(changes, **imbalance, api_name="overlap_imbalance", api_visibility="undocumented", **AT_ONCE)
+
+    def connect_figure(
+        self, opened: Dependency, figure: str, staged: gr.HTML, start: gr.Radio, knobs: list[Any], readout: gr.HTML
+    ) -> None:
+        """The shapes of a figure and its readout: opened, told in another language, dragged, put to a start."""
+        handlers = vars(overlap_handlers)
+        again: dict[str, Any] = {"fn": handlers[f"speak_{figure}"], "inputs": [staged, *knobs]}
+        again |= {"outputs": [staged, readout], "api_visibility": "private"} | AT_ONCE
+        opened.then(**again, api_name=f"open_{figure}")
+        self.frame.language.change(**again, api_name=f"speak_{figure}")
+        staged.input(
+            handlers[f"show_{figure}"],
+            [staged, *knobs],
+            readout,
+            api_name=f"overlap_{figure}",
+            api_visibility="undocumented",
+            **AT_ONCE,
+        )
+        staged.input(None, None, start, js="() => null")
+        start.input(
+            handlers[f"start_{figure}"],
+            [start, *knobs],
+            [staged, readout],
+            api_name=f"start_{figure}",
+            api_visibility="private",
+            **AT_ONCE,
+        )
 
 
-def add_heading(frame: Frame, name: str) -> None:
-    frame.add_html(lambda say: f"<h2>{escape(say(f'{name}_title'))}</h2>", elem_id=f"{name}-title")
-
-
-def start_choices(say: Say) -> list[tuple[str, str]]:
-    return [(say(f"boxes_start_{start}"), start) for start in STARTS]
-
-
-def boxes_stage(say: Say, a: Box, b: Box) -> dict[str, Any]:
-    """What overlap_stage.html draws: the shapes, and what is said of them."""
-    said = {key: say(f"boxes_{key}", width=WIDTH, height=HEIGHT) for key in ("stage", "kind", "a", "b")}
-    shapes = [{"name": "b", "at": list(b)}, {"name": "a", "at": list(a)}]
-    return {"width": WIDTH, "height": HEIGHT, "shapes": shapes, "said": said, "numbers": "overlap-boxes-numbers"}
-
-
-def read_boxes(stage: dict[str, Any]) -> tuple[Box, Box]:
-    """A and B as the visitor left them."""
-    at = {shape["name"]: tuple(float(number) for number in shape["at"]) for shape in stage["shapes"]}
-    for name, box in at.items():
-        x0, y0, x1, y1 = box
-        if not (0 <= x0 < x1 <= WIDTH and 0 <= y0 < y1 <= HEIGHT):
-            raise gr.Error(f"box {name} is {box}, expected (x0, y0, x1, y1) within {WIDTH} × {HEIGHT} pixels.")
-    return at["a"], at["b"]
-
-
-def show_boxes(stage: dict[str, Any], language: str) -> str:
-    """The measures of the boxes on the stage, as HTML."""
-    return drawn(language, overlap_boxes.boxes_readout, *read_boxes(stage))
-
-
-def speak_boxes(stage: dict[str, Any], language: str) -> tuple[dict[str, Any], str]:
-    """The same boxes, told in a language."""
-    return boxes_stage(speaker(language), *read_boxes(stage)), show_boxes(stage, language)
-
-
-def start_boxes(start: str, language: str) -> tuple[dict[str, Any], str]:
-    """The boxes of a start, one of STARTS, and their measures."""
-    stage = boxes_stage(speaker(language), *STARTS[start])
-    return stage, show_boxes(stage, language)
-
-
-def play_boxes(stage: dict[str, Any], rate: float, language: str) -> str:
-    """Descent from the boxes on the stage, to be played by the browser."""
-    return drawn(language, overlap_boxes.played_readout, *read_boxes(stage), rate)
-
-
-def drawn(language: str, draw: Callable[..., str], *values: Any) -> str:
-    """What a figure draws; a failure is a sentence."""
-    say = speaker(language)
-    try:
-        return draw(say, *values)
-    except CvhubError as error:
-        return message(escape(translated(str(error), language)))
-    except Exception as error:
-        log.exception("the overlap could not be shown")
-        return message(escape(say("overlap_failed", kind=type(error).__name__)))
+def start_choices(say: Say, figure: str) -> list[tuple[str, str]]:
+    return [(say(f"{figure}_start_{start}"), start) for start in STARTS[figure]]

@@ -6,16 +6,16 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from cvhub.ui import numerals
-from cvhub.ui.charts import DASHES, Axis, Series, canvas
-from cvhub.ui.readout import message
+from cvhub.ui.charts import Axis, Series, canvas
+from cvhub.ui.overlap_panels import COLOURS, STROKES, arrow, drawing, formula, grid, notes, numbers, panel
 from cvhub.ui.strings import Say
 
 if TYPE_CHECKING:
-    from cvhub.explain.figures.overlap import Descent, Pull, Terms
+    from cvhub.explain.figures.boxes import Descent, Pull, Terms
 
 Box = tuple[float, ...]
 
-WIDTH, HEIGHT = 400, 300  # pixels of the picture, those of cvhub/explain/figures/overlap.py, which imports torch
+NAME = "boxes"
 NAMES = {"iou": "IoU", "giou": "GIoU", "diou": "DIoU", "ciou": "CIoU", "dice": "Dice"}
 FORMULAS = {
     "iou": "|A ∩ B| ⁄ |A ∪ B|",
@@ -34,43 +34,31 @@ STARTS: dict[str, tuple[Box, Box]] = {  # A and B; the three in the middle share
     "within": ((70, 70, 150, 130), (50, 40, 350, 260)),
 }
 FIRST = "apart"
-STROKES = (*DASHES, "1 9")  # Dice's dots let IoU's line be seen where both stand still
 LONG = 40  # pixels of an arrow for a gradient of 0.1 per 100 px
-LONGEST, SHORTEST = 80.0, 2.0  # pixels of an arrow
 
 
 def boxes_readout(say: Say, a: Box, b: Box) -> str:
     """All measures of A and B, and where each loss would move A."""
-    from cvhub.explain.figures.overlap import pulls, terms
+    from cvhub.explain.figures.boxes import pulls, terms
 
     found, parts = pulls(a, b), terms(a, b)
-    panels = "".join(panel(say, kind, a, b, found[kind], parts, found["iou"].agreement) for kind in NAMES)
+    panels = "".join(still_panel(say, kind, a, b, found[kind], parts, found["iou"].agreement) for kind in NAMES)
     empty = f'<li class="descent empty"><p class="facts">{escape(say("boxes_empty"))}</p></li>'
-    return numbers(seen(say, found, parts)) + grid(panels + empty) + notes(say)
+    return numbers(NAME, seen(say, found, parts)) + grid(panels + empty) + boxes_notes(say)
 
 
 def played_readout(say: Say, a: Box, b: Box, rate: float) -> str:
     """The panels with A's way by each loss, for overlap_play.js to play, and how IoU grew."""
-    from cvhub.explain.figures.overlap import STEPS, descend
+    from cvhub.explain.figures.boxes import STEPS, descend
 
     found = descend(a, b, rate)
     panels = "".join(played_panel(say, kind, a, b, found[kind]) for kind in NAMES)
     see = say("boxes_see_played", steps=STEPS, ends=ends(say, found))
-    return numbers(see) + grid(panels + descent(say, found)) + notes(say)
+    return numbers(NAME, see) + grid(panels + descent(say, found)) + boxes_notes(say)
 
 
-def numbers(see: str) -> str:
-    """The sentence that the boxes on the stage are described by."""
-    return f'<div id="overlap-boxes-numbers">{message(escape(see))}</div>'
-
-
-def grid(panels: str) -> str:
-    return f'<ul class="measures">{panels}</ul>'
-
-
-def notes(say: Say) -> str:
-    source = say("figure_source", source=escape(say("boxes_source")))
-    return f'<p class="facts">{escape(say("boxes_note", length=LONG))}</p><p class="facts">{source}</p>'
+def boxes_notes(say: Say) -> str:
+    return notes(say, say("boxes_note", length=LONG), say("boxes_source"))
 
 
 def seen(say: Say, found: "dict[str, Pull]", parts: "Terms") -> str:
@@ -93,42 +81,26 @@ def seen(say: Say, found: "dict[str, Pull]", parts: "Terms") -> str:
     )
 
 
-def panel(say: Say, kind: str, a: Box, b: Box, pull: "Pull", parts: "Terms", iou: float) -> str:
+def still_panel(say: Say, kind: str, a: Box, b: Box, pull: "Pull", parts: "Terms", iou: float) -> str:
+    """A measure of the boxes as they lie."""
     gradient = f"({', '.join(numerals.signed(100 * g) for g in pull.gradient)})"
-    drawing = helper(kind, a, b) + rectangle(b, "truth") + rectangle(a, "moving") + arrows(a, pull)
-    alt = say("boxes_alt", name=NAMES[kind], gradient=say("boxes_still") if pull.still else gradient)
     told = say("boxes_still") if pull.still else gradient
-    facts = (
-        f'<p><span class="formula">{FORMULAS[kind]}</span><span class="used">= {used(kind, parts, iou)}</span></p>'
-        f'<p><span class="formula">{GRADIENT}<span class="aside">{escape(say("boxes_gradient"))}</span></span>'
-        f'<span class="used">= {escape(told)}</span></p>'
-    )
-    return measure(kind, numerals.signed(pull.agreement), drawing, alt, facts)
+    shapes = helper(kind, a, b) + rectangle(b, "truth") + rectangle(a, "moving") + arrows(a, pull)
+    picture = drawing(shapes, say("boxes_alt", name=NAMES[kind], gradient=told))
+    facts = formula(FORMULAS[kind], used(kind, parts, iou)) + formula(GRADIENT, escape(told), say("boxes_gradient"))
+    return panel(kind, NAMES[kind], numerals.signed(pull.agreement), picture, facts)
 
 
 def played_panel(say: Say, kind: str, a: Box, b: Box, way: "Descent") -> str:
+    """A's way by one loss; its frames are the panel's data."""
     centres = (way.boxes[:, :2] + way.boxes[:, 2:]) / 2
     trail = f'<polyline class="trail" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in centres)}"/>'
-    drawing = rectangle(a, "began") + rectangle(b, "truth") + trail + rectangle(a, "moving")
-    alt = say("boxes_played_alt", name=NAMES[kind], iou=numerals.signed(way.ious[-1]))
+    shapes = rectangle(a, "began") + rectangle(b, "truth") + trail + rectangle(a, "moving")
+    picture = drawing(shapes, say("boxes_played_alt", name=NAMES[kind], iou=numerals.signed(way.ious[-1])))
     agreements = [numerals.signed(1 - loss) for loss in way.losses]
     frames = json.dumps(way.boxes.round(1).tolist(), separators=(",", ":"))
     data = f"data-boxes='{frames}' data-agreements='{json.dumps(agreements)}'"
-    return measure(kind, agreements[0], drawing, alt, "", data)
-
-
-def measure(kind: str, value: str, drawing: str, alt: str, facts: str, data: str = "") -> str:
-    """One measure's panel: its name and value, the picture, and what is said under it."""
-    return (
-        f'<li data-kind="{kind}" style="--series:var(--series-{place(kind)})" {data}>'
-        f'<h3><span class="dot"></span>{NAMES[kind]}<b class="now">{value}</b></h3>'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(alt)}">{drawing}</svg>{facts}</li>'
-    )
-
-
-def place(kind: str) -> int:
-    """A measure's colour."""
-    return list(NAMES).index(kind)
+    return panel(kind, NAMES[kind], agreements[0], picture, "", data)
 
 
 def used(kind: str, parts: "Terms", iou: float) -> str:
@@ -148,7 +120,7 @@ def used(kind: str, parts: "Terms", iou: float) -> str:
 def descent(say: Say, found: "dict[str, Descent]") -> str:
     """IoU by step, a line a loss, with a cursor at the step that is shown, which a slider moves."""
     series = [
-        Series(NAMES[kind], list(enumerate(way.ious.tolist())), place(kind), STROKES[place(kind)])
+        Series(NAMES[kind], list(enumerate(way.ious.tolist())), COLOURS[kind], STROKES.get(kind, ""))
         for kind, way in found.items()
     ]
     last = len(next(iter(found.values())).ious) - 1
@@ -202,20 +174,5 @@ def arrows(a: Box, pull: "Pull") -> str:
     x, y = (x0 + x1) / 2, (y0 + y1) / 2
     left, top, right, bottom = pull.gradient
     sides = [(x0, y, left, 0.0), (x, y0, 0.0, top), (x1, y, right, 0.0), (x, y1, 0.0, bottom)]
-    drawn = "".join(arrow(*side, "side") for side in sides)
-    return drawn + arrow(x, y, *pull.centre, "centre")
-
-
-def arrow(x: float, y: float, across: float, down: float, kind: str) -> str:
-    """Against the gradient (across, down) per pixel."""
-    steep = math.hypot(across, down)
-    length = min(steep * 1000 * LONG, LONGEST)
-    if length < SHORTEST:
-        return ""
-    ux, uy = -across / steep, -down / steep
-    x1, y1 = x + length * ux, y + length * uy
-    head = min(8.0, length)
-    barbs = [(x1 - head * (ux - side * 0.7 * uy), y1 - head * (uy + side * 0.7 * ux)) for side in (1, -1)]
-    (p, q), (r, s) = barbs
-    point = f"L{x1:.1f} {y1:.1f}"
-    return f'<path class="arrow {kind}" d="M{x:.1f} {y:.1f}{point}M{p:.1f} {q:.1f}{point}L{r:.1f} {s:.1f}"/>'
+    drawn = "".join(arrow(*side, LONG, "side") for side in sides)
+    return drawn + arrow(x, y, *pull.centre, LONG, "centre")

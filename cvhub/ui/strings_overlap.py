@@ -95,4 +95,97 @@ OVERLAP: dict[str, tuple[str, str]] = {
         "Everingham et al. 2010 (IoU), Rezatofighi et al. 2019 (GIoU), Zheng et al. 2020 (DIoU, CIoU)",
         "Everingham 等，2010（IoU）；Rezatofighi 等，2019（GIoU）；Zheng 等，2020（DIoU、CIoU）",
     ),
+    # two masks
+    "masks_title": ("Two masks", "两个掩码"),
+    "masks_stage": ("Two discs in a picture of {width} × {height} pixels", "{width} × {height} 像素图片中的两个圆盘"),
+    "masks_kind": ("disc", "圆盘"),
+    "masks_a": ("Predicted disc A: centre [0], [1], radius [2] pixels", "预测圆盘 A：圆心 [0], [1]，半径 [2] 像素"),
+    "masks_b": ("True disc B: centre [0], [1], radius [2] pixels", "真实圆盘 B：圆心 [0], [1]，半径 [2] 像素"),
+    "masks_start": ("Put them", "摆放"),
+    "masks_start_half": ("one over the other", "部分相叠"),
+    "masks_start_apart": ("apart", "分离"),
+    "masks_start_small": ("a small object, a large prediction", "小目标，大预测"),
+    "masks_sureness": ("How sure A is, logits from −K to K", "A 的确信度，logits 从 −K 到 K"),
+    "masks_sureness_info": (
+        "K = 4: probabilities from 0.018 to 0.982, and 0.5 at A's edge.",
+        "K = 4：概率从 0.018 到 0.982，A 的边缘处为 0.5。",
+    ),
+    "masks_soft_iou": ("Soft IoU loss", "软 IoU 损失"),
+    "masks_dice": ("Dice loss", "Dice 损失"),
+    "masks_bce": ("BCE", "BCE"),
+    "masks_bce_dice": ("BCE + Dice", "BCE + Dice"),
+    "masks_focal": ("Focal loss", "Focal 损失"),
+    "masks_see_meet": (
+        "A mask is not moved: each pixel is pulled by itself, up where B is and down where it is not. {bce} of BCE's "
+        "gradient comes from B's pixels, of Dice's {dice}.",
+        "掩码不是整体移动的：每个像素各自受到牵引，B 内向上，B 外向下。BCE 的梯度有 {bce} 来自 B 的像素，Dice 的为 "
+        "{dice}。",
+    ),
+    "masks_see_apart": (
+        "The discs don't meet, and no loss would move A as a whole. Yet every pixel has a slope of its own, so masks "
+        "are not stuck where boxes are. Dice's is slight where A is sure and wrong: {dice_steep} at most, BCE's "
+        "{bce_steep}.",
+        "两圆盘不相交，没有损失会把 A 整体移动。但每个像素都有自己的梯度，所以掩码不像框那样停滞。在 A 确信却错误之处 "
+        "Dice 的梯度很小：最大 {dice_steep}，BCE 为 {bce_steep}。",
+    ),
+    "masks_pull": (
+        "{share} of the gradient is from B's pixels; the steepest pixel: {steep} / N",
+        "梯度的 {share} 来自 B 的像素；最陡的像素：{steep} / N",
+    ),
+    "masks_alt": (
+        "{name}: which pixels should rise and which should fall; {share} of the gradient is from B's pixels.",
+        "{name}：哪些像素应升高，哪些应降低；梯度的 {share} 来自 B 的像素。",
+    ),
+    "masks_note": (
+        "One pixel of the masks is 4 × 4 of the picture's; t = 1 in B. In a loss's colour: pixels that should rise; in "
+        "grey: that should fall; each map to its own steepest. Arrows: −∂L/∂centre and −∂L/∂radius, if A could only "
+        "move and grow, 6 px for 0.1 per 100 px. BCE and focal are summed over B and outside it.",
+        "掩码的一个像素为图片的 4 × 4 像素；B 内 t = 1。彩色：应升高的像素；灰色：应降低的像素；各图按自身最陡处归一。"
+        "箭头：若 A 只能移动和缩放时的 −∂L/∂圆心 与 −∂L/∂半径，每 100 像素 0.1 画作 6 像素。BCE 与 focal 分 B 内、"
+        "B 外求和。",
+    ),
+    "masks_source": (
+        "Rahman & Wang 2016 (soft IoU), Milletari et al. 2016 (Dice), Isensee et al. 2018 (BCE + Dice), Lin et al. "
+        "2017 (focal)",
+        "Rahman 与 Wang，2016（软 IoU）；Milletari 等，2016（Dice）；Isensee 等，2018（BCE + Dice）；Lin 等，2017"
+        "（focal）",
+    ),
+    # few pixels among many
+    "imbalance_title": ("As the object shrinks", "当目标缩小"),
+    "imbalance_found": ("How much of the object the net finds, %", "网络找到目标的多少，%"),
+    "imbalance_doubt": ("Its doubt q, % at every pixel", "它的疑虑 q，每个像素处，%"),
+    "imbalance_doubt_info": (
+        "It gives what it takes for background p = q, what it takes for object p = 1 − q.",
+        "它认为是背景的像素 p = q，认为是目标的像素 p = 1 − q。",
+    ),
+    "imbalance_see": (
+        "{found} of the object is found. As it shrinks from {most} of the picture to {least}, BCE goes from {bce_most} "
+        "to {bce_least} and Dice from {dice_most} to {dice_least}; the object's part of BCE's gradient goes from "
+        "{bce_most_share} to {bce_least_share}, of Dice's from {dice_most_share} to {dice_least_share}.",
+        "目标被找到 {found}。当它从占图片的 {most} 缩小到 {least} 时，BCE 从 {bce_most} 变为 {bce_least}，Dice 从 "
+        "{dice_most} 变为 {dice_least}；目标在 BCE 梯度中的份额从 {bce_most_share} 变为 {bce_least_share}，在 Dice "
+        "梯度中从 {dice_most_share} 变为 {dice_least_share}。",
+    ),
+    "imbalance_across": ("object, % of the pixels", "目标占像素的比例，%"),
+    "imbalance_loss": ("loss", "损失"),
+    "imbalance_share": ("of the gradient from the object, %", "来自目标的梯度份额，%"),
+    "imbalance_loss_alt": (
+        "Losses over the object's share of the pixels: at {least} BCE is {bce_least} and Dice {dice_least}.",
+        "损失随目标占比的变化：占 {least} 时 BCE 为 {bce_least}，Dice 为 {dice_least}。",
+    ),
+    "imbalance_share_alt": (
+        "The object's part of the gradient over its share of the pixels: at {least} {bce_least_share} of BCE's and "
+        "{dice_least_share} of Dice's.",
+        "目标的梯度份额随其占比的变化：占 {least} 时在 BCE 中为 {bce_least_share}，在 Dice 中为 {dice_least_share}。",
+    ),
+    "imbalance_note": (
+        "A picture of {pixels} pixels; what is found has p = {sure}, all else p = {doubt}. The part of the gradient is "
+        "Σ |∂L/∂z| over the object's pixels, of that over all.",
+        "一张 {pixels} 像素的图片；找到的像素 p = {sure}，其余 p = {doubt}。梯度份额为目标像素上的 Σ |∂L/∂z| 占全部像素"
+        "的比例。",
+    ),
+    "imbalance_source": (
+        "Milletari et al. 2016, section 3 (Dice for few pixels), Lin et al. 2017, section 3 (focal)",
+        "Milletari 等，2016，第 3 节（Dice 与少数像素）；Lin 等，2017，第 3 节（focal）",
+    ),
 }
