@@ -44,6 +44,14 @@ element.addEventListener("pointerdown", (event) => {
   shape.focus({ preventScroll: true });
   event.preventDefault();
 });
+// A finger on a shape drags it, and elsewhere scrolls the page. (touch-action would say so, but not within an SVG.)
+element.addEventListener(
+  "touchstart",
+  (event) => {
+    if (event.target.closest(".shape")) event.preventDefault();
+  },
+  { passive: false },
+);
 element.addEventListener("pointermove", (event) => {
   if (!held) return;
   const scale = props.value.width / element.querySelector(".stage").getBoundingClientRect().width;

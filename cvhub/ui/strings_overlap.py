@@ -159,12 +159,13 @@ OVERLAP: dict[str, tuple[str, str]] = {
         "它认为是背景的像素 p = q，认为是目标的像素 p = 1 − q。",
     ),
     "imbalance_see": (
-        "{found} of the object is found. As it shrinks from {most} of the picture to {least}, BCE goes from {bce_most} "
-        "to {bce_least} and Dice from {dice_most} to {dice_least}; the object's part of BCE's gradient goes from "
-        "{bce_most_share} to {bce_least_share}, of Dice's from {dice_most_share} to {dice_least_share}.",
-        "目标被找到 {found}。当它从占图片的 {most} 缩小到 {least} 时，BCE 从 {bce_most} 变为 {bce_least}，Dice 从 "
-        "{dice_most} 变为 {dice_least}；目标在 BCE 梯度中的份额从 {bce_most_share} 变为 {bce_least_share}，在 Dice "
-        "梯度中从 {dice_most_share} 变为 {dice_least_share}。",
+        "The net finds {found} of the object. Where that is {least} of the picture, BCE is {bce_least} and Dice "
+        "{dice_least}, and the object gives {bce_least_share} of BCE's gradient and {dice_least_share} of Dice's. "
+        "Where it is {most}, BCE is {bce_most} and Dice {dice_most}, and it gives {bce_most_share} and "
+        "{dice_most_share}.",
+        "网络找到目标的 {found}。目标占图片 {least} 时，BCE 为 {bce_least}，Dice 为 {dice_least}，目标在 BCE 梯度中占 "
+        "{bce_least_share}，在 Dice 梯度中占 {dice_least_share}。占 {most} 时，BCE 为 {bce_most}，Dice 为 {dice_most}，"
+        "份额为 {bce_most_share} 和 {dice_most_share}。",
     ),
     "imbalance_across": ("object, % of the pixels", "目标占像素的比例，%"),
     "imbalance_loss": ("loss", "损失"),
