@@ -152,6 +152,31 @@ def test_a_sure_and_wrong_pixel_is_moved_by_bce_and_hardly_by_dice():
     assert dice < bce / 20
 
 
+def test_descent_of_masks_is_gradient_descent_pixel_by_pixel():
+    """BCE's is known on paper: z moves by η (t − p)."""
+    a, b, rate = *DISCS, 0.3
+    way = masks.descend(a, b, 4, rate)["bce"]
+    z, t = masks.logits_of(masks.tensor(a), 4)[0, 0].numpy(), masks.truth(b)
+    for frame in range(masks.STEPS // masks.EVERY + 1):
+        p = 1 / (1 + np.exp(-z))
+        np.testing.assert_allclose(way.probabilities[frame], p, atol=1e-9)
+        assert way.losses[frame] == pytest.approx(-np.where(t, np.log(p), np.log1p(-p)).mean())
+        assert way.ious[frame] == pytest.approx(((p > 0.5) & t).sum() / ((p > 0.5) | t).sum())
+        for _ in range(masks.EVERY):
+            z = z + rate * (t - 1 / (1 + np.exp(-z)))
+
+
+def test_masks_apart_meet_by_bce_and_when_sure_not_by_dice_alone():
+    found = masks.descend((95, 150, 60), (305, 150, 60), 6, 0.2)
+    assert {kind: round(way.ious[-1], 2) for kind, way in found.items()} == {
+        "soft_iou": 0,
+        "dice": 0,
+        "bce": 1,
+        "bce_dice": 1,
+        "focal": 1,
+    }
+
+
 @pytest.mark.parametrize("disc", [(2.0, 2.0, 8.0), (202.0, 150.0, 300.0), (0.0, 0.0, 8.0)])
 def test_discs_at_the_edge_or_larger_than_the_picture_are_finite(disc):
     for slope in masks.slopes(disc, disc, 8).values():

@@ -1,12 +1,16 @@
 """The view Overlap without Chromium: its numbers are explain's, in both languages, whatever the shapes."""
 
+import base64
 import json
 import logging
 import re
+from io import BytesIO
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
+from PIL import Image
 
 from cvhub.explain.figures import boxes, imbalance, masks
 from cvhub.ui import numerals, overlap_boxes, overlap_handlers, overlap_imbalance, overlap_masks, overlap_panels
@@ -88,7 +92,7 @@ def test_what_is_played_is_what_descent_found(language: str):
     a, b = STARTS["boxes"]["apart"]
     html = overlap_handlers.play_boxes(staged("boxes", a, b), 0.03, language)
     found = boxes.descend(a, b, 0.03)
-    frames = re.findall(r"data-boxes='(.*?)' data-agreements='(.*?)'", html)
+    frames = re.findall(r"data-boxes='(.*?)' data-values='(.*?)'", html)
     for (way, agreements), descent in zip(frames, found.values(), strict=True):
         assert json.loads(way) == descent.boxes.round(1).tolist()
         assert json.loads(agreements)[-1] == numerals.signed(1 - descent.losses[-1])
@@ -119,6 +123,20 @@ def test_masks_heed_how_sure_the_prediction_is():
     stage = staged("masks", *STARTS["masks"]["apart"])
     assert values(overlap_handlers.show_masks(stage, 2, "en")) != values(overlap_handlers.show_masks(stage, 6, "en"))
     assert "The discs don&#x27;t meet" in see(overlap_handlers.show_masks(stage, 6, "en"))
+
+
+@LANGUAGE
+def test_masks_are_played_as_descent_found(language: str):
+    a, b = STARTS["masks"]["half"]
+    html = overlap_handlers.play_masks(staged("masks", a, b), 4, 0.2, language)
+    found = masks.descend(a, b, 4, 0.2)
+    frames = re.findall(r"data-frames='(\d+)' data-values='(.*?)'.*?base64,(.*?)\)", html)
+    for (count, losses, sprite), way in zip(frames, found.values(), strict=True):
+        assert json.loads(losses) == [numerals.signed(loss) for loss in way.losses]
+        opacity = np.asarray(Image.open(BytesIO(base64.b64decode(sprite))))[..., 1]
+        assert opacity.shape == (int(count) * masks.HEIGHT // masks.CELL, masks.WIDTH // masks.CELL)
+        np.testing.assert_allclose(opacity / 255, np.concatenate(way.probabilities), atol=1 / 255)
+    assert f'max="{masks.STEPS}" step="{masks.EVERY}"' in html
 
 
 # Few pixels among many

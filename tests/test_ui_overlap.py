@@ -62,6 +62,13 @@ def shows(page: Any, figure: str, kind: str, value: float) -> None:
     expect(now).to_have_text(numerals.signed(value), timeout=FIRST_ANSWER)
 
 
+def starts_at(page: Any, start: str) -> None:
+    x0, y0, x1, y1 = STARTS["boxes"][start][0]
+    body = shape(page, "boxes", "a").locator(".body")
+    for name, value in {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}.items():
+        expect(body).to_have_attribute(name, f"{value:g}")
+
+
 def shows_boxes_as_they_lie(page: Any) -> None:
     """The numbers on the page are the library's for the boxes that are drawn."""
     for kind, pull in boxes.pulls(place(page, "boxes", "a"), place(page, "boxes", "b")).items():
@@ -119,7 +126,7 @@ def test_a_start_is_chosen_again_after_a_drag(view):
     for _ in range(2):
         page.locator("#boxes-start input[value=crossed]").check(force=True)
         shows(page, "boxes", "giou", 1 / 12)
-        assert place(page, "boxes", "a") == STARTS["boxes"]["crossed"][0]
+        starts_at(page, "crossed")
         drag(page, shape(page, "boxes", "a").locator(".body"), 30, 0)
         shows_boxes_as_they_lie(page)
         expect(page.locator("#boxes-start input:checked")).to_have_count(0)
@@ -188,16 +195,16 @@ def test_all_is_reached_by_tab_and_starts_by_arrows(view):
     page.locator("#boxes-start input[value=apart]").focus()
     page.keyboard.press("ArrowDown")
     shows(page, "boxes", "iou", 1 / 3)
-    assert place(page, "boxes", "a") == STARTS["boxes"]["beside"][0]
+    starts_at(page, "beside")
 
 
 # Descent
 
 
-def played(page: Any) -> Any:
-    """Descent from where the boxes lie, stopped; returns the slider of its steps."""
-    page.locator("#boxes-play").click()
-    slider = page.locator(".steps input")
+def played(page: Any, figure: str = "boxes") -> Any:
+    """Descent from where the shapes lie; returns the slider of its steps."""
+    page.locator(f"#{figure}-play").click()
+    slider = page.locator(f"#{figure}-readout .steps input")
     slider.wait_for(timeout=FIRST_ANSWER)
     return slider
 
@@ -212,7 +219,7 @@ def test_descent_is_played_and_iou_has_not_moved_while_giou_arrived(view):
     slider = played(page)
     expect(slider).to_have_value(str(boxes.STEPS), timeout=30_000)
     expect(page.locator(".steps output")).to_have_text(str(boxes.STEPS))
-    found = boxes.descend(*STARTS["boxes"]["apart"], overlap.RATE)
+    found = boxes.descend(*STARTS["boxes"]["apart"], overlap.BOXES_RATE)
     for kind, way in found.items():
         shows(page, "boxes", kind, 1 - way.losses[-1])
     assert moving(page, "iou") == moving(page, "dice") == [30, 40, 100, 80]
@@ -232,7 +239,7 @@ def test_descent_is_paused_stepped_by_keyboard_and_left(view):
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     expect(page.locator(".steps output")).to_have_text("3")
-    way = boxes.descend(*STARTS["boxes"]["apart"], overlap.RATE)["giou"].boxes[3]
+    way = boxes.descend(*STARTS["boxes"]["apart"], overlap.BOXES_RATE)["giou"].boxes[3]
     assert moving(page, "giou") == pytest.approx([way[0], way[1], way[2] - way[0], way[3] - way[1]], abs=0.11)
     shape(page, "boxes", "a").focus()
     page.keyboard.press("ArrowRight")
@@ -245,6 +252,26 @@ def test_who_wants_no_motion_sees_the_end(view):
     expect(played(page)).to_have_value(str(boxes.STEPS))
     expect(page.locator(".steps button")).to_have_attribute("aria-pressed", "false")
     assert moving(page, "giou") == pytest.approx([250, 150, 120, 110], abs=3)
+
+
+def test_descent_of_masks_is_played_pixel_by_pixel(view):
+    page = view()
+    page.locator("#masks-start input[value=apart]").check(force=True)
+    expect(page.locator("#masks-readout")).to_contain_text("The discs don't meet", timeout=FIRST_ANSWER)
+    slider = played(page, "masks")
+    expect(slider).to_have_value(str(masks.STEPS), timeout=30_000)
+    found = masks.descend(*STARTS["masks"]["apart"], overlap.SURENESS, overlap.MASKS_RATE)
+    for kind, way in found.items():
+        shows(page, "masks", kind, way.losses[-1])
+    assert f"BCE {numerals.signed(found['bce'].ious[-1])}" in page.locator("#masks-readout .summary").inner_text()
+    layer = page.locator("#masks-readout [data-kind=bce] .rise")
+    assert layer.evaluate("e => getComputedStyle(e).maskPosition") == "0px 100%"
+    slider.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#masks-readout .steps output")).to_have_text(str(masks.EVERY))
+    shows(page, "masks", "bce", found["bce"].losses[1])
+    assert layer.evaluate("e => getComputedStyle(e).maskPosition") == "0px 4%"
 
 
 # Few pixels among many
@@ -272,10 +299,11 @@ def test_axe_finds_no_violation(view, scheme: str):
     from axe_playwright_python.sync_playwright import Axe
 
     page = view(color_scheme=scheme, reduced_motion="reduce")
-    for _ in range(2):  # as boxes lie, and with descent
+    for figure in ("boxes", "masks", ""):  # as shapes lie, and with descent
         found = Axe().run(page)
         assert found.violations_count == 0, found.generate_report()
-        played(page)
+        if figure:
+            played(page, figure)
 
 
 def test_a_phone_in_chinese(view):
@@ -284,6 +312,7 @@ def test_a_phone_in_chinese(view):
         text("boxes_see_apart", "zh", giou="−0.717", diou="−0.418", ciou="−0.418") in page.locator("body").inner_text()
     )
     played(page)
+    played(page, "masks")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     beyond = "[...document.querySelectorAll('.main *')].filter(e => e.getBoundingClientRect().right > 391)"
     assert page.evaluate(f"{beyond}.map(e => e.outerHTML.slice(0, 200))") == []

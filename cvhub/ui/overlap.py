@@ -17,7 +17,7 @@ from cvhub.ui.strings import Say
 NAME = "overlap"
 HERE = Path(__file__).parent
 STAGE, DRAG, PLAY = ((HERE / f"overlap_{name}").read_text("utf-8") for name in ("stage.html", "stage.js", "play.js"))
-RATE, SURENESS, DOUBT = 0.03, 4, 5  # what is shown first
+BOXES_RATE, MASKS_RATE, SURENESS, DOUBT = 0.03, 0.2, 4, 5  # what is shown first
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
 
 
@@ -35,22 +35,22 @@ def warm_up() -> None:
 class OverlapView:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
+        self.waiting: dict[str, gr.HTML] = {}  # where a visitor's place in the queue is shown, by figure
         with gr.Row(elem_classes="thirds"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.boxes, self.boxes_start = self.build_stage("boxes", overlap_boxes.FIRST)
-                self.rate = self.build_slider("boxes_rate", 0.01, 0.1, 0.01, RATE)
-                self.play = frame.add(
-                    gr.Button, {"value": "boxes_play"}, variant="primary", size="sm", elem_id="boxes-play"
-                )
+                self.boxes_rate = self.build_slider("boxes_rate", 0.01, 0.1, 0.01, BOXES_RATE)
+                self.boxes_play = self.build_play("boxes")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
-                self.waiting = gr.HTML("", elem_classes="waiting")
                 self.boxes_readout = self.build_readout("boxes", js_on_load=PLAY)
         with gr.Row(elem_classes="thirds next"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.masks, self.masks_start = self.build_stage("masks", overlap_masks.FIRST)
                 self.sureness = self.build_slider("masks_sureness", 1, 8, 0.5, SURENESS)
+                self.masks_rate = self.build_slider("masks_rate", 0.05, 0.5, 0.05, MASKS_RATE)
+                self.masks_play = self.build_play("masks")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
-                self.masks_readout = self.build_readout("masks")
+                self.masks_readout = self.build_readout("masks", js_on_load=PLAY)
         with gr.Row(elem_classes="thirds next"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.add_heading("imbalance")
@@ -98,7 +98,12 @@ class OverlapView:
             elem_id=name.replace("_", "-"),
         )
 
+    def build_play(self, figure: str) -> gr.Button:
+        arguments: dict[str, Any] = {"variant": "primary", "size": "sm", "elem_id": f"{figure}-play"}
+        return self.frame.add(gr.Button, {"value": f"{figure}_play"}, elem_classes="play", **arguments)
+
     def build_readout(self, figure: str, js_on_load: str | None = None) -> gr.HTML:
+        self.waiting[figure] = gr.HTML("", elem_classes="waiting")
         return gr.HTML(
             waiting(self.frame.say), js_on_load=js_on_load, apply_default_css=False, elem_id=f"{figure}-readout"
         )
@@ -120,15 +125,22 @@ class OverlapView:
             api_visibility="private",
             **AT_ONCE,
         )
-        self.play.click(
+        playing: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once", "api_visibility": "undocumented"}
+        self.boxes_play.click(
             overlap_handlers.play_boxes,
-            [self.boxes, self.rate, language],
+            [self.boxes, self.boxes_rate, language],
             self.boxes_readout,
-            show_progress="minimal",
-            show_progress_on=[self.waiting],
-            trigger_mode="once",
-            api_name="overlap_descent",
-            api_visibility="undocumented",
+            show_progress_on=self.waiting["boxes"],
+            api_name="overlap_boxes_descent",
+            **playing,
+        )
+        self.masks_play.click(
+            overlap_handlers.play_masks,
+            [self.masks, self.sureness, self.masks_rate, language],
+            self.masks_readout,
+            show_progress_on=self.waiting["masks"],
+            api_name="overlap_masks_descent",
+            **playing,
         )
         imbalance: dict[str, Any] = {
             "fn": overlap_handlers.show_imbalance,

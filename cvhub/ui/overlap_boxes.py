@@ -6,8 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from cvhub.ui import numerals
-from cvhub.ui.charts import Axis, Series, canvas
-from cvhub.ui.overlap_panels import COLOURS, STROKES, arrow, drawing, formula, grid, notes, numbers, panel
+from cvhub.ui.overlap_descent import Way, chart, empty, ends
+from cvhub.ui.overlap_panels import arrow, drawing, formula, grid, notes, numbers, panel
 from cvhub.ui.strings import Say
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def boxes_readout(say: Say, a: Box, b: Box) -> str:
 
     found, parts = pulls(a, b), terms(a, b)
     panels = "".join(still_panel(say, kind, a, b, found[kind], parts, found["iou"].agreement) for kind in NAMES)
-    empty = f'<li class="descent empty"><p class="facts">{escape(say("boxes_empty"))}</p></li>'
-    return numbers(NAME, seen(say, found, parts)) + grid(panels + empty) + boxes_notes(say)
+    return numbers(NAME, seen(say, found, parts)) + grid(panels + empty(say)) + boxes_notes(say)
 
 
 def played_readout(say: Say, a: Box, b: Box, rate: float) -> str:
@@ -53,8 +52,9 @@ def played_readout(say: Say, a: Box, b: Box, rate: float) -> str:
 
     found = descend(a, b, rate)
     panels = "".join(played_panel(say, kind, a, b, found[kind]) for kind in NAMES)
-    see = say("boxes_see_played", steps=STEPS, ends=ends(say, found))
-    return numbers(NAME, see) + grid(panels + descent(say, found)) + boxes_notes(say)
+    ways = {kind: Way(NAMES[kind], way.ious.tolist(), not way.moved) for kind, way in found.items()}
+    see = say("boxes_see_played", steps=STEPS, ends=ends(say, ways))
+    return numbers(NAME, see) + grid(panels + chart(say, ways, every=1)) + boxes_notes(say)
 
 
 def boxes_notes(say: Say) -> str:
@@ -99,7 +99,7 @@ def played_panel(say: Say, kind: str, a: Box, b: Box, way: "Descent") -> str:
     picture = drawing(shapes, say("boxes_played_alt", name=NAMES[kind], iou=numerals.signed(way.ious[-1])))
     agreements = [numerals.signed(1 - loss) for loss in way.losses]
     frames = json.dumps(way.boxes.round(1).tolist(), separators=(",", ":"))
-    data = f"data-boxes='{frames}' data-agreements='{json.dumps(agreements)}'"
+    data = f"data-boxes='{frames}' data-values='{json.dumps(agreements)}'"
     return panel(kind, NAMES[kind], agreements[0], picture, "", data)
 
 
@@ -115,33 +115,6 @@ def used(kind: str, parts: "Terms", iou: float) -> str:
         "ciou": f"{start} − {distance} − {numerals.signed(parts.alpha)} × {numerals.signed(parts.v)}",
         "dice": f"2 × {areas['intersection']} ⁄ ({numerals.pixels(parts.predicted)} + {numerals.pixels(parts.true)})",
     }[kind]
-
-
-def descent(say: Say, found: "dict[str, Descent]") -> str:
-    """IoU by step, a line a loss, with a cursor at the step that is shown, which a slider moves."""
-    series = [
-        Series(NAMES[kind], list(enumerate(way.ious.tolist())), COLOURS[kind], STROKES.get(kind, ""))
-        for kind, way in found.items()
-    ]
-    last = len(next(iter(found.values())).ious) - 1
-    across = Axis(say("boxes_curve_across"), tuple(range(0, last + 1, last // 4)))
-    drawn = canvas(series, across, Axis(say("boxes_curve"), (0, 0.5, 1)), say("boxes_curve_alt", ends=ends(say, found)))
-    cursor = '<span class="cursor"></span>'
-    pause = escape(say("boxes_pause"))
-    slider = (
-        f'<div class="steps"><button type="button" aria-pressed="false" aria-label="{pause}"></button>'
-        f"<label><span>{escape(say('boxes_steps'))} <output>0</output></span>"
-        f'<input type="range" min="0" max="{last}" value="0"></label></div>'
-    )
-    return f'<li class="descent">{slider}<div class="plot">{drawn.replace("</svg>", "</svg>" + cursor, 1)}</div></li>'
-
-
-def ends(say: Say, found: "dict[str, Descent]") -> str:
-    told = []
-    for kind, way in found.items():
-        key = "boxes_end" if way.moved else "boxes_end_still"
-        told.append(say(key, name=NAMES[kind], iou=numerals.signed(way.ious[-1])))
-    return say("boxes_comma").join(told)
 
 
 # --- Shapes -----------------------------------------------------------------------------------------------------------

@@ -71,6 +71,11 @@ def show_masks(staged: Stage, sureness: float, language: str) -> str:
     return drawn(language, overlap_masks.masks_readout, *read("masks", staged), sureness)
 
 
+def play_masks(staged: Stage, sureness: float, rate: float, language: str) -> str:
+    """Descent on each loss from the predicted mask, pixel by pixel, as HTML that the browser plays."""
+    return drawn(language, overlap_masks.played_readout, *read("masks", staged), sureness, rate)
+
+
 def show_imbalance(found: int, doubt: float, language: str) -> str:
     """BCE against Dice as the object shrinks, as HTML."""
     return drawn(language, overlap_imbalance.imbalance_readout, int(found), round(doubt))

@@ -1,5 +1,6 @@
 """Two masks as HTML: a panel a loss with its formula, the numbers in it, and where each pixel is pulled."""
 
+import json
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -7,12 +8,13 @@ import numpy as np
 from PIL import Image
 
 from cvhub.ui import numerals
+from cvhub.ui.overlap_descent import Way, chart, empty, ends
 from cvhub.ui.overlap_panels import arrow, drawing, formula, grid, notes, numbers, panel
 from cvhub.ui.pictures import encoded
 from cvhub.ui.strings import Say
 
 if TYPE_CHECKING:
-    from cvhub.explain.figures.masks import Slope, Terms
+    from cvhub.explain.figures.masks import Descent, Slope, Terms
 
 Disc = tuple[float, ...]
 
@@ -43,7 +45,22 @@ def masks_readout(say: Say, a: Disc, b: Disc, sureness: float) -> str:
     steep = {f"{kind}_steep": numerals.signed(steepest(found[kind]), 2) for kind in ("bce", "dice")}
     met = np.hypot(a[0] - b[0], a[1] - b[1]) < a[2] + b[2]
     see = say("masks_see_meet" if met else "masks_see_apart", **shares, **steep)
-    return numbers(NAME, see) + grid(panels) + notes(say, say("masks_note"), say("masks_source"))
+    return numbers(NAME, see) + grid(panels + empty(say)) + masks_notes(say)
+
+
+def played_readout(say: Say, a: Disc, b: Disc, sureness: float, rate: float) -> str:
+    """The panels with what becomes of the prediction, for overlap_play.js to play, and how IoU grew."""
+    from cvhub.explain.figures.masks import EVERY, STEPS, descend
+
+    found = descend(a, b, sureness, rate)
+    panels = "".join(played_panel(say, kind, b, found[kind]) for kind in FORMULAS)
+    ways = {kind: Way(say(f"masks_{kind}"), found[kind].ious.tolist(), still=False) for kind in FORMULAS}
+    see = say("masks_see_played", steps=STEPS, ends=ends(say, ways))
+    return numbers(NAME, see) + grid(panels + chart(say, ways, EVERY)) + masks_notes(say)
+
+
+def masks_notes(say: Say) -> str:
+    return notes(say, say("masks_note"), say("masks_source"))
 
 
 def loss_panel(
@@ -56,6 +73,18 @@ def loss_panel(
     pulled = f'<p class="facts">{escape(say("masks_pull", share=share, steep=steep))}</p>'
     facts = formula(FORMULAS[kind], used(kind, found, parts)) + pulled
     return panel(kind, name, numerals.signed(slope.loss), f'<div class="map">{picture}</div>', facts)
+
+
+def played_panel(say: Say, kind: str, b: Disc, way: "Descent") -> str:
+    """p by step: one layer as high as all frames, of which one is seen."""
+    name, count = say(f"masks_{kind}"), len(way.losses)
+    alt = say("masks_played_alt", name=name, iou=numerals.signed(way.ious[-1]))
+    frames = (
+        f'<span class="rise" style="{mask(np.concatenate(way.probabilities))};mask-size:100% {100 * count}%"></span>'
+    )
+    values = [numerals.signed(loss) for loss in way.losses]
+    picture = f'<div class="map">{frames}{drawing(circle(b, "truth"), alt)}</div>'
+    return panel(kind, name, values[0], picture, "", f"data-frames='{count}' data-values='{json.dumps(values)}'")
 
 
 def steepest(slope: "Slope") -> float:

@@ -4,14 +4,19 @@ let timer = 0;
 
 function show(step) {
   const slider = element.querySelector(".steps input");
+  const frame = step / slider.step;
   slider.value = step;
   element.querySelector(".steps output").textContent = step;
   element.querySelector(".cursor")?.style.setProperty("left", `${(100 * step) / slider.max}%`);
-  for (const panel of element.querySelectorAll("[data-boxes]")) {
-    const [x0, y0, x1, y1] = JSON.parse(panel.dataset.boxes)[step];
-    const box = panel.querySelector(".moving");
-    for (const [name, number] of Object.entries({ x: x0, y: y0, width: x1 - x0, height: y1 - y0 })) box.setAttribute(name, number);
-    panel.querySelector(".now").textContent = JSON.parse(panel.dataset.agreements)[step];
+  for (const panel of element.querySelectorAll("[data-values]")) {
+    panel.querySelector(".now").textContent = JSON.parse(panel.dataset.values)[frame];
+    if (panel.dataset.boxes) {
+      const [x, y, x1, y1] = JSON.parse(panel.dataset.boxes)[frame];
+      const box = panel.querySelector(".moving");
+      for (const [name, number] of Object.entries({ x, y, width: x1 - x, height: y1 - y })) box.setAttribute(name, number);
+    } else {
+      panel.querySelector(".rise").style.maskPosition = `0 ${(100 * frame) / (panel.dataset.frames - 1)}%`;
+    }
   }
 }
 
@@ -28,8 +33,8 @@ function play() {
   timer = setInterval(() => {
     const current = element.querySelector(".steps input");
     if (!current || Number(current.value) >= Number(current.max)) return stop();
-    show(Number(current.value) + 1);
-  }, PACE);
+    show(Number(current.value) + Number(current.step));
+  }, PACE * slider.step);
 }
 
 // New panels: those with steps begin to play, or stand at the end where the visitor wants no motion.

@@ -10,6 +10,21 @@ OVERLAP: dict[str, tuple[str, str]] = {
         "Drag a shape or a corner. By keyboard: Tab to a shape, arrows move it, Shift and arrows change its size.",
         "拖动图形或其角点。键盘操作：Tab 选中图形，方向键移动，Shift 加方向键改变大小。",
     ),
+    # descent
+    "overlap_empty": (
+        "Play gradient descent to see, step by step, which losses bring A to B.",
+        "播放梯度下降，逐步看哪些损失能把 A 带到 B。",
+    ),
+    "overlap_end": ("{name} {iou}", "{name} {iou}"),
+    "overlap_end_still": ("{name} {iou}, has not moved", "{name} {iou}，未曾移动"),
+    "overlap_comma": ("; ", "；"),
+    "overlap_curve": ("IoU of A and B", "A 与 B 的 IoU"),
+    "overlap_curve_alt": (
+        "IoU of A and B over the steps, a line a loss. In the end: {ends}.",
+        "A 与 B 的 IoU 随步数的变化，每种损失一条线。结束时：{ends}。",
+    ),
+    "overlap_step": ("step", "步"),
+    "overlap_pause": ("Play or pause", "播放或暂停"),
     # two boxes
     "boxes_title": ("Two boxes", "两个框"),
     "boxes_stage": ("Two boxes in a picture of {width} × {height} pixels", "{width} × {height} 像素图片中的两个框"),
@@ -57,9 +72,6 @@ OVERLAP: dict[str, tuple[str, str]] = {
         "{steps} steps of descent on each loss from the same start. IoU of A and B in the end: {ends}.",
         "从同一起点对各损失下降 {steps} 步。结束时 A 与 B 的 IoU：{ends}。",
     ),
-    "boxes_end": ("{name} {iou}", "{name} {iou}"),
-    "boxes_end_still": ("{name} {iou}, has not moved", "{name} {iou}，未曾移动"),
-    "boxes_comma": ("; ", "；"),
     "boxes_gradient": (", per 100 px", "，每 100 像素"),
     "boxes_still": ("0, no gradient", "0，没有梯度"),
     "boxes_alt": (
@@ -79,18 +91,6 @@ OVERLAP: dict[str, tuple[str, str]] = {
         "的梯度画作 {length} 像素。C 为包住两框的最小框，c 为其对角线，ρ 为中心距离，v = 4/π² (B 与 A 的 arctan w/h "
         "之差)²，α = v / (1 − IoU + v)。",
     ),
-    "boxes_empty": (
-        "Play gradient descent to see, step by step, which losses bring A to B.",
-        "播放梯度下降，逐步看哪些损失能把 A 带到 B。",
-    ),
-    "boxes_curve": ("IoU of A and B", "A 与 B 的 IoU"),
-    "boxes_curve_across": ("step", "步"),
-    "boxes_curve_alt": (
-        "IoU of A and B over the steps, a line a loss. In the end: {ends}.",
-        "A 与 B 的 IoU 随步数的变化，每种损失一条线。结束时：{ends}。",
-    ),
-    "boxes_steps": ("Step", "步"),
-    "boxes_pause": ("Play or pause", "播放或暂停"),
     "boxes_source": (
         "Everingham et al. 2010 (IoU), Rezatofighi et al. 2019 (GIoU), Zheng et al. 2020 (DIoU, CIoU)",
         "Everingham 等，2010（IoU）；Rezatofighi 等，2019（GIoU）；Zheng 等，2020（DIoU、CIoU）",
@@ -128,6 +128,21 @@ OVERLAP: dict[str, tuple[str, str]] = {
         "两圆盘不相交，没有损失会把 A 整体移动。但每个像素都有自己的梯度，所以掩码不像框那样停滞。在 A 确信却错误之处 "
         "Dice 的梯度很小：最大 {dice_steep}，BCE 为 {bce_steep}。",
     ),
+    "masks_see_played": (
+        "{steps} steps of descent on each loss, every pixel by itself. IoU of B and A, where p > ½, in the end: "
+        "{ends}.",
+        "对各损失下降 {steps} 步，每个像素各自更新。结束时 A（p > ½）与 B 的 IoU：{ends}。",
+    ),
+    "masks_played_alt": (
+        "{name}: the prediction p by pixel over the steps, in the end IoU {iou}, and B.",
+        "{name}：各步的逐像素预测 p，结束时 IoU 为 {iou}，以及 B。",
+    ),
+    "masks_rate": ("Step η of descent", "梯度下降的步长 η"),
+    "masks_rate_info": (
+        "For N times the loss, on each pixel's logit: where BCE is sure and wrong, a step moves it by η.",
+        "作用于 N 倍损失对每个像素 logit 的梯度：BCE 确信却错误之处，一步移动 η。",
+    ),
+    "masks_play": ("Play gradient descent", "播放梯度下降"),
     "masks_pull": (
         "{share} of the gradient is from B's pixels; the steepest pixel: {steep} / N",
         "梯度的 {share} 来自 B 的像素；最陡的像素：{steep} / N",
@@ -155,8 +170,8 @@ OVERLAP: dict[str, tuple[str, str]] = {
     "imbalance_found": ("How much of the object the net finds, %", "网络找到目标的多少，%"),
     "imbalance_doubt": ("Its doubt q, % at every pixel", "它的疑虑 q，每个像素处，%"),
     "imbalance_doubt_info": (
-        "It gives what it takes for background p = q, what it takes for object p = 1 − q.",
-        "它认为是背景的像素 p = q，认为是目标的像素 p = 1 − q。",
+        "It gives what it takes for background p = q, what it takes for object p = 1 − q.",
+        "它认为是背景的像素 p = q，认为是目标的像素 p = 1 − q。",
     ),
     "imbalance_see": (
         "The net finds {found} of the object. Where that is {least} of the picture, BCE is {bce_least} and Dice "

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cvhub.models.losses_dense import bce_map, dense_loss, focal_map, logits_overlap
+from cvhub.models.losses_dense import Overlap, bce_map, dense_loss, focal_map, logits_overlap
 
 WIDTH, HEIGHT, CELL = 400, 300, 4
 EDGE = 10.0
+STEPS, EVERY = 100, 4  # of descent, of which each fourth is kept
 KINDS = ("soft_iou", "dice", "bce", "bce_dice", "focal")
 
 Disc = Sequence[float]
@@ -47,6 +48,16 @@ class Slope:
         return float(steepness[truth].sum() / max(steepness.sum(), np.finfo(float).tiny))
 
 
+@dataclass(frozen=True)
+class Descent:
+    """What descent on one loss makes of the prediction: p at each frame (F, H, W), its loss (F), and the IoU of p > ½
+    with B (F), which compares the losses with each other."""
+
+    probabilities: np.ndarray
+    losses: np.ndarray
+    ious: np.ndarray
+
+
 def truth(b: Disc) -> np.ndarray:
     """(H, W), True within B."""
     x, y, radius = (float(number) for number in b)
@@ -65,14 +76,44 @@ def terms(a: Disc, b: Disc, sureness: float) -> Terms:
 
 def slopes(a: Disc, b: Disc, sureness: float) -> dict[str, Slope]:
     """By loss."""
+    disc, labels = tensor(a).requires_grad_(), labels_of(b)
+    logits = logits_of(disc, sureness)
     found = {}
     for kind in KINDS:
-        disc = tensor(a).requires_grad_()
-        logits = logits_of(disc, sureness)
-        loss = dense_loss(logits, labels_of(b), kind)
-        by_pixel, by_disc = torch.autograd.grad(loss, [logits, disc])
+        loss = dense_loss(logits, labels, kind)
+        by_pixel, by_disc = torch.autograd.grad(loss, [logits, disc], retain_graph=True)
         found[kind] = Slope(loss.item(), by_pixel[0, 0].numpy(), tuple(by_disc.tolist()))
     return found
+
+
+def descend(a: Disc, b: Disc, sureness: float, rate: float) -> dict[str, Descent]:
+    """By loss: STEPS steps on every pixel's logit by itself, from A. `rate` is for N·L, the sum of the pixels' losses.
+
+    A net's pixels share its weights; here none is moved but by its own gradient.
+    """
+    labels = labels_of(b)
+    inside = labels[0] == 1
+    found = {}
+    for kind in KINDS:
+        logits = logits_of(tensor(a), sureness)
+        frames = []
+        for step in range(STEPS + 1):
+            logits.requires_grad_()
+            loss = dense_loss(logits, labels, kind)
+            (gradient,) = torch.autograd.grad(loss, logits)
+            logits = logits.detach()
+            if step % EVERY == 0:
+                p = logits[0, 0].sigmoid()
+                frames.append((p.numpy(), loss.item(), hard_iou(p > 0.5, inside)))
+            logits = logits - rate * labels.numel() * gradient
+        found[kind] = Descent(*map(np.stack, zip(*frames, strict=True)))
+    return found
+
+
+def hard_iou(mask: Tensor, truth: Tensor) -> float:
+    """Of two masks (H, W) of true and false."""
+    mask, truth = mask.double(), truth.double()
+    return Overlap((mask * truth).sum(), mask.sum(), truth.sum()).iou.item()
 
 
 def logits_of(disc: Tensor, sureness: float) -> Tensor:
