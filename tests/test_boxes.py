@@ -10,7 +10,19 @@ from torch import Tensor
 from torchvision import ops
 
 from cvhub.errors import CvhubError
-from cvhub.evaluation.boxes import AGREEMENTS, box_loss, ciou, diou, giou, instance_boxes, iou
+from cvhub.evaluation.boxes import (
+    AGREEMENTS,
+    area_around,
+    areas,
+    box_loss,
+    ciou,
+    diou,
+    distances,
+    giou,
+    instance_boxes,
+    iou,
+    shapes_apart,
+)
 
 KINDS = pytest.mark.parametrize("kind", AGREEMENTS)
 TORCHVISIONS = {
@@ -108,6 +120,19 @@ def test_diou_sees_the_centres_and_ciou_the_shapes() -> None:
     assert ciou(outer, aside) == diou(outer, aside)
     assert iou(outer, flat) == iou(outer, aside)
     assert ciou(outer, flat) < diou(outer, flat)
+
+
+def test_the_terms_of_the_formulas() -> None:
+    """Of integers too, and computed on paper: 40 × 30 and 20 × 50, of which 10 × 20 is common."""
+    a, b = torch.tensor([0, 0, 40, 30]), torch.tensor([30, 10, 50, 60])
+    assert [term.item() for term in areas(a, b)] == [200, 1200 + 1000 - 200]
+    assert area_around(a, b) == 50 * 60
+    assert [term.item() for term in distances(a, b)] == [20**2 + 20**2, 50**2 + 60**2]
+    v, alpha = shapes_apart(a.double(), b.double())
+    torch.testing.assert_close(
+        v, 4 / torch.pi**2 * (torch.tensor(0.4).double().atan() - (4 * box(1) / 3).atan())[0] ** 2
+    )
+    torch.testing.assert_close(alpha, v / (1 - 0.1 + v))
 
 
 # --- Properties -------------------------------------------------------------------------------------------------------

@@ -19,36 +19,27 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
     Boxes apart have 0, whatever their distance: no gradient leads them together.
     """
-    a, b = _pair(a, b)
-    intersection, union = _areas(a, b)
-    return _ratio(intersection, union)
+    return _ratio(*areas(a, b))
 
 
 def giou(a: Tensor, b: Tensor) -> Tensor:
     """IoU − (|C| − |A ∪ B|) / |C|, −1 to 1, where C is the smallest box around both
     (Rezatofighi et al. 2019, algorithm 1, https://arxiv.org/abs/1902.09630)."""
-    a, b = _pair(a, b)
-    intersection, union = _areas(a, b)
-    around = _sides(_around(a, b)).prod(dim=-1)
+    intersection, union = areas(a, b)
+    around = area_around(a, b)
     return _ratio(intersection, union) - _ratio(around - union, around)
 
 
 def diou(a: Tensor, b: Tensor) -> Tensor:
     """IoU − ρ² / c², −1 to 1: ρ is the distance of the centres, c the diagonal of the smallest box around both
     (Zheng et al. 2020, eq. 7, https://arxiv.org/abs/1911.08287)."""
-    a, b = _pair(a, b)
-    apart = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).square().sum(dim=-1)
-    diagonal = _sides(_around(a, b)).square().sum(dim=-1)
-    return iou(a, b) - _ratio(apart, diagonal)
+    return iou(a, b) - _ratio(*distances(a, b))
 
 
 def ciou(a: Tensor, b: Tensor) -> Tensor:
     """DIoU − α v, v = 4/π² (arctan w_b/h_b − arctan w_a/h_a)² and α = v / (1 − IoU + v): the shapes should agree too
     (Zheng et al. 2020, eq. 8 to 11). α only weighs v, so no gradient flows through it."""
-    a, b = _pair(a, b)
-    v = 4 / math.pi**2 * (_slope(b) - _slope(a)).square()
-    with torch.no_grad():
-        alpha = _ratio(v, 1 - iou(a, b) + v)
+    v, alpha = shapes_apart(a, b)
     return diou(a, b) - alpha * v
 
 
@@ -60,6 +51,35 @@ def box_loss(boxes: Tensor, targets: Tensor, kind: str) -> Tensor:
     if kind not in AGREEMENTS:
         raise CvhubError(f"the loss of boxes is {kind!r}, expected one of {', '.join(AGREEMENTS)}.")
     return 1 - AGREEMENTS[kind](boxes, targets)
+
+
+def areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """|A ∩ B| and |A ∪ B|, (…) each, in square pixels."""
+    a, b = _pair(a, b)
+    common = torch.cat([torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])], dim=-1)
+    intersection = _sides(common).prod(dim=-1)
+    return intersection, _sides(a).prod(dim=-1) + _sides(b).prod(dim=-1) - intersection
+
+
+def area_around(a: Tensor, b: Tensor) -> Tensor:
+    """GIoU's |C|, (…), in square pixels."""
+    return _sides(_around(*_pair(a, b))).prod(dim=-1)
+
+
+def distances(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """DIoU's ρ² and c², (…) each, in square pixels."""
+    a, b = _pair(a, b)
+    apart = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2).square().sum(dim=-1)
+    return apart, _sides(_around(a, b)).square().sum(dim=-1)
+
+
+def shapes_apart(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """CIoU's v and α, (…) each; α without gradient."""
+    a, b = _pair(a, b)
+    v = 4 / math.pi**2 * (_slope(b) - _slope(a)).square()
+    with torch.no_grad():
+        alpha = _ratio(v, 1 - iou(a, b) + v)
+    return v, alpha
 
 
 def instance_boxes(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,13 +110,6 @@ def _pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def _sides(boxes: Tensor) -> Tensor:
     """Width and height, (…, 2); of what is no box, since it ends before it begins, 0."""
     return (boxes[..., 2:] - boxes[..., :2]).clamp_min(0)
-
-
-def _areas(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Of intersection and union, (…) each."""
-    common = torch.cat([torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])], dim=-1)
-    intersection = _sides(common).prod(dim=-1)
-    return intersection, _sides(a).prod(dim=-1) + _sides(b).prod(dim=-1) - intersection
 
 
 def _around(a: Tensor, b: Tensor) -> Tensor:

@@ -38,3 +38,14 @@ def nats(value: float) -> str:
 
 def ratio(value: float) -> str:
     return f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """With a minus sign that is as wide as a plus, and none before a zero."""
+    written = f"{value:.{digits}f}"
+    return written.lstrip("-") if float(written) == 0 else written.replace("-", "−")
+
+
+def pixels(area: float) -> str:
+    """Square pixels: 12_000.4 → "12,000"."""
+    return f"{area:,.0f}"

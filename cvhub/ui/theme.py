@@ -97,7 +97,7 @@ def css() -> str:
         f".samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
         for place, sample in enumerate(SAMPLES, 1)
     )
-    sheets = "".join((HERE / name).read_text("utf-8") for name in ("page.css", "explore.css"))
+    sheets = "".join((HERE / name).read_text("utf-8") for name in ("page.css", "explore.css", "overlap.css"))
     return series_css() + sheets + thumbnails
 
 
