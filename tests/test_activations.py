@@ -7,7 +7,7 @@ import torch
 from cvhub.convert.named import net_without_weights, read_config
 from cvhub.errors import CvhubError
 from cvhub.explain.activations import Layout, activation_maps, find_layout, places, way
-from tests.tiny import TinyFamily
+from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,12 @@ def test_the_way_through_a_resnet_is_its_stages():
     assert stops[1].name == "resnet.stages.0"
 
 
-def test_every_family_gives_maps_of_all_its_places(family: TinyFamily):
-    model = family.class_for("AutoModelForImageClassification")(family.config()).eval()
+@pytest.mark.parametrize("family", families_with(CLASSIFIER), indirect=True)
+def test_every_classifier_gives_maps_of_all_its_places(family: TinyFamily):
+    model = family.class_for(CLASSIFIER)(family.config()).eval()
     side = max(64, model.config.smallest_input)
     with torch.device("meta"):
-        skeleton = family.class_for("AutoModelForImageClassification")(family.config())
+        skeleton = family.class_for(CLASSIFIER)(family.config())
     found = places(skeleton, side, side)
     maps = activation_maps(model, torch.randn(1, 3, side, side), [place.name for place in found])
     assert len(way(found)) >= 1

@@ -14,9 +14,9 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classifier
 from cvhub.load import load_model
-from cvhub.models import FAMILIES
 from cvhub.training.few_shot import C, find_heads, frozen_features, learn_classes, write_model
 from tests.test_inference import save, tiny
+from tests.tiny import CLASSIFIER, families_with
 
 SHADES = {"dark": 40, "light": 210, "middle": 128}
 
@@ -60,7 +60,7 @@ def test_each_picture_is_judged_by_a_head_that_has_not_seen_it(features: np.ndar
     assert learned.accuracy == 1 - len(learned.mistaken) / 18
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families_with(CLASSIFIER))
 def test_the_folder_answers_as_what_was_learned(family: str, tmp_path: Path):
     save(tmp_path / "base", tiny(family))
     images, targets = pictures()

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TinyFamily
 from huggingface_hub import ModelCard, constants
 from loopback_hub import LoopbackHub, hub_fixture, serving  # noqa: F401 (a fixture)
 from PIL import Image
@@ -27,10 +26,11 @@ from cvhub.hub.card import write_card
 from cvhub.hub.download import download
 from cvhub.hub.push import push
 from cvhub.load import load_model, resolve
-from cvhub.models import FAMILIES
 from cvhub.models.image_processing import CvImageProcessor
+from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 ROOT = Path(__file__).parents[1]
+CLASSIFIERS = families_with(CLASSIFIER)
 MODEL_FILES = {"config.json", "model.safetensors", "preprocessor_config.json"}
 
 
@@ -125,7 +125,7 @@ class Pushed:
     def __init__(self, hub: LoopbackHub, home: Path):
         self.hub = hub
         self.home = home
-        self.folders = {name: home / name for name in FAMILIES}
+        self.folders = {name: home / name for name in CLASSIFIERS}
         self.models = {name: save_folder(name, folder) for name, folder in self.folders.items()}
         for folder in self.folders.values():
             remove_code(folder)
@@ -149,7 +149,7 @@ def test_repos_work_in_a_process_with_an_empty_cache_and_without_cvhub(pushed: P
     image.save(pushed.home / "photo.jpg")
     environment = pushed.hub.environment(pushed.home / "puller", "token-of-ann")
     answers = json.loads(run(PULL_PROGRAM, *pushed.hub.repos, cwd=pushed.home, environment=environment))
-    assert len(answers) == 2 * len(FAMILIES)
+    assert len(answers) == 2 * len(CLASSIFIERS)
     for repo, answer in answers.items():
         name = repo.removeprefix("ann/").rpartition("-")[0]
         model = pushed.models[name]
@@ -165,7 +165,7 @@ def test_repos_work_in_a_process_with_an_empty_cache_and_without_cvhub(pushed: P
         assert answer["best"] == model.config.id2label[logits.argmax().item()]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_pushed_folder_is_complete_after_one_commit(pushed: Pushed, name: str) -> None:
     repo = pushed.hub.repos[f"ann/{name}-folder"]
     assert repo.private
@@ -179,12 +179,12 @@ def test_a_pushed_folder_is_complete_after_one_commit(pushed: Pushed, name: str)
 
 
 def test_a_push_changes_nothing_in_the_folder(pushed: Pushed) -> None:
-    assert pushed.answer == f"{pushed.hub.url}/ann/{FAMILIES[-1]}-folder"
+    assert pushed.answer == f"{pushed.hub.url}/ann/{CLASSIFIERS[-1]}-folder"
     assert pushed.content() == pushed.before
 
 
 @pytest.mark.parametrize("way", ["method", "folder"])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_pushed_model_has_a_card_that_names_it(pushed: Pushed, name: str, way: str) -> None:
     repo_id = f"ann/{name}-{way}"
     card = ModelCard(pushed.hub.repos[repo_id].files["README.md"].decode())

@@ -28,9 +28,8 @@ from cvhub.inference.classify import Classification, Classifier, softmax
 from cvhub.inference.pool import ModelPool, Predictor, default_pool
 from cvhub.inference.runtime import Runtime, RuntimeUnavailable, build_runtime
 from cvhub.load import load_model
-from cvhub.models import FAMILIES
 from cvhub.models.layers import DepthwiseConv2d
-from tests.tiny import TinyFamily
+from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 SIDE = 64
 PROCESSOR = {
@@ -62,9 +61,9 @@ def save(folder: Path, model: Any, processor: dict[str, Any] = PROCESSOR) -> Pat
     return folder
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=families_with(CLASSIFIER))
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny net of each family; what is converted of it stays for all tests of this file."""
+    """A tiny net of each family that classifies; what is converted of it stays for all tests of this file."""
     return save(tmp_path_factory.mktemp(request.param) / "tiny", tiny(request.param))
 
 

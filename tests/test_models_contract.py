@@ -33,7 +33,7 @@ from transformers import (
 
 from cvhub.models import FAMILIES
 from cvhub.models.image_processing import CvImageProcessor
-from tests.tiny import CLASSIFIER, SEGMENTERS, TinyFamily
+from tests.tiny import CLASSIFIER, SEGMENTERS, TinyFamily, families_with
 
 BUILDERS = {
     "AutoModel": AutoModel,
@@ -42,8 +42,8 @@ BUILDERS = {
     **dict(zip(SEGMENTERS, (AutoModelForSemanticSegmentation, AutoModelForUniversalSegmentation), strict=True)),
 }
 ROLES = [(name, auto) for name in FAMILIES for auto in BUILDERS if TinyFamily(name).has(auto)]
-CLASSIFIERS = [name for name, auto in ROLES if auto == CLASSIFIER]
-BACKBONES = [name for name, auto in ROLES if auto == "AutoBackbone"]
+CLASSIFIERS = families_with(CLASSIFIER)
+BACKBONES = families_with("AutoBackbone")
 DILATABLE = [name for name in BACKBONES if TinyFamily(name).can_dilate()]
 each_role = pytest.mark.parametrize(("family", "auto"), ROLES, indirect=["family"])
 each_classifier = pytest.mark.parametrize("family", CLASSIFIERS, indirect=True)

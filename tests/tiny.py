@@ -4,6 +4,8 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from cvhub.models import FAMILIES
+
 CLASSIFIER = "AutoModelForImageClassification"
 SEGMENTERS = ("AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
 
@@ -53,3 +55,8 @@ class TinyFamily:
                 torch.nn.init.normal_(statistics["running_mean"], std=0.1)
                 torch.nn.init.uniform_(statistics["running_var"], 0.5, 1.5)
         return model
+
+
+def families_with(auto: str) -> list[str]:
+    """The families that the Auto class `auto` lists."""
+    return [name for name in FAMILIES if TinyFamily(name).has(auto)]
