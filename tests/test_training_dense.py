@@ -14,6 +14,7 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.evaluation.truth import IGNORED, read_truth
 from cvhub.models.pixels import PixelTransform
+from cvhub.models.unet import CvUNetConfig
 from cvhub.training.batches import Key
 from cvhub.training.dense import MaskedBatches, load_masked_pictures, truth_of
 from cvhub.training.judging import SegmenterJudge
@@ -139,7 +140,7 @@ def test_the_judge_pools_pixels_and_ignores_what_is_unknown(data: Path) -> None:
             logits[:, 0, :, pixels.shape[3] // 2 :] = 1
             return transformers.utils.ModelOutput(loss=torch.tensor(0.5), logits=logits)
 
-    judge = SegmenterJudge(pictures, transform(), 2, with_instances=False)
+    judge = SegmenterJudge(pictures, transform(), CvUNetConfig(num_labels=2, padding=True))
     sums = sum(judge.judge(Answer(), range(i, i + 1), "cpu", torch.channels_last) for i in range(len(judge)))
     metrics = judge.metrics(sums)
     truth = np.stack([masks.labels for _, masks in pictures.kept])[:, 4:]
