@@ -157,6 +157,7 @@ def test_a_run_learns_and_leaves_a_complete_model(
 ) -> None:
     recipe = tiny_recipe(data, family, config, result={"dtype": "float32", "title": "Squares"})
     outcome = train(recipe, tmp_path / "run", "squares")
+    assert train(recipe, tmp_path / "run", "squares") == outcome  # it is there, by the same recipe
     curve = read_curve(tmp_path / "run" / "curves.csv")
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
     assert outcome.validation_accuracy is None

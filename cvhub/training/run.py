@@ -183,7 +183,7 @@ def public(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         data=replace(data, source=_folder_name(data.source)),
-        model=replace(model, from_=_folder_name(model.from_)),
+        model=replace(model, from_=_folder_name(model.from_), backbone_from=_folder_name(model.backbone_from)),
     )
 
 
