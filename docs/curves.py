@@ -10,6 +10,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -154,13 +155,17 @@ def main(arguments: list[str] | None = None) -> None:
             make(name, options.data, options.work / name, options.into)
 
 
-def chosen(names: list[str]) -> list[str]:
-    """The runs that names of runs and experiments mean, each once, in the order of TABLES."""
-    wanted = {run for name in names for run in EXPERIMENTS.get(name, (name,))}
-    unknown = wanted - set(TABLES)
+def chosen(
+    names: Iterable[str],
+    experiments: Mapping[str, tuple[str, ...]] = EXPERIMENTS,
+    tables: Mapping[str, Any] = TABLES,
+) -> list[str]:
+    """The runs that names of runs and experiments mean, each once, in the order of `tables`."""
+    wanted = {run for name in names for run in experiments.get(name, (name,))}
+    unknown = wanted - set(tables)
     if unknown:
-        raise CvhubError(f"There is no run {min(unknown)!r}, only {', '.join((*EXPERIMENTS, *TABLES))}.")
-    return [name for name in TABLES if name in wanted]
+        raise CvhubError(f"There is no run {min(unknown)!r}, only {', '.join((*experiments, *tables))}.")
+    return [name for name in tables if name in wanted]
 
 
 def recipe_of(name: str, source: str = "") -> Recipe:
@@ -171,20 +176,27 @@ def recipe_of(name: str, source: str = "") -> Recipe:
 
 def make(name: str, source: str, work: Path, into: Path) -> None:
     """Trains, judges, and writes all that is kept of the run, the line in runs.json last."""
-    from cvhub.training.run import CURVES, RECIPE, train
+    from cvhub.training.run import train
 
     recipe = recipe_of(name, source)
     outcome = train(recipe, work, name)
     parameters, pictures, verdicts = judge(work, recipe)
     run = Run(name, parameters, pictures, outcome.epochs, outcome.steps, round(outcome.seconds, 1), **verdicts)
-    into.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(work / CURVES, into / f"{name}.csv")
-    shutil.copyfile(work / RECIPE, into / f"{name}.toml")
-    lines = {other: _line(made) for other, made in (finished(into) | {name: run}).items()}
-    partial = into / f"{RUNS}.partial"
-    partial.write_text(json.dumps({key: lines[key] for key in TABLES if key in lines}, indent=2) + "\n", "utf-8")
-    partial.replace(into / RUNS)
+    keep(work, into, finished(into) | {name: run}, list(TABLES))
     print(f"{name}: {run.validation.accuracy:.4f} validation, {run.train.accuracy:.4f} train, {run.seconds:.0f} s")
+
+
+def keep(work: Path, into: Path, runs: dict[str, Any], order: list[str]) -> None:
+    """Copies the curve and the recipe of the run in `work`, named as that folder, and writes all `runs` in `order`."""
+    from cvhub.training.run import CURVES, RECIPE
+
+    into.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(work / CURVES, into / f"{work.name}.csv")
+    shutil.copyfile(work / RECIPE, into / f"{work.name}.toml")
+    lines = {name: _line(runs[name]) for name in order if name in runs}
+    partial = into / f"{RUNS}.partial"
+    partial.write_text(json.dumps(lines, indent=2) + "\n", "utf-8")
+    partial.replace(into / RUNS)
 
 
 def judge(folder: Path, recipe: Recipe) -> tuple[int, int, dict[str, Verdict]]:

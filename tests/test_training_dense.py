@@ -14,6 +14,7 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.evaluation.truth import IGNORED, read_truth
 from cvhub.models.pixels import PixelTransform
+from cvhub.models.unet import CvUNetConfig
 from cvhub.training.batches import Key
 from cvhub.training.dense import MaskedBatches, load_masked_pictures, truth_of
 from cvhub.training.judging import SegmenterJudge
@@ -139,7 +140,7 @@ def test_the_judge_pools_pixels_and_ignores_what_is_unknown(data: Path) -> None:
             logits[:, 0, :, pixels.shape[3] // 2 :] = 1
             return transformers.utils.ModelOutput(loss=torch.tensor(0.5), logits=logits)
 
-    judge = SegmenterJudge(pictures, transform(), 2, with_instances=False)
+    judge = SegmenterJudge(pictures, transform(), CvUNetConfig(num_labels=2, padding=True))
     sums = sum(judge.judge(Answer(), range(i, i + 1), "cpu", torch.channels_last) for i in range(len(judge)))
     metrics = judge.metrics(sums)
     truth = np.stack([masks.labels for _, masks in pictures.kept])[:, 4:]
@@ -156,6 +157,7 @@ def test_a_run_learns_and_leaves_a_complete_model(
 ) -> None:
     recipe = tiny_recipe(data, family, config, result={"dtype": "float32", "title": "Squares"})
     outcome = train(recipe, tmp_path / "run", "squares")
+    assert train(recipe, tmp_path / "run", "squares") == outcome  # it is there, by the same recipe
     curve = read_curve(tmp_path / "run" / "curves.csv")
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
     assert outcome.validation_accuracy is None

@@ -77,13 +77,14 @@ class Truth:
 
     def _labels(self, values: np.ndarray) -> np.ndarray:
         numbers = {name: number for number, name in enumerate(self.classes)} | {"ignore": IGNORED}
-        highest = int(values.max(initial=0))
+        listed = {int(value): numbers[name] for value, name in self.map.items() if value != EVERY_OTHER}
         other = numbers[self.map[EVERY_OTHER]] if EVERY_OTHER in self.map else -1
-        table = np.full(highest + 1, other, np.int16)
-        for value, name in self.map.items():
-            if value != EVERY_OTHER and int(value) <= highest:
-                table[int(value)] = numbers[name]
-        labels = table[values]
+        beyond = min(max(listed, default=0), int(values.max(initial=0))) + 1  # masks of 32 bits have huge values
+        table = np.full(beyond + 1, other, np.int16)
+        for value, number in listed.items():
+            if value < beyond:
+                table[value] = number
+        labels = table[np.minimum(values, beyond)]
         if labels.min(initial=0) < 0:
             value = values[labels < 0][0]
             known = ", ".join(f"{value}={name}" for value, name in self.map.items())
@@ -117,10 +118,16 @@ def parse_holdout(text: str) -> tuple[str, float, int]:
 
 def mask_values(content: Any) -> np.ndarray:
     """What `datasets` holds of a mask → its values (H, W), whole numbers from 0 on."""
-    image = open_picture(source_of(content))
+    try:
+        image = open_picture(source_of(content))
+    except CvhubError as error:
+        raise CvhubError(f"a mask can't be read: {error}") from None
     if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
         raise CvhubError(f"a mask has the mode {image.mode}, expected whole numbers in one channel.")
-    return np.asarray(image).astype(np.int64)
+    values = np.asarray(image).astype(np.int64)
+    if values.min(initial=0) < 0:
+        raise CvhubError(f"a mask has the value {values.min()}, expected whole numbers from 0 on.")
+    return values
 
 
 class MaskedRows:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -83,6 +83,12 @@ class _Framed:
     own: tuple[int, int]
 
 
+def frame(config: Any, size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Pixels that a network wants before and behind a picture of `size` (height, width), along each side."""
+    margin = config.margin
+    return [(margin, config.fitting_size(side + 2 * margin) - side - margin) for side in size]
+
+
 class Segmenter:
     """A MODEL, ready to answer.
 
@@ -118,8 +124,8 @@ class Segmenter:
     def fits(self, height: int, width: int) -> bool:
         """Whether the network is given such a picture at once. A larger one it is given in tiles (`large.py`), unless
         it sees all pictures at one size."""
-        around = 2 * self.config.margin
-        rows, columns = (self.config.fitting_size(side + around) for side in (height, width))
+        around = frame(self.config, (height, width))
+        rows, columns = (side + sum(pixels) for side, pixels in zip((height, width), around, strict=True))
         return self.processor.do_resize or rows * columns <= MAX_PIXELS
 
     @property
@@ -180,15 +186,14 @@ class Segmenter:
         """
         try:
             seen = self.processor.size_of(*image.size)
-            margin = self.config.margin
-            height, width = (self.config.fitting_size(side + 2 * margin) for side in seen)
+            around = frame(self.config, seen)
+            height, width = (side + sum(pixels) for side, pixels in zip(seen, around, strict=True))
             if height * width > MAX_PIXELS:  # where a picture has to be taken in tiles
                 raise ValueError(f"the network would be given {width}x{height} pixels, the limit is {MAX_PIXELS:,}")
             pixel_values = self.processor([image])[0]
         except ValueError as error:
             raise CvhubError(f"{self.name} can't take the picture: {str(error).rstrip('.')}.") from error
         if (height, width) != seen:
-            around = [(margin, side - inner - margin) for side, inner in zip((height, width), seen, strict=True)]
             pixel_values = np.pad(pixel_values, [(0, 0), *around], mode="reflect")
         return _Framed(pixel_values, seen, (image.height, image.width))
 

@@ -16,7 +16,7 @@ from torchvision.tv_tensors import Mask
 
 from cvhub.errors import CvhubError
 from cvhub.evaluation.dataset import open_rows, source_of
-from cvhub.evaluation.truth import MaskedRows, Masks, Truth, divide_groups
+from cvhub.evaluation.truth import IGNORED, MaskedRows, Masks, Truth, divide_groups
 from cvhub.inference.images import open_picture
 from cvhub.models.pixels import PixelTransform, to_mode
 from cvhub.training.batches import Key, affine, borrowed_chance, seed_all
@@ -76,8 +76,11 @@ def load_masked_pictures(data: Data, mode: str) -> MaskedPictureSet:
         kept = kept[divide_groups(rows.groups(kept), 1 - data.share, data.holdout_seed)[0]]
     if len(kept) < 2:
         raise CvhubError(f"{data.source} leaves {len(kept)} pictures to train on, expected at least 2.")
-    held_out = MaskedPictures(rows, drawn, mode) if len(drawn) else None
-    return MaskedPictureSet(truth.classes, MaskedPictures(rows, kept, mode), held_out)
+    train, held_out = MaskedPictures(rows, kept, mode), MaskedPictures(rows, drawn, mode) if len(drawn) else None
+    for some, use in ((train, "trained on"), (held_out, "held out")):
+        if some is not None and all((masks.labels == IGNORED).all() for _, masks in some.kept):
+            raise CvhubError(f"{data.source}: no pixel of the pictures {use} has a class, all are ignored.")
+    return MaskedPictureSet(truth.classes, train, held_out)
 
 
 def truth_of(data: Data) -> Truth:

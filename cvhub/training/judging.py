@@ -4,10 +4,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cvhub.evaluation.truth import IGNORED
+from cvhub.evaluation.truth import IGNORED, Masks
+from cvhub.inference.segment import frame
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.data import Pictures
 from cvhub.training.dense import MaskedPictures
@@ -62,35 +64,46 @@ class SegmenterJudge:
 
     metric = "iou"
 
-    def __init__(self, pictures: MaskedPictures, transform: PixelTransform, num_labels: int, with_instances: bool):
+    def __init__(self, pictures: MaskedPictures, transform: PixelTransform, config: Any):
+        """`config`: the net's."""
         self.pictures = pictures
         self.transform = transform
-        self.num_labels = num_labels
-        self.terms = num_labels**2 + 2
-        self.with_instances = with_instances
+        self.config = config
+        self.terms = config.num_labels**2 + 2
+        self.with_instances = "thing_ids" in config.to_dict()
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def judge(self, net: nn.Module, indices: range, device: Any, layout: torch.memory_format) -> Tensor:
         """The confusion matrix of the pixels, row by row (K·K), the losses' sum, and the number of pictures."""
-        k = self.num_labels
+        k, margin = self.config.num_labels, self.config.margin
         counts, loss = torch.zeros(k * k, dtype=torch.float64, device=device), 0.0
         for index in indices:  # one by one: their sizes differ
             image, masks = self.pictures[index]
-            pixels = torch.from_numpy(self.transform([image])).to(device, memory_format=layout)
-            labels = torch.from_numpy(masks.labels.astype(np.int64))[None].to(device)
-            more = {"instance_labels": torch.from_numpy(masks.instances.astype(np.int64))[None].to(device)}
-            output: Any = net(pixels, labels=labels, **(more if self.with_instances else {}))
+            pixels, labels, instances = (torch.from_numpy(x).to(device) for x in self._framed(image, masks))
+            more = {"instance_labels": instances} if self.with_instances else {}
+            output: Any = net(pixels.to(memory_format=layout), labels=labels, **more)
             loss += float(output.loss)
-            known = labels != IGNORED
-            found = (output.logits[:, 0] > 0).long() if output.logits.shape[1] == 1 else output.logits.argmax(1)
-            counts += torch.bincount((labels * k + found)[known], minlength=k * k)
+            labels = labels[:, margin : labels.shape[1] - margin, margin : labels.shape[2] - margin]
+            logits = output.logits.float()
+            if logits.shape[2:] != labels.shape[1:]:  # a net that doesn't enlarge them
+                logits = F.interpolate(logits, labels.shape[1:], mode="bilinear")
+            found = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
+            counts += torch.bincount((labels * k + found)[labels != IGNORED], minlength=k * k)
         return torch.cat([counts, counts.new_tensor([loss, len(indices)])])
+
+    def _framed(self, image: Image.Image, masks: Masks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pixels (1, C, H, W) as the net takes them, mirrored around where it wants more, and labels and instances
+        (1, H, W), with nothing known of what was added."""
+        around = frame(self.config, masks.labels.shape)  # pyright: ignore[reportArgumentType]
+        pixels = np.pad(self.transform([image])[0], [(0, 0), *around], mode="reflect")
+        labels = np.pad(masks.labels, around, constant_values=IGNORED).astype(np.int64)
+        return pixels[None], labels[None], np.pad(masks.instances, around).astype(np.int64)[None]
 
     def metrics(self, sums: Tensor) -> dict[str, float]:
         *counts, loss, pictures = sums.tolist()
-        confusion = np.asarray(counts).reshape(self.num_labels, -1)
+        confusion = np.asarray(counts).reshape(self.config.num_labels, -1)
         union = confusion.sum(0) + confusion.sum(1) - np.diag(confusion)
         iou = np.diag(confusion)[union > 0] / union[union > 0]
         return {"eval_loss": loss / pictures, "eval_iou": float(iou.mean())}

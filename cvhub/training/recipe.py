@@ -5,12 +5,14 @@ Here stands what a recipe may say; `recipe_file.py` reads it. Nothing here needs
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 Range = tuple[float, float]  # the least and the greatest value
 
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 LISTS = (Range, tuple[float, ...])
 PARTS = ("all", "head")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -174,5 +176,6 @@ def _table(path: str, table: Mapping[str, Any]) -> list[str]:
 
 
 def _line(key: str, value: Any) -> str:
-    """JSON writes texts, numbers, booleans and lists of them as TOML does."""
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    """JSON writes texts, numbers, booleans and lists of them as TOML does; a key such as * stands in quotes."""
+    name = key if BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    return f"{name} = {json.dumps(value, ensure_ascii=False)}"

@@ -16,7 +16,9 @@ from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
 
 if TYPE_CHECKING:
-    from transformers import TrainingArguments
+    from collections.abc import Sequence
+
+    from transformers import TrainerCallback, TrainingArguments
 
     from cvhub.training.trainer import RecipeTrainer
 
@@ -47,8 +49,8 @@ class Outcome:
     validation_iou: float | None = None
 
 
-def train(recipe: Recipe, folder: Path, name: str = "recipe") -> Outcome:
-    """Runs `recipe`, called `name`, and leaves a complete model of ours in `folder`.
+def train(recipe: Recipe, folder: Path, name: str = "recipe", callbacks: "Sequence[TrainerCallback]" = ()) -> Outcome:
+    """Runs `recipe`, called `name`, and leaves a complete model of ours in `folder`; `callbacks` look on.
 
     Goes on where the folder holds an unfinished run of the same recipe, and only reports where it is finished. Raises
     `CvhubError` for a folder that holds anything else. Each process of `torchrun` calls this.
@@ -60,12 +62,12 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe") -> Outcome:
 
     prepare_machine()
     try:
-        return _train(recipe, folder, name)
+        return _train(recipe, folder, name, callbacks)
     finally:
         restore_machine()
 
 
-def _train(recipe: Recipe, folder: Path, name: str) -> Outcome:
+def _train(recipe: Recipe, folder: Path, name: str, callbacks: "Sequence[TrainerCallback]") -> Outcome:
     from cvhub.training.trainer import training_arguments
 
     arguments = training_arguments(recipe, folder)
@@ -77,6 +79,8 @@ def _train(recipe: Recipe, folder: Path, name: str) -> Outcome:
             begin(recipe, folder)
         _wait()
         trainer = prepare(recipe, folder, arguments)
+        for callback in callbacks:
+            trainer.add_callback(callback)
         trainer.run_on()
         if first:
             from cvhub.training.result import write_result
@@ -132,9 +136,11 @@ def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
         masked = load_masked_pictures(recipe.data, transform.mode)
         net = build_net(recipe.model, masked.labels, seed)
         things = "thing_ids" in net.config.to_dict()
-        side = recipe.picture.size
+        side, fitting = recipe.picture.size, net.config.fitting_size(recipe.picture.size)
+        if side != fitting:
+            raise CvhubError(f"picture.size is {side}, which the net can't take: the next that it can is {fitting}.")
         batches = MaskedBatches(masked.train, transform, recipe.augmentation, side, things, seed, layout)
-        judge = masked.held_out and SegmenterJudge(masked.held_out, transform, len(masked.labels), things)
+        judge = masked.held_out and SegmenterJudge(masked.held_out, transform, net.config)
         return net, batches, judge
     from cvhub.training.batches import Batches
     from cvhub.training.data import load_pictures
@@ -177,7 +183,7 @@ def public(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
         data=replace(data, source=_folder_name(data.source)),
-        model=replace(model, from_=_folder_name(model.from_)),
+        model=replace(model, from_=_folder_name(model.from_), backbone_from=_folder_name(model.backbone_from)),
     )
 
 
