@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cvhub.ui.figures import FIGURES
 from cvhub.ui.strings_explore import EXPLORE
+from cvhub.ui.strings_segment import SEGMENT
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -213,7 +214,7 @@ STRINGS: dict[str, tuple[str, str]] = {
         "浏览器拒绝访问剪贴板；链接在地址栏中。",
     ),
 }
-STRINGS |= EXPLORE
+STRINGS |= EXPLORE | SEGMENT
 for figure in FIGURES:
     STRINGS |= figure.STRINGS
 
