@@ -20,37 +20,21 @@
     return context.getImageData(0, 0, canvas.width, canvas.height);
   };
 
-  class SegmentView extends HTMLElement {
-    async connectedCallback() {
-      if (this.canvas) return;
-      const stage = this.querySelector(".stage");
-      this.canvas = stage.appendChild(document.createElement("canvas"));
-      this.line = stage.appendChild(document.createElement("i"));
-      this.tip = stage.appendChild(document.createElement("div"));
-      this.tip.className = "tip";
-      this.segments = new Map(JSON.parse(this.dataset.segments).map((segment) => [segment.id, segment]));
-      this.hiddenIds = new Set();
-      this.pointed = null;
-      this.listen(stage);
-      const { data, width, height } = pixelsOf(await picture(stage.dataset.ids));
-      this.ids = Uint16Array.from({ length: width * height }, (_, i) => data[4 * i] | (data[4 * i + 1] << 8));
-      // Finer than the map, so that contours are thin over small pictures too.
-      this.scale = Math.max(1, Math.round(900 / Math.max(width, height)));
-      [this.width, this.height] = [width, height];
-      [this.canvas.width, this.canvas.height] = [width * this.scale, height * this.scale];
-      for (const box of this.querySelectorAll("input[data-label]")) {
-        box.checked = !look.hidden.has(this.className_(box));
-      }
-      this.draw();
-    }
+  // Gradio changes what stands in the page node by node, so an element may come to hold another answer: its data-key
+  // tells. Listeners stay; what a script added is gone and is made anew.
+  class Keyed extends HTMLElement {
+    static observedAttributes = ["data-key"];
 
-    className_(box) {
-      return [...this.segments.values()].find((segment) => segment.label === Number(box.dataset.label))?.class;
+    attributeChangedCallback() {
+      queueMicrotask(() => this.isConnected && this.setup());
     }
+  }
 
-    listen(stage) {
+  class SegmentView extends Keyed {
+    constructor() {
+      super();
       this.addEventListener("change", ({ target }) => {
-        if (target.dataset.label) look.hidden[target.checked ? "delete" : "add"](this.className_(target));
+        if (target.dataset.label) look.hidden[target.checked ? "delete" : "add"](this.classOf(target));
         if (target.dataset.id) this.hiddenIds[target.checked ? "delete" : "add"](Number(target.dataset.id));
         this.draw();
       });
@@ -62,9 +46,37 @@
         this.addEventListener(on, ({ target }) => this.point(target.closest(".area")?.querySelector("input")));
         this.addEventListener(off, () => this.point(null));
       }
-      stage.addEventListener("pointermove", (event) => this.name(event, stage));
-      stage.addEventListener("pointerdown", (event) => this.name(event, stage));
-      stage.addEventListener("pointerleave", () => this.tip.classList.remove("shown"));
+      for (const kind of ["pointermove", "pointerdown"]) this.addEventListener(kind, (event) => this.name(event));
+      this.addEventListener("pointerleave", () => this.tip?.classList.remove("shown"));
+    }
+
+    async setup() {
+      const stage = this.querySelector(".stage[data-ids]");
+      const key = this.dataset.key;
+      this.segments = new Map(JSON.parse(this.dataset.segments).map((segment) => [segment.id, segment]));
+      this.hiddenIds = new Set();
+      this.pointed = null;
+      for (const box of this.querySelectorAll(".area input")) {
+        box.checked = !(box.dataset.label && look.hidden.has(this.classOf(box)));
+      }
+      const { data, width, height } = pixelsOf(await picture(stage.dataset.ids));
+      if (key !== this.dataset.key) return; // the next answer came meanwhile
+      for (const [name, kind] of [["canvas", "canvas"], ["line", "i"], ["tip", "div"]]) {
+        this[name]?.remove();
+        this[name] = stage.appendChild(document.createElement(kind));
+      }
+      this.tip.className = "tip";
+      this.ids = Uint16Array.from({ length: width * height }, (_, i) => data[4 * i] | (data[4 * i + 1] << 8));
+      // Finer than the map, so that contours are thin over small pictures too.
+      this.scale = Math.max(1, Math.round(900 / Math.max(width, height)));
+      [this.width, this.height] = [width, height];
+      [this.canvas.width, this.canvas.height] = [width * this.scale, height * this.scale];
+      this.draw();
+      this.sweep(Number(this.querySelector(".sweep input").value));
+    }
+
+    classOf(box) {
+      return [...this.segments.values()].find((segment) => segment.label === Number(box.dataset.label))?.class;
     }
 
     point(box) {
@@ -80,11 +92,13 @@
       this.line.classList.toggle("shown", percent > 0 && percent < 100);
     }
 
-    name(event, stage) {
+    name(event) {
+      const stage = event.target.closest(".stage[data-ids]");
+      if (!stage || !this.ids) return this.tip?.classList.remove("shown");
       const box = stage.getBoundingClientRect();
       const [x, y] = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
       const at = Math.floor(y * this.height) * this.width + Math.floor(x * this.width);
-      const segment = this.segments.get(this.ids?.[at]);
+      const segment = this.segments.get(this.ids[at]);
       this.tip.classList.toggle("shown", Boolean(segment));
       if (!segment) return;
       this.tip.textContent = segment.told;
@@ -102,7 +116,7 @@
       const context = this.canvas.getContext("2d");
       const drawn = context.createImageData(width * scale, height * scale);
       const pixels = new Uint32Array(drawn.data.buffer); // alpha, blue, green, red, from the highest byte on
-      const [fills, lines] = [new Uint32Array(65536), new Uint32Array(65536)];
+      const [fills, lines, white] = [0, 1, 2].map(() => new Uint32Array(65536));
       for (const segment of this.segments.values()) {
         if (!this.shows(segment)) continue;
         const [red, green, blue] = segment.colour;
@@ -110,75 +124,82 @@
         const aside = this.pointed && ![`id ${segment.id}`, `label ${segment.label}`].includes(this.pointed);
         const alpha = Math.round(255 * (look.contours ? 0 : look.opacity) * (aside ? 0.25 : 1));
         fills[segment.id] = (((alpha << 24) >>> 0) | colour) >>> 0;
-        lines[segment.id] = (((aside ? 0x50 : 0xff) << 24) | (look.contours ? colour : 0xffffff)) >>> 0;
+        lines[segment.id] = (((aside ? 0x50 : 0xff) << 24) | colour) >>> 0;
+        white[segment.id] = (((aside ? 0x50 : 0xff) << 24) | 0xffffff) >>> 0;
       }
-      const reach = look.contours ? 2 : 1;
+      // A white line around each segment; as a contour, a broad one of its colour within.
+      const broad = look.contours ? Math.ceil((Math.max(width, height) * scale) / 200) : 0;
       const [wide, high] = [width * scale, height * scale];
       const columns = Uint32Array.from({ length: wide }, (_, x) => Math.floor(x / scale));
+      const rows = Uint32Array.from({ length: high }, (_, y) => Math.floor(y / scale) * width);
+      const meetsOther = (x, y, id, reach) =>
+        ids[rows[y] + columns[Math.max(0, x - reach)]] !== id || ids[rows[y] + columns[Math.min(wide - 1, x + reach)]] !== id ||
+        ids[rows[Math.max(0, y - reach)] + columns[x]] !== id || ids[rows[Math.min(high - 1, y + reach)] + columns[x]] !== id;
       for (let y = 0; y < high; y++) {
-        const row = Math.floor(y / scale) * width;
-        const [above, below] = [Math.floor(Math.max(0, y - reach) / scale) * width, Math.floor(Math.min(high - 1, y + reach) / scale) * width];
         for (let x = 0; x < wide; x++) {
-          const id = ids[row + columns[x]];
+          const id = ids[rows[y] + columns[x]];
           if (!lines[id]) continue;
-          const edge =
-            ids[row + columns[Math.max(0, x - reach)]] !== id || ids[row + columns[Math.min(wide - 1, x + reach)]] !== id ||
-            ids[above + columns[x]] !== id || ids[below + columns[x]] !== id;
-          pixels[y * wide + x] = edge ? lines[id] : fills[id];
+          if (meetsOther(x, y, id, 1)) pixels[y * wide + x] = white[id];
+          else pixels[y * wide + x] = broad && meetsOther(x, y, id, broad) ? lines[id] : fills[id];
         }
       }
       context.putImageData(drawn, 0, 0);
     }
   }
 
-  class MaskPainter extends HTMLElement {
-    connectedCallback() {
-      if (this.canvas) return;
-      this.classes = JSON.parse(this.dataset.classes);
-      this.canvas = this.querySelector("canvas");
-      this.cursor = this.querySelector(".cursor");
-      this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-      // A canvas of classes beside the coloured one: colours of edges would mix.
-      this.labels = new Uint8Array(this.canvas.width * this.canvas.height);
-      this.at = [this.canvas.width / 2, this.canvas.height / 2];
-      this.listen();
-    }
-
-    listen() {
-      const canvas = this.canvas;
-      const place = ({ clientX, clientY }) => {
-        const box = canvas.getBoundingClientRect();
-        return [((clientX - box.left) * canvas.width) / box.width, ((clientY - box.top) * canvas.height) / box.height];
-      };
-      canvas.addEventListener("pointerdown", (event) => {
-        canvas.setPointerCapture(event.pointerId);
+  class MaskPainter extends Keyed {
+    constructor() {
+      super();
+      this.addEventListener("pointerdown", (event) => {
+        if (event.target !== this.canvas) return;
+        this.canvas.setPointerCapture(event.pointerId);
         this.painting = true;
-        this.stroke(place(event), place(event));
+        this.stroke(this.place(event), this.place(event));
       });
-      canvas.addEventListener("pointermove", (event) => {
-        const next = place(event);
+      this.addEventListener("pointermove", (event) => {
+        if (event.target !== this.canvas) return;
+        const next = this.place(event);
         if (this.painting) this.stroke(this.at, next);
         this.move(next);
       });
       for (const end of ["pointerup", "pointercancel"]) {
-        canvas.addEventListener(end, () => this.painting && this.hand());
+        this.addEventListener(end, () => this.painting && this.hand());
       }
-      canvas.addEventListener("keydown", (event) => {
-        const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-        if (!way && event.key !== " ") return;
-        event.preventDefault();
-        const step = (KEY_STEP * canvas.width) / canvas.getBoundingClientRect().width;
-        const next = way ? this.at.map((value, axis) => value + way[axis] * step) : this.at;
-        if (!way || event.shiftKey) {
-          this.stroke(this.at, next);
-          this.hand();
-        }
-        this.move(next);
-      });
+      this.addEventListener("keydown", (event) => event.target === this.canvas && this.press(event));
       this.addEventListener("click", ({ target }) => {
         if (target.matches("[data-clear]")) this.fill(new Uint8Array(this.labels.length));
         if (target.matches("[data-start]")) this.start(target.dataset.start);
       });
+    }
+
+    setup() {
+      this.classes = JSON.parse(this.dataset.classes);
+      this.canvas = this.querySelector("canvas");
+      this.cursor = this.querySelector(".cursor");
+      this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+      // Classes are kept beside the coloured canvas, where the colours of edges would mix.
+      this.labels = new Uint8Array(this.canvas.width * this.canvas.height);
+      this.draw();
+      this.move([this.canvas.width / 2, this.canvas.height / 2]);
+    }
+
+    place({ clientX, clientY }) {
+      const box = this.canvas.getBoundingClientRect();
+      const { width, height } = this.canvas;
+      return [((clientX - box.left) * width) / box.width, ((clientY - box.top) * height) / box.height];
+    }
+
+    press(event) {
+      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (!way && event.key !== " ") return;
+      event.preventDefault();
+      const step = (KEY_STEP * this.canvas.width) / this.canvas.getBoundingClientRect().width;
+      const next = way ? this.at.map((value, axis) => value + way[axis] * step) : this.at;
+      if (!way || event.shiftKey) {
+        this.stroke(this.at, next);
+        this.hand();
+      }
+      this.move(next);
     }
 
     get brush() {

@@ -172,7 +172,7 @@ class Reduced:
     def add(self, band: np.ndarray, top: int) -> None:
         columns = np.add.reduceat(band, range(0, self.width, self.factor), axis=2, dtype=np.float32)
         rows = (top + np.arange(band.shape[1])) // self.factor
-        np.add.at(self._sums, (slice(None), rows), columns)
+        np.add.at(self._sums.transpose(1, 0, 2), rows, columns.transpose(1, 0, 2))
 
     def mean(self) -> np.ndarray:
         down, across = (

@@ -5,6 +5,7 @@ what is hidden and what is pointed at need no server. Whatever comes from outsid
 """
 
 import json
+import uuid
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
 SHOWN_SIDE = 1024  # pixels of the longer side of what the browser is given
 LEVEL_SIDE = 320
 LISTED = 200  # objects in the legend at most; all are in the files
+BRIGHT = 6  # colours of the palette that are taken bright, the others dark: so all differ over a picture
 SHADES = (0.0, 0.45, -0.35, 0.7, 0.22, -0.18)  # of a class's colour, one thing after another: towards white, black
 
 
 def colour_of(label_id: int, place: int = 0) -> tuple[int, int, int]:
     """A class's colour; of its second thing and the next ones a shade of it."""
-    colour = SERIES[label_id % len(SERIES)][1]
+    place_in_palette = label_id % len(SERIES)
+    colour = SERIES[place_in_palette][place_in_palette < BRIGHT]
     share = SHADES[place % len(SHADES)]
     target = 255 if share > 0 else 0
     red, green, blue = (
@@ -97,7 +100,8 @@ def figures(seen: Seen, found: "Segmentation", rows: list[dict[str, Any]], heat:
         f'<img src="{picture}" alt="{escape(say("segment_alt", n=len(rows)))}"></div>'
     )
     return (
-        f'<segment-view data-segments="{escape(json.dumps(told, ensure_ascii=False))}"><div class="pair wide">'
+        f'<segment-view data-key="{uuid.uuid4().hex}" data-segments="{escape(json.dumps(told, ensure_ascii=False))}">'
+        f'<div class="pair wide">'
         f"<figure><h2>{escape(say('segment_prediction'))}</h2>{stage}"
         f'<label class="sweep"><span>{sweep}</span><input type="range" min="0" max="100" value="0"></label></figure>'
         f"{heat}</div>{legend(rows, pixels, say)}</segment-view>"
@@ -207,7 +211,7 @@ def summary(
         sentence = f"<strong>{escape(say('segment_found', n=len(things)))}</strong>"
     else:
         sentence = f"<strong>{escape(say('segment_found_of', n=len(things), true=true_count))}</strong>"
-    if near:
+    if near and near[1] > 0:
         share, area = (numerals.percent(value) for value in near)
         sentence += f" {escape(say('segment_near', share=share, area=area))}"
     told = costs(seen, say) + (f" · <span>{escape(aside)}</span>" if aside else "")

@@ -157,13 +157,13 @@ def choose_task(seen: Seen, view: View, say: Say) -> tuple[Update, Update, View]
 
 def show_task(
     session: SegmentSession, task: str, threshold: float, smallest: int, truth: str, language: str
-) -> tuple[Update, Update, str | Update, str | Update]:
+) -> tuple[Update, Update, str | Update, str | Update, str | Update]:
     """The kept answer read for another task, or in another language: no forward pass."""
     if session.seen is None:
-        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-    view = View(task, threshold, int(smallest), truth, language)
-    tasks, limit, view = choose_task(session.seen, view, speaker(language))
-    return tasks, limit, *show_view(session, view)
+        return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+    say = speaker(language)
+    tasks, limit, view = choose_task(session.seen, View(task, threshold, int(smallest), truth, language), say)
+    return tasks, limit, *show_view(session, view), painter(session.seen, say)
 
 
 def show_segments(

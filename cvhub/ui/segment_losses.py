@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from cvhub.evaluation.boxes import giou, instance_boxes
 from cvhub.evaluation.dense_metrics import BoundaryTally, SemanticTally
-from cvhub.evaluation.segment_metrics import PanopticTally
+from cvhub.evaluation.segment_metrics import PanopticQuality, PanopticTally
 from cvhub.evaluation.segmentation import answered_segments, true_segments
 from cvhub.evaluation.truth import IGNORED, Masks
 from cvhub.models import losses_dense
@@ -70,7 +70,7 @@ class HardScores:
     - `iou` over the classes that the task shows, of class 1 alone where there are two: then `intersection` and `union`
       are its pixels, else None. `classes`: how many are in the mean.
     - `giou`: the mean over the boxes of matched objects; `matched`, `missed`, `invented`: objects.
-    - `boundary_f`: the mean over classes; `quality`: of the panoptic task, (PQ, SQ, RQ).
+    - `boundary_f`: the mean over classes; `quality`: of the panoptic task.
     """
 
     iou: float
@@ -82,7 +82,7 @@ class HardScores:
     missed: int
     invented: int
     boundary_f: float
-    quality: tuple[float, float, float] | None
+    quality: PanopticQuality | None
 
 
 def full_size(logits: np.ndarray, size: tuple[int, int]) -> Tensor:
@@ -219,10 +219,10 @@ def matched_objects(ids: np.ndarray, things: list[Thing], masks: Masks) -> tuple
     return found, len(true_numbers) - len(found), len(numbers) - len(found)
 
 
-def panoptic_quality(seen: Seen, found: "Segmentation", masks: Masks) -> tuple[float, float, float]:
+def panoptic_quality(seen: Seen, found: "Segmentation", masks: Masks) -> PanopticQuality:
     things = seen.things
     tally = PanopticTally(things)
     mask, segments = answered_segments(found, seen.segmenter.has_background)
     truth, true = true_segments(masks, dict.fromkeys(things))
     tally.add(mask, truth, segments, true)
-    return tuple(tally.overall)
+    return tally.overall

@@ -26,7 +26,7 @@ def painter(seen: Seen, say: Say) -> str:
     brushes = "".join(brush(k + 1, label, k + 1 == first) for k, label in enumerate(seen.labels))
     eraser = brush(0, say("paint_eraser"), False)
     return (
-        f'<mask-painter data-classes="{escape(json.dumps(classes, ensure_ascii=False))}">'
+        f'<mask-painter data-key="{seen.key}" data-classes="{escape(json.dumps(classes, ensure_ascii=False))}">'
         f'<fieldset class="brushes"><legend>{escape(say("paint_brush"))}</legend>{brushes}{eraser}</fieldset>'
         f'<label class="size"><span>{escape(say("paint_size"))}</span>'
         f'<input type="range" min="2" max="80" value="{BRUSH}"></label>'

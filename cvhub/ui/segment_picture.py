@@ -6,7 +6,7 @@ import gradio as gr
 
 from cvhub.ui import segment_handlers as handlers
 from cvhub.ui import segment_outgoing, segment_samples
-from cvhub.ui.frame import Frame
+from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.segment_state import TRUTHS, SegmentSession
 from cvhub.ui.strings import Say
@@ -82,9 +82,12 @@ class PicturePart:
         )
 
     def slider(self, name: str, low: float, high: float, step: float, value: float, info: str = "") -> gr.Slider:
+        texts: Texts = {"label": f"segment_{name}"}
+        if info:
+            texts["info"] = info
         return self.frame.add(
             gr.Slider,
-            {"label": f"segment_{name}"} | ({"info": info} if info else {}),
+            texts,
             minimum=low,
             maximum=high,
             step=step,
@@ -188,10 +191,12 @@ class PicturePart:
                 *(self.tile.release, self.overlap.release),
             ],
             **asking,
+            js="(...values) => cvhub.withoutRemoved(values)",
             trigger_mode="always_last",
             api_name="answer_segment",
         )
-        self.picture.input(lambda: None, None, self.sample, api_visibility="private", **at_once)
+        self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
+        self.picture.input(None, None, self.sample, js="() => null")
         self.sample.input(
             handlers.take_segment_sample,
             [self.sample, self.model],
@@ -207,7 +212,7 @@ class PicturePart:
             [self.task.input, language.change],
             handlers.show_task,
             [self.session, *view],
-            [self.task, self.threshold, *shown],
+            [self.task, self.threshold, *shown, self.painter],
             api_name="show_task",
             **reading,
         )

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -100,11 +100,11 @@ def with_mask(found: "Segmentation", mask: np.ndarray) -> "Segmentation":
 
 def components(mask: np.ndarray, ids: set[int]) -> tuple[np.ndarray, list[int]]:
     """The connected parts of each value in `ids`, numbered from 1 on, and each one's value; pixels touch by sides."""
-    from scipy.ndimage import label
+    from scipy import ndimage
 
     parts, values = np.zeros(mask.shape, np.int32), []
     for value in sorted(ids):
-        numbered, count = label(mask == value)
+        numbered, count = cast(tuple[np.ndarray, int], ndimage.label(mask == value))
         parts += np.where(numbered > 0, numbered + len(values), 0).astype(np.int32)
         values += [value] * count
     return parts, values

@@ -1,5 +1,6 @@
 """What the Segment tab remembers of one visit: the picture, what a net said of it, and what is known to be true."""
 
+import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ class Seen:
     tiles: int = 1
     levels: list[np.ndarray] = field(default_factory=list)
     limit: str = ""
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)  # for the browser, to know one answer from the next
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +76,7 @@ class Seen:
     @property
     def things(self) -> list[int]:
         """The classes that can be counted: those of things, or where the net knows none all but the background."""
-        own = sorted(getattr(self.segmenter.config, "thing_ids", ()))
+        own: list[int] = sorted(getattr(self.segmenter.config, "thing_ids", ()))
         return own or list(range(int(self.segmenter.has_background), len(self.labels)))
 
     @property
