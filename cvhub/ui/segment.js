@@ -1,7 +1,7 @@
 // The Segment tab: draws segments over a picture, and lets a mask be painted. Runs once when a page opens.
 () => {
   // What holds for every answer that is shown: set by the page's controls, kept while answers come and go.
-  const look = { opacity: 0.55, contours: false, hidden: new Set() };
+  const look = { opacity: 0.55, contours: false, hidden: new Set(), sweep: 0 };
   const KEY_STEP = 4; // CSS pixels that an arrow key moves the brush
 
   const picture = (source) => new Promise((done, fail) => {
@@ -59,20 +59,15 @@
       for (const box of this.querySelectorAll(".area input")) {
         box.checked = !(box.dataset.label && look.hidden.has(this.classOf(box)));
       }
+      [this.canvas, this.line, this.tip] = stage.querySelectorAll("canvas, i, .tip");
+      this.querySelector(".sweep input").value = look.sweep;
+      this.sweep(look.sweep);
       const { data, width, height } = pixelsOf(await picture(stage.dataset.ids));
       if (key !== this.dataset.key) return; // the next answer came meanwhile
-      for (const [name, kind] of [["canvas", "canvas"], ["line", "i"], ["tip", "div"]]) {
-        this[name]?.remove();
-        this[name] = stage.appendChild(document.createElement(kind));
-      }
-      this.tip.className = "tip";
       this.ids = Uint16Array.from({ length: width * height }, (_, i) => data[4 * i] | (data[4 * i + 1] << 8));
-      // Finer than the map, so that contours are thin over small pictures too.
-      this.scale = Math.max(1, Math.round(900 / Math.max(width, height)));
-      [this.width, this.height] = [width, height];
-      [this.canvas.width, this.canvas.height] = [width * this.scale, height * this.scale];
+      // The canvas is finer than the map, so that contours are thin over small pictures too.
+      [this.width, this.height, this.scale] = [width, height, this.canvas.width / width];
       this.draw();
-      this.sweep(Number(this.querySelector(".sweep input").value));
     }
 
     classOf(box) {
@@ -87,6 +82,7 @@
     }
 
     sweep(percent) {
+      look.sweep = percent;
       this.canvas.style.clipPath = `inset(0 0 0 ${percent}%)`;
       this.line.style.left = `${percent}%`;
       this.line.classList.toggle("shown", percent > 0 && percent < 100);

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cvhub.inference.segment import Segmentation
 
 SHOWN_SIDE = 1024  # pixels of the longer side of what the browser is given
+CANVAS_SIDE = 900  # about the longer side of what segments are drawn on, however small the picture
 LEVEL_SIDE = 320
 LISTED = 200  # objects in the legend at most; all are in the files
 BRIGHT = 6  # colours of the palette that are taken bright, the others dark: so all differ over a picture
@@ -95,9 +96,11 @@ def figures(seen: Seen, found: "Segmentation", rows: list[dict[str, Any]], heat:
     width, height = shown_size(seen.size)
     picture = picture_uri(seen)
     sweep = escape(say("segment_sweep"))
+    scale = max(1, round(CANVAS_SIDE / max(width, height)))
     stage = (
         f'<div class="stage" style="aspect-ratio:{width}/{height}" data-ids="{ids_uri(found.mask)}">'
-        f'<img src="{picture}" alt="{escape(say("segment_alt", n=len(rows)))}"></div>'
+        f'<img src="{picture}" alt="{escape(say("segment_alt", n=len(rows)))}">'
+        f'<canvas width="{width * scale}" height="{height * scale}"></canvas><i></i><div class="tip"></div></div>'
     )
     return (
         f'<segment-view data-key="{uuid.uuid4().hex}" data-segments="{escape(json.dumps(told, ensure_ascii=False))}">'

@@ -197,10 +197,15 @@ def take_painting(
 
 
 def show_view(session: SegmentSession, view: View) -> Shown:
-    """What the kept answer looks like under a view; a failure is a sentence in place of the losses."""
+    """What the kept answer looks like under a view, unless a newer view was asked for meanwhile.
+
+    A truth that doesn't fit is a sentence in place of the losses.
+    """
     seen = session.seen
     if seen is None:
         return gr.skip(), gr.skip()
+    session.views += 1
+    asked = session.views
     say = speaker(view.language)
     found = read(seen, view)
     ids, things = things_in(seen, found, view.task)
@@ -209,7 +214,8 @@ def show_view(session: SegmentSession, view: View) -> Shown:
         masks = find_truth(session, seen, view.truth, say)
     except CvhubError as error:
         excuse = translated(str(error), view.language)
-    return compose(seen, found, ids, things, masks, excuse, view, synthetic_note(session, say))
+    shown = compose(seen, found, ids, things, masks, excuse, view, synthetic_note(session, say))
+    return shown if session.views == asked else (gr.skip(), gr.skip())
 
 
 def compose(

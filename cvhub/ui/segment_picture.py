@@ -102,7 +102,7 @@ class PicturePart:
             gr.File,
             {"label": "segment_mask_file"},
             file_types=[".png", ".tif", ".tiff"],
-            height=110,
+            height=140,
             visible=False,
             elem_id="segment-mask",
         )
@@ -142,7 +142,7 @@ class PicturePart:
                 {"label": "checkpoint_files"},
                 file_count="multiple",
                 file_types=[".safetensors", ".json"],
-                height=110,
+                height=140,
                 elem_id="segment-files",
             )
             self.add_button = add(gr.Button, {"value": "add"}, size="sm", elem_id="segment-add")

@@ -94,4 +94,5 @@ class SegmentSession:
     uploaded: str | None = None  # the file of a mask
     painted: np.ndarray | None = None  # (h, w) uint8: class + 1, 0 where nothing was painted
     turn: int = 0  # counts the questions, so that a newer one, or a stop, silences those before it
+    views: int = 0  # counts how often the answer was shown, so that a slow view doesn't cover a newer one
     truths: "dict[str, Masks]" = field(default_factory=dict)  # as read for the net that answered

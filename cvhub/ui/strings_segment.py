@@ -38,8 +38,8 @@ SEGMENT: dict[str, tuple[str, str]] = {
     "segment_truth_upload": ("upload", "上传"),
     "segment_truth_paint": ("paint", "绘制"),
     "segment_mask_file": (
-        "Mask: PNG or TIFF, one channel, values are class numbers (255: not known)",
-        "掩膜：单通道 PNG 或 TIFF，像素值为类别编号（255 表示未知）",
+        "Mask, PNG or TIFF: class numbers, 255 not known",
+        "掩膜，PNG 或 TIFF：类别编号，255 为未知",
     ),
     "segment_advanced": ("Advanced: tiles, smallest area, runtime", "高级：分块、最小面积、运行时"),
     "segment_tile": ("Tile, px", "分块边长，像素"),
