@@ -52,6 +52,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
         ),
         *before,
     )
+    for name in nets:
+        default_pool().get(name)  # converted before a page waits for it
     yield nets
     catalog.CATALOG = before
     for name in nets:
