@@ -410,7 +410,7 @@ def test_tiles_give_what_one_pass_gives(tmp_path: Path, small_limits: Callable[[
     assert (whole.tiles, tiled.reduced) == (1, 1)
     assert tiled.tiles > 1
     np.testing.assert_allclose(tiled.answer.logits, whole.answer.logits, atol=1e-4)
-    assert np.array_equal(tiled.image, whole.image)
+    assert np.array_equal(np.asarray(tiled.image), np.asarray(whole.image))
 
 
 def test_a_large_picture_is_kept_reduced(
@@ -463,7 +463,7 @@ def test_coco_is_read_by_pycocotools(rows: tuple[str, str], picture: Path) -> No
     found = read(session.seen, View("panoptic", 0.0))
     assert report["annotations"]
     for row in report["annotations"]:
-        runs = coco_mask.frPyObjects(row["segmentation"], *row["segmentation"]["size"])
+        runs: Any = coco_mask.frPyObjects(row["segmentation"], *row["segmentation"]["size"])
         assert np.array_equal(coco_mask.decode(runs), found.mask == row["id"])
         assert coco_mask.area(runs) == row["area"]
         assert coco_mask.toBbox(runs).tolist() == row["bbox"]
@@ -471,7 +471,7 @@ def test_coco_is_read_by_pycocotools(rows: tuple[str, str], picture: Path) -> No
 
 @pytest.mark.parametrize("mask", [np.zeros((3, 2), bool), np.ones((3, 2), bool), np.eye(3, dtype=bool)])
 def test_run_lengths_begin_with_zeros(mask: np.ndarray) -> None:
-    runs = segment_files.run_lengths(mask)
+    runs: Any = segment_files.run_lengths(mask)
     assert sum(runs["counts"]) == mask.size
     assert np.array_equal(coco_mask.decode(coco_mask.frPyObjects(runs, *mask.shape)), mask)
 

@@ -373,8 +373,8 @@ def test_the_endpoint_is_documented_and_answers(server: str, folders: dict[str, 
 
     photo().save(tmp_path / "photo.png")
     client = Client(server, verbose=False)
-    documented = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert "/segment" in documented
+    documented: Any = client.view_api(return_format="dict", print_info=False)
+    assert "/segment" in documented["named_endpoints"]
     report = client.predict(
         handle_file(str(tmp_path / "photo.png")), "tiny_cells", "semantic", 0.5, api_name="/segment"
     )

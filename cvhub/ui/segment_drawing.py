@@ -14,16 +14,18 @@ from PIL import Image
 
 from cvhub.explain.cam import HEAT_COLOURS, paint
 from cvhub.ui import numerals
+from cvhub.ui.messages import reason
 from cvhub.ui.palette import SERIES
 from cvhub.ui.pictures import data_uri, encoded
 from cvhub.ui.readout import message
 from cvhub.ui.segment_reading import Thing
 from cvhub.ui.segment_state import Seen
-from cvhub.ui.strings import Say
+from cvhub.ui.strings import Say, speaker
 
 if TYPE_CHECKING:
     from cvhub.inference.segment import Segmentation
 
+RUNTIMES = {"torch": "PyTorch", "openvino": "OpenVINO"}
 SHOWN_SIDE = 1024  # pixels of the longer side of what the browser is given
 CANVAS_SIDE = 900  # about the longer side of what segments are drawn on, however small the picture
 LEVEL_SIDE = 320
@@ -207,28 +209,33 @@ def summary(
     true_count: int | None,
     near: tuple[float, float] | None,
     aside: str,
-    say: Say,
+    language: str,
 ) -> str:
-    """How many objects there are, and where the loss sits; `aside` is what else is to be known of the picture."""
+    """How many objects there are, where the loss sits, what computed it; `aside` is what else is to be known."""
+    say = speaker(language)
+    objects = say("segment_object") if len(things) == 1 else say("segment_objects", n=f"{len(things):,}")
     if true_count is None:
-        sentence = f"<strong>{escape(say('segment_found', n=len(things)))}</strong>"
+        told = say("segment_found", objects=objects)
     else:
-        sentence = f"<strong>{escape(say('segment_found_of', n=len(things), true=true_count))}</strong>"
+        told = say("segment_found_of", objects=objects, true=f"{true_count:,}")
+    sentence = f"<strong>{escape(told)}</strong>"
     if near and near[1] > 0:
         share, area = (numerals.percent(value) for value in near)
         sentence += f" {escape(say('segment_near', share=share, area=area))}"
-    told = costs(seen, say) + (f" · <span>{escape(aside)}</span>" if aside else "")
-    return message(sentence) + f'<p class="facts costs">{told}</p>'
+    facts = costs(seen, say) + (f" · <span>{escape(aside)}</span>" if aside else "")
+    runtime = seen.segmenter.runtime
+    why = reason(runtime.reason, language)
+    took = say("took", runtime=RUNTIMES.get(runtime.name, runtime.name), precision=runtime.precision, reason=why)
+    return message(sentence) + f'<p class="facts costs">{facts}</p><p class="facts why">{escape(took)}</p>'
 
 
 def costs(seen: Seen, say: Say) -> str:
-    """What computed the answer, and how long it took."""
+    """What the answer cost, and of how large a picture it is."""
     runtime = seen.segmenter.runtime
-    name = {"torch": "PyTorch", "openvino": "OpenVINO"}.get(runtime.name, runtime.name)
     parts = [
         seen.title,
         numerals.milliseconds(seen.answer.milliseconds),
-        f"{name} {runtime.precision}",
+        f"{RUNTIMES.get(runtime.name, runtime.name)} {runtime.precision}",
         f"{seen.own[1]} × {seen.own[0]} px",
     ]
     if seen.tiles > 1:

@@ -236,7 +236,7 @@ def compose(
     rows = segment_rows(found, things, view.task)
     if masks is None:
         title, alt, said = (say(f"segment_unsure{part}") for part in ("", "_alt", "_note"))
-        head = summary(seen, things, None, None, aside, say)
+        head = summary(seen, things, None, None, aside, view.language)
         shown = head + figures(seen, found, rows, heat_figure(entropy(seen), title, alt, said), say)
         return shown, f'<section class="losses"><p class="facts">{escape(excuse)}</p></section>' + levels_section(
             seen, None, say
@@ -244,7 +244,7 @@ def compose(
     losses = soft_losses(seen, masks)
     scores = hard_scores(seen, found, ids, things, masks, view)
     near = losses.near_border, losses.border
-    head = summary(seen, things, scores.matched + scores.missed, near, aside, say)
+    head = summary(seen, things, scores.matched + scores.missed, near, aside, view.language)
     return (
         head + figures(seen, found, rows, loss_figure(losses, say), say),
         readout(losses, scores, view, say) + levels_section(seen, losses, say),

@@ -58,11 +58,14 @@ def hard_rows(scores: HardScores, say: Say) -> list[Row]:
         overlap = f"{scores.intersection:,} ⁄ {scores.union:,}"
     else:
         overlap = say("segment_mean_classes", n=scores.classes)
-    matched = say("segment_matched", n=scores.matched, missed=scores.missed, invented=scores.invented)
+    matched = say(
+        "segment_matched", n=f"{scores.matched:,}", missed=f"{scores.missed:,}", invented=f"{scores.invented:,}"
+    )
+    tolerance = say("segment_tolerance" if scores.intersection is not None else "segment_tolerance_mean", n=TOLERANCE)
     rows = [
         (say("segment_iou" if scores.intersection is not None else "segment_miou"), IOU, overlap, scores.iou),
         (say("segment_giou"), GIOU, matched, scores.giou),
-        (say("segment_boundary"), BOUNDARY, say("segment_tolerance", n=TOLERANCE), scores.boundary_f),
+        (say("segment_boundary"), BOUNDARY, tolerance, scores.boundary_f),
     ]
     if scores.quality:
         pq, sq, rq = scores.quality

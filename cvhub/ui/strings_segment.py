@@ -110,8 +110,10 @@ SEGMENT: dict[str, tuple[str, str]] = {
         "掩膜中有值 {value}；类别为 0 到 {most}，255 表示未知。",
     ),
     # the answer
-    "segment_found": ("{n} objects.", "{n} 个物体。"),
-    "segment_found_of": ("{n} objects, {true} in the truth.", "{n} 个物体，真值中有 {true} 个。"),
+    "segment_object": ("1 object", "1 个物体"),
+    "segment_objects": ("{n} objects", "{n} 个物体"),
+    "segment_found": ("{objects}.", "{objects}。"),
+    "segment_found_of": ("{objects}, {true} in the truth.", "{objects}，真值中有 {true} 个。"),
     "segment_near": (
         "{share} of the loss sits within 3 px of true borders, which are {area} of the picture.",
         "{share} 的损失位于真实边界 3 像素以内，这部分占图片的 {area}。",
@@ -173,7 +175,8 @@ SEGMENT: dict[str, tuple[str, str]] = {
         "mean of {n} pairs; {missed} missed, {invented} invented",
         "{n} 对的平均；漏检 {missed}，误检 {invented}",
     ),
-    "segment_tolerance": ("within {n} px, mean of classes", "{n} 像素以内，各类平均"),
+    "segment_tolerance": ("within {n} px", "{n} 像素以内"),
+    "segment_tolerance_mean": ("within {n} px, mean of classes", "{n} 像素以内，各类平均"),
     # deep supervision
     "segment_by_level": ("Deep supervision, level by level", "逐层的深度监督"),
     "segment_output": ("output", "输出"),
