@@ -154,7 +154,7 @@ def _add(found: SegmenterEvaluation, segmenter: Segmenter, image: Image.Image, m
         answered = np.where(np.isin(instances.mask, list(scores)), instances.mask, VOID)
         tally.add(answered, np.where(masks.labels == number, masks.instances, VOID), scores)
     whole = segmenter.read_again(answer, "panoptic")
-    mask, segments = _answered_segments(whole, segmenter.has_background)
+    mask, segments = answered_segments(whole, segmenter.has_background)
     truth, true = true_segments(masks, found.things)
     found.panoptic.add(mask, truth, segments, true)
 
@@ -167,7 +167,7 @@ def _classes(answer: Segmentation) -> np.ndarray:
     return numbers[answer.mask]
 
 
-def _answered_segments(whole: Segmentation, has_background: bool) -> tuple[np.ndarray, Segments]:
+def answered_segments(whole: Segmentation, has_background: bool) -> tuple[np.ndarray, Segments]:
     """A panoptic answer as panoptic quality takes it: where class 0 is the background, it is stuff like any other."""
     segments = [{"id": segment.id, "category_id": segment.label_id} for segment in whole.segments]
     if not has_background:

@@ -7,12 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, classify, explore
+from cvhub.ui import answering, classify, explore, segment
 from cvhub.ui.frame import Frame
 from cvhub.ui.link import DEFAULT_MODELS
 from cvhub.ui.theme import SAMPLE_FOLDER, css, script, theme
 
-TABS = (classify, explore)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`
+TABS = (classify, explore, segment)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
 MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full

@@ -29,6 +29,35 @@ MESSAGES = {
     "top k is {}, expected at least 1.": "top k 为 {}，应至少为 1。",
     "batch size is {}, expected at least 1.": "批大小为 {}，应至少为 1。",
     "This model failed unexpectedly ({}); the server's log has the details.": "该模型意外失败（{}），详情见服务器日志。",
+    # segments (inference/, ui/segment_*.py)
+    "{} does {}, expected a model for {}.": "{} 的任务是 {}，应为用于 {} 的模型。",
+    "{} does {}, expected a model for image-classification.": "{} 的任务是 {}，应为图像分类模型。",
+    "{} segments pictures, expected a model that classifies them.": "{} 用于分割图片，应为分类模型。",
+    "{} names pictures, expected a model that segments them.": "{} 用于给图片分类，应为分割模型。",
+    "{} can't do task {}, only {}.": "{} 不能执行任务 {}，只能执行 {}。",
+    "{} can't take the picture: {}.": "{} 无法处理这张图片：{}。",
+    "the network would be given {}x{} pixels, the limit is {}": "网络将得到 {}x{} 像素，上限为 {}",
+    "the pixels are {}x{}, this network takes sides of {} + n·{}.": "像素为 {}x{}，此网络的边长须为 {} + n·{}。",
+    "{}: margin and overlap are at least 0, stride is at least 1.": "{}：边距和重叠至少为 0，步幅至少为 1。",
+    "{}: without a margin, side is expected to be a multiple of stride.": "{}：没有边距时，边长应为步幅的倍数。",
+    "{}: side without margins is expected to be at least stride plus overlap, and twice the overlap.": (
+        "{}：去掉边距后的边长应至少为步幅加重叠，且至少为重叠的两倍。"
+    ),
+    "the network answers {}x{} pixels in shape {}, expected ({}, K, {}, {}).": (
+        "网络对 {}x{} 像素给出的形状为 {}，应为（{}, K, {}, {}）。"
+    ),
+    "{} is a TIFF compressed by method {}, which Pillow can't decode.": "{} 是以方法 {} 压缩的 TIFF，Pillow 无法解码。",
+    "the painted mask is no small PNG.": "绘制的掩膜不是小的 PNG。",
+    "the painted mask has a class {}, expected 0 to {}.": "绘制的掩膜中有类别 {}，应为 0 到 {}。",
+    # masks (evaluation/truth.py)
+    "a mask has the mode {}, expected whole numbers in one channel.": "掩膜的模式为 {}，应为单通道整数。",
+    "the mask in {} has {} pixels, the picture has {}.": "{} 中的掩膜为 {} 像素，图片为 {} 像素。",
+    "a mask in {} has the value {}, which is none of {}.": "{} 中的掩膜有值 {}，不属于 {}。",
+    "{} is not VALUE=CLASS with a whole number or * as VALUE.": "{} 不是 VALUE=CLASS 的形式，VALUE 应为整数或 *。",
+    "{} is not COLUMN:SHARE:SEED, such as image_id:0.1:0.": "{} 不是 COLUMN:SHARE:SEED 的形式，例如 image_id:0.1:0。",
+    "{} holds out a share of {}, expected more than 0 and less than 1.": "{} 留出的比例为 {}，应大于 0 且小于 1。",
+    "{} has no column {}, only {}.": "{} 没有列 {}，只有 {}。",
+    "{} has no column {}, which --holdout names.": "{} 没有 --holdout 所指的列 {}。",
     # your own classes (training/few_shot.py)
     "There are {} classes, expected at least 2.": "共有 {} 个类别，应至少为 2。",
     "The class {} has {} pictures, expected at least 2.": "类别 {} 有 {} 张图片，应至少为 2。",

@@ -2,6 +2,7 @@
 
 import base64
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -10,6 +11,7 @@ from cvhub.explain.cam import paint
 from cvhub.models.pixels import to_mode
 from cvhub.ui.state import Answer, Box, Heat
 
+SAMPLE_FOLDER = Path(__file__).parent / "samples"
 PREVIEW_SIDE = 720  # pixels of the longer side; a card is at most 360 CSS pixels wide
 HEAT_SIDE = 96
 SHOWN_BY_BROWSERS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")  # Pillow's names

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from cvhub.ui.figures import FIGURES
 from cvhub.ui.strings_explore import EXPLORE
 from cvhub.ui.strings_overlap import OVERLAP
+from cvhub.ui.strings_segment import SEGMENT
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
@@ -214,7 +215,7 @@ STRINGS: dict[str, tuple[str, str]] = {
         "浏览器拒绝访问剪贴板；链接在地址栏中。",
     ),
 }
-STRINGS |= EXPLORE | OVERLAP
+STRINGS |= EXPLORE | SEGMENT | OVERLAP
 for figure in FIGURES:
     STRINGS |= figure.STRINGS
 

@@ -7,9 +7,12 @@ import gradio as gr
 
 from cvhub.ui.link import SAMPLES
 from cvhub.ui.palette import series_css
+from cvhub.ui.pictures import SAMPLE_FOLDER
+from cvhub.ui.segment_drawing import ramp_css
+from cvhub.ui.segment_samples import thumbnails_css
 
 HERE = Path(__file__).parent
-SAMPLE_FOLDER = HERE / "samples"
+SHEETS = ("page.css", "explore.css", "segment.css", "overlap.css")
 ACCENT = gr.themes.Color(
     name="okabe-ito-blue",
     c50="#eef6fb",
@@ -97,12 +100,14 @@ def css() -> str:
         f".samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
         for place, sample in enumerate(SAMPLES, 1)
     )
-    sheets = "".join((HERE / name).read_text("utf-8") for name in ("page.css", "explore.css", "overlap.css"))
-    return series_css() + sheets + thumbnails
+    sheets = "".join((HERE / name).read_text("utf-8") for name in SHEETS)
+    return series_css() + sheets + ramp_css() + thumbnails + thumbnails_css()
 
 
 def script() -> str:
-    return (HERE / "page.js").read_text("utf-8")
+    """Each file is a function; they run one after the other."""
+    parts = "".join(f"({(HERE / name).read_text('utf-8').strip()})();" for name in ("page.js", "segment.js"))
+    return f"() => {{{parts}}}"
 
 
 def _thumbnail(sample: str) -> str:

@@ -1,0 +1,190 @@
+"""Asking a segmenter about a picture: in one pass, or tile by tile with progress. Heavy imports wait for first use."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cvhub.cache import cache_in
+from cvhub.errors import CvhubError
+from cvhub.models.pixels import to_mode
+from cvhub.ui.answering import forward, title_of
+from cvhub.ui.segment_state import Question, Seen
+
+if TYPE_CHECKING:
+    from cvhub.inference.segment import Segmenter
+    from cvhub.inference.tiling import TilePlan
+    from cvhub.inference.windows import Windows
+
+WHOLE = 2**20  # pixels that a network is given at once; larger pictures go through it in tiles
+KEPT = 2**22  # pixels of a picture and its maps that a visit keeps; larger ones are reduced to fewer
+STRIDE = 32  # total stride of padded nets, at most
+ROWS = 256  # of a picture that is read to reduce it
+
+
+@dataclass(frozen=True)
+class Progress:
+    done: int
+    total: int
+
+
+def load(model: str, runtime: str, precision: str) -> "Segmenter":
+    """A segmenter ready to answer; what is made of a visit's own folder stays in it."""
+    from cvhub.inference.pool import default_pool
+    from cvhub.inference.segment import Segmenter
+
+    own = Path(model) if Path(model).is_absolute() else None
+    with cache_in(own and own / "cache"):
+        segmenter = default_pool().get(model, runtime, precision)
+    if not isinstance(segmenter, Segmenter):
+        raise CvhubError(f"{model} names pictures, expected a model that segments them.")
+    return segmenter
+
+
+def ask(question: Question, model: str) -> Iterator[Progress | Seen]:
+    """What the net in MODEL says of the picture: perhaps how far it is, at last the answer."""
+    from cvhub.inference.windows import open_windows
+
+    assert question.picture is not None
+    segmenter = load(model, question.runtime, question.precision)
+    with open_windows(Path(question.picture)) as windows:
+        own = windows.height, windows.width
+        if math.prod(own) > WHOLE and segmenter.processor.size_of(windows.width, windows.height) == own:
+            yield from ask_tiles(question, segmenter, windows)
+            return
+        image = Image.fromarray(windows.read(0, 0, *own))
+    with forward:
+        answer = segmenter.segment(image)
+    yield Seen(title_of(question.model), segmenter, image, own, answer, levels=ask_levels(segmenter, image))
+
+
+def ask_levels(segmenter: "Segmenter", image: Image.Image) -> list[np.ndarray]:
+    """The logits (K, h, w) of each auxiliary head, which speak in torch only; the net is read anew and not kept."""
+    if not segmenter.config.auxiliary_weights:
+        return []
+    import torch
+
+    from cvhub.inference.pool import building
+    from cvhub.load import load_model
+
+    with building:
+        model = load_model(str(segmenter.folder))
+    pixels = segmenter.processor([image])
+    height, width = pixels.shape[2:]
+    around = [(0, segmenter.config.fitting_size(side) - side) for side in (height, width)]
+    with forward, torch.inference_mode():
+        x = torch.from_numpy(np.pad(pixels, [(0, 0), (0, 0), *around], mode="reflect"))
+        levels = model(x, output_auxiliary=True).auxiliary_logits or ()
+    return [np.ascontiguousarray(level[0, :, :height, :width].float().numpy()) for level in levels]
+
+
+def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") -> Iterator[Progress | Seen]:
+    """The overlap-tile strategy: what the net says tile by tile, reduced as it comes to what a visit keeps."""
+    from cvhub.inference.tiling import run_tiles
+
+    height, width = windows.height, windows.width
+    reduced = math.ceil(math.sqrt(height * width / KEPT))
+    told: list[Progress] = []
+    names: list[tuple[str, int]] = []
+    tiles = run_tiles(
+        windows,
+        lambda pixels: run_tile(segmenter, pixels, names),
+        plan(question, segmenter),
+        progress=lambda done, total: told.append(Progress(done, total)),
+    )
+    joined, start = None, time.perf_counter()
+    for top, band in tiles:
+        if joined is None:
+            joined = Reduced(len(band), height, width, reduced)
+        joined.add(band, top)
+        yield told[-1]
+    assert joined is not None
+    milliseconds = (time.perf_counter() - start) * 1000
+    maps = split(joined.mean(), names)
+    if "offsets" in maps:
+        maps["offsets"] /= reduced  # they lead so many pixels far
+    yield Seen(
+        title_of(question.model),
+        segmenter,
+        reduce_picture(windows, reduced),
+        (height, width),
+        read(segmenter, maps, milliseconds),
+        reduced,
+        told[-1].total,
+    )
+
+
+def plan(question: Question, segmenter: "Segmenter") -> "TilePlan":
+    """Tiles of about the size that was asked for, which the net takes; padded nets' share a border."""
+    from cvhub.inference.tiling import TilePlan
+
+    config = segmenter.config
+    if config.margin:
+        return TilePlan(config.fitting_size(question.tile), config.margin, 0, config.stride)
+    side = config.fitting_size(max(STRIDE, question.tile // STRIDE * STRIDE))
+    return TilePlan(side, 0, min(question.overlap, side // 2 - STRIDE), STRIDE)
+
+
+def run_tile(segmenter: "Segmenter", pixels: np.ndarray, names: list[tuple[str, int]]) -> np.ndarray:
+    """Tiles (N, h, w, 3) uint8 → all maps one upon the other, (N, C, h', w'); `names` is told which are which."""
+    import torch
+    from torch.nn import functional as F
+
+    taken = segmenter.processor([Image.fromarray(tile) for tile in pixels])
+    with forward:
+        maps = segmenter.runtime.run(taken)
+    size = tuple(side - 2 * segmenter.config.margin for side in pixels.shape[1:3])
+    names[:] = [(name, values.shape[1]) for name, values in maps.items()]
+    enlarged = [
+        values if values.shape[2:] == size else F.interpolate(torch.from_numpy(values), size, mode="bilinear").numpy()
+        for values in maps.values()
+    ]
+    return np.concatenate(enlarged, axis=1)
+
+
+def split(joined: np.ndarray, names: list[tuple[str, int]]) -> dict[str, np.ndarray]:
+    """Maps one upon the other, (C, h, w), by their names again."""
+    ends = np.cumsum([channels for _, channels in names])[:-1]
+    parts = np.split(joined, ends)
+    return {name: np.ascontiguousarray(part) for (name, _), part in zip(names, parts, strict=True)}
+
+
+def read(segmenter: "Segmenter", maps: dict[str, np.ndarray], milliseconds: float) -> Any:
+    """Maps as an answer, for the first task of the net."""
+    from cvhub.inference.segment import Segmentation
+
+    blank = np.zeros(maps["logits"].shape[1:], np.int32)
+    return segmenter.read_again(Segmentation(blank, [], maps, milliseconds, 0.0), "semantic")
+
+
+class Reduced:
+    """Values (C, height, width) that come in bands, as the mean of each square of `factor` pixels a side."""
+
+    def __init__(self, channels: int, height: int, width: int, factor: int):
+        self.height, self.width, self.factor = height, width, factor
+        self._sums = np.zeros((channels, math.ceil(height / factor), math.ceil(width / factor)), np.float32)
+
+    def add(self, band: np.ndarray, top: int) -> None:
+        columns = np.add.reduceat(band, range(0, self.width, self.factor), axis=2, dtype=np.float32)
+        rows = (top + np.arange(band.shape[1])) // self.factor
+        np.add.at(self._sums.transpose(1, 0, 2), rows, columns.transpose(1, 0, 2))
+
+    def mean(self) -> np.ndarray:
+        down, across = (
+            np.minimum(self.factor, length - np.arange(0, length, self.factor)) for length in (self.height, self.width)
+        )
+        return self._sums / (down[:, None] * across).astype(np.float32)
+
+
+def reduce_picture(windows: "Windows", factor: int) -> Image.Image:
+    """The picture, a pixel the mean of `factor` x `factor`."""
+    reduced = Reduced(3, windows.height, windows.width, factor)
+    for top in range(0, windows.height, ROWS):
+        rows = windows.read(top, 0, min(ROWS, windows.height - top), windows.width)
+        reduced.add(rows.transpose(2, 0, 1), top)
+    return to_mode(Image.fromarray(np.rint(reduced.mean()).astype(np.uint8).transpose(1, 2, 0).copy()), "RGB")
