@@ -316,6 +316,9 @@ def test_a_phone_in_chinese(view):
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     beyond = "[...document.querySelectorAll('.main *')].filter(e => e.getBoundingClientRect().right > 391)"
     assert page.evaluate(f"{beyond}.map(e => e.outerHTML.slice(0, 200))") == []
+    for figure in ("boxes", "masks"):  # the stage stays in sight beside its last panel
+        page.locator(f"#{figure}-readout .descent").scroll_into_view_if_needed()
+        assert 0 <= page.locator(f"#{figure}-stage .stage").bounding_box()["y"] < 100
 
 
 def test_a_finger_drags_a_box_and_scrolls_beside_it(view):
