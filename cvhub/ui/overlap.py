@@ -36,14 +36,14 @@ class OverlapView:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.waiting: dict[str, gr.HTML] = {}  # where a visitor's place in the queue is shown, by figure
-        with gr.Row(elem_classes="thirds"):
+        with gr.Row(elem_classes="thirds staged"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.boxes, self.boxes_start = self.build_stage("boxes", overlap_boxes.FIRST)
                 self.boxes_rate = self.build_slider("boxes_rate", 0.01, 0.1, 0.01, BOXES_RATE)
                 self.boxes_play = self.build_play("boxes")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.boxes_readout = self.build_readout("boxes", js_on_load=PLAY)
-        with gr.Row(elem_classes="thirds next"):
+        with gr.Row(elem_classes="thirds staged next"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.masks, self.masks_start = self.build_stage("masks", overlap_masks.FIRST)
                 self.sureness = self.build_slider("masks_sureness", 1, 8, 0.5, SURENESS)

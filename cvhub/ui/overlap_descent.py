@@ -1,5 +1,6 @@
 """Descent as HTML, for overlap_play.js to play: how IoU with the truth grew on each loss, and a slider of the steps."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,7 @@ from cvhub.ui.charts import Axis, Series, canvas
 from cvhub.ui.overlap_panels import COLOURS, STROKES
 from cvhub.ui.strings import Say
 
+TAKES = itertools.count()  # what is played again differs, or the browser would see nothing new
 CURSOR = '<span class="cursor"></span>'
 
 
@@ -41,7 +43,8 @@ def chart(say: Say, ways: Mapping[str, Way], every: int) -> str:
         f"</button><label><span>{escape(say('overlap_step'))} <output>0</output></span>"
         f'<input type="range" min="0" max="{last}" step="{every}" value="0"></label></div>'
     )
-    return f'<li class="descent">{slider}<div class="plot">{drawn.replace("</svg>", "</svg>" + CURSOR, 1)}</div></li>'
+    plot = f'<div class="plot">{drawn.replace("</svg>", "</svg>" + CURSOR, 1)}</div>'
+    return f'<li class="descent" data-take="{next(TAKES)}">{slider}{plot}</li>'
 
 
 def ends(say: Say, ways: Mapping[str, Way]) -> str:
