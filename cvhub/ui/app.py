@@ -64,6 +64,7 @@ def warm_up() -> None:
         except Exception:
             logging.getLogger(__name__).exception("could not warm up %s", model)
     explore.warm_up()
+    segment.warm_up()
 
 
 def main() -> None:

@@ -3,10 +3,16 @@
 import gradio as gr
 from gradio.events import Dependency
 
+from cvhub.ui import overlap
 from cvhub.ui.frame import Frame
 from cvhub.ui.segment_picture import PicturePart
 
 NAME = "segment"
+
+
+def warm_up() -> None:
+    """Compute what visitors see first, before they come."""
+    overlap.warm_up()
 
 
 def build(frame: Frame) -> "SegmentTab":
@@ -16,9 +22,12 @@ def build(frame: Frame) -> "SegmentTab":
 class SegmentTab:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        with gr.Tabs(elem_id="segment-parts"), frame.add(gr.Tab, {"label": "part_picture"}, id="picture"):
-            self.picture = PicturePart(frame)
-            # The view "Overlap" joins here: overlap.build(frame) within a tab of its own.
+        with gr.Tabs(elem_id="segment-parts"):
+            with frame.add(gr.Tab, {"label": "part_picture"}, id="picture"):
+                self.picture = PicturePart(frame)
+            with frame.add(gr.Tab, {"label": "part_overlap"}, id=overlap.NAME):
+                self.overlap = overlap.build(frame)
 
     def connect(self, opened: Dependency) -> None:
         self.picture.connect(self.frame.tabs[NAME])
+        self.overlap.connect(opened)
