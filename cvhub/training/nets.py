@@ -108,8 +108,12 @@ def picture_transform(recipe: Recipe) -> PixelTransform:
 
 
 def _num_channels(model: Model) -> int:
-    """What a net of `[model]` sees, before its classes are known: other fields may speak of them."""
-    fields = {name: value for name, value in model.config.items() if name in ("num_channels", "backbone")}
+    """What a net of `[model]` sees, before its classes are known: other fields may speak of them.
+
+    U-Net takes a backbone with `padding` only.
+    """
+    names = ("num_channels", "backbone", "padding")
+    fields = {name: value for name, value in model.config.items() if name in names}
     return make_family_config(dataclasses.replace(model, config=fields)).num_channels
 
 
