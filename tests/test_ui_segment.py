@@ -337,7 +337,7 @@ def test_what_fails_is_a_sentence(picture: Path, tmp_path: Path, rows: tuple[str
     (tmp_path / "bad.png").write_bytes(b"no picture")
     for path, model, said in (
         (None, rows[0], "No picture yet."),
-        (picture, "", "No net of the catalogue segments pictures yet."),
+        (picture, "", "No net that segments pictures comes with this version."),
         (picture, "nonsense", "neither a model of the list nor a Hub id"),
         (picture, str(tmp_path), "neither a model of the list nor a Hub id"),
         (picture, "efficientnet_lite0", "expected a model that segments them"),
@@ -373,7 +373,7 @@ def test_without_a_bundled_net_the_tab_says_so() -> None:
     *_, last = segment_handlers.answer_segment(
         SegmentSession(), segment_samples.sample_file("scene_1"), None, *CHOICES, *VIEW
     )
-    assert "No net of the catalogue" in last[3]
+    assert "No net that segments" in last[3]
 
 
 def test_a_visit_that_ends_leaves_nothing(cells: Path, picture: Path) -> None:

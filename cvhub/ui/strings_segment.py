@@ -73,8 +73,9 @@ SEGMENT: dict[str, tuple[str, str]] = {
     "paint_later": ("A picture that a net has answered can be painted on.", "网络给出结果后即可在图片上绘制。"),
     # states
     "segment_no_model": (
-        "No net of the catalogue segments pictures yet. Add one under “Add a checkpoint”: a Hub id, or its files.",
-        "目录中还没有能分割图片的网络。请在“添加检查点”下给出 Hub 编号或文件。",
+        "No net that segments pictures comes with this version. Choose one of the Hub under “Model”, or add one under "
+        "“Add a checkpoint”: a Hub id, or its files.",
+        "此版本未附带能分割图片的网络。请在“模型”中选择 Hub 上的网络，或在“添加检查点”下给出 Hub 编号或文件。",
     ),
     "segment_asking": (
         "Asking {title}. The first use loads and compiles the net, which takes some seconds.",
