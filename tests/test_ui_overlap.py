@@ -26,7 +26,7 @@ def server() -> Iterator[str]:
     with gr.Blocks() as demo:
         frame = Frame()
         view = overlap.build(frame)
-        view.connect(frame.connect(demo))
+        view.connect(frame.connect(demo).then)
     app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
     assert demo.local_url
     yield demo.local_url

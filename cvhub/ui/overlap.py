@@ -1,12 +1,12 @@
 """The view "Overlap" of the tab Segment: boxes and masks to drag, what each measure and its loss make of them, and what
 becomes of losses as the object shrinks. Each thing it does is a function in overlap_handlers.py."""
 
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 
 from cvhub.ui import overlap_boxes, overlap_handlers, overlap_imbalance, overlap_masks
 from cvhub.ui.frame import Frame
@@ -15,6 +15,7 @@ from cvhub.ui.readout import waiting
 from cvhub.ui.strings import Say
 
 NAME = "overlap"
+Opens = Callable[..., Any]  # a listener of Gradio: a tab's `select`, an event's `then`
 HERE = Path(__file__).parent
 STAGE, DRAG, PLAY = ((HERE / f"overlap_{name}").read_text("utf-8") for name in ("stage.html", "stage.js", "play.js"))
 BOXES_RATE, MASKS_RATE, SURENESS, DOUBT = 0.03, 0.2, 4, 5  # what is shown first
@@ -111,12 +112,12 @@ class OverlapView:
     def add_heading(self, figure: str) -> None:
         self.frame.add_html(lambda say: f"<h2>{escape(say(f'{figure}_title'))}</h2>", elem_id=f"{figure}-title")
 
-    def connect(self, opened: Dependency) -> None:
-        """What leads to what. `opened` is the event in which the view comes to be seen, the language known."""
+    def connect(self, opens: Opens) -> None:
+        """What leads to what. `opens` listens to the event in which the view comes to be seen, the language known."""
         language = self.frame.language
-        self.connect_figure(opened, "boxes", self.boxes, self.boxes_start, [language], self.boxes_readout)
+        self.connect_figure(opens, "boxes", self.boxes, self.boxes_start, [language], self.boxes_readout)
         masks = [self.sureness, language]
-        self.connect_figure(opened, "masks", self.masks, self.masks_start, masks, self.masks_readout)
+        self.connect_figure(opens, "masks", self.masks, self.masks_start, masks, self.masks_readout)
         self.sureness.input(
             overlap_handlers.show_masks,
             [self.masks, *masks],
@@ -147,18 +148,18 @@ class OverlapView:
             "inputs": [self.found, self.doubt, language],
             "outputs": self.imbalance_readout,
         }
-        opened.then(**imbalance, api_name="open_imbalance", api_visibility="private", **AT_ONCE)
+        opens(**imbalance, api_name="open_imbalance", api_visibility="private", **AT_ONCE)
         changes = [self.found.input, self.doubt.input, language.change]
         gr.on(changes, **imbalance, api_name="overlap_imbalance", api_visibility="undocumented", **AT_ONCE)
 
     def connect_figure(
-        self, opened: Dependency, figure: str, staged: gr.HTML, start: gr.Radio, knobs: list[Any], readout: gr.HTML
+        self, opens: Opens, figure: str, staged: gr.HTML, start: gr.Radio, knobs: list[Any], readout: gr.HTML
     ) -> None:
         """The shapes of a figure and its readout: opened, told in another language, dragged, put to a start."""
         handlers = vars(overlap_handlers)
         again: dict[str, Any] = {"fn": handlers[f"speak_{figure}"], "inputs": [staged, *knobs]}
         again |= {"outputs": [staged, readout], "api_visibility": "private"} | AT_ONCE
-        opened.then(**again, api_name=f"open_{figure}")
+        opens(**again, api_name=f"open_{figure}")
         self.frame.language.change(**again, api_name=f"speak_{figure}")
         staged.input(
             handlers[f"show_{figure}"],

@@ -25,9 +25,9 @@ class SegmentTab:
         with gr.Tabs(elem_id="segment-parts"):
             with frame.add(gr.Tab, {"label": "part_picture"}, id="picture"):
                 self.picture = PicturePart(frame)
-            with frame.add(gr.Tab, {"label": "part_overlap"}, id=overlap.NAME):
+            with frame.add(gr.Tab, {"label": "part_overlap"}, id=overlap.NAME) as self.part:
                 self.overlap = overlap.build(frame)
 
     def connect(self, opened: Dependency) -> None:
         self.picture.connect(self.frame.tabs[NAME])
-        self.overlap.connect(opened)
+        self.overlap.connect(self.part.select)  # nothing is computed for who never looks
