@@ -324,6 +324,20 @@ def test_a_view_asks_nothing_again(rows: tuple[str, str], picture: Path, monkeyp
     assert "预测" in str(figures)
 
 
+def test_what_is_wished_for_while_a_net_answers_holds_when_it_has(
+    rows: tuple[str, str], picture: Path, tmp_path: Path
+) -> None:
+    session = SegmentSession()
+    steps = segment_handlers.answer_segment(session, str(picture), rows[0], *CHOICES, *VIEW)
+    next(steps)
+    mask = upload(tmp_path, disk_truth().labels)
+    assert segment_handlers.take_mask(session, str(mask), "semantic", 0.5, 0, "zh") == (gr.skip(), gr.skip())
+    *_, last = steps
+    assert session.view == View("semantic", 0.5, 0, "upload", "zh")
+    assert "预测" in last[3]
+    assert "<table" in last[4]
+
+
 def test_a_net_without_things_offers_one_task(rows: tuple[str, str], picture: Path) -> None:
     session = SegmentSession()
     *_, last = segment_handlers.answer_segment(

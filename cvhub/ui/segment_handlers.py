@@ -84,7 +84,7 @@ def answer_segment(
     question = Question(picture, model or "", runtime, precision, int(tile), int(overlap))
     session.turn += 1
     turn = session.turn
-    view = View(task, threshold, int(smallest), truth, language)
+    session.view = View(task, threshold, int(smallest), truth, language)
     stop, no_stop, same = gr.update(visible=True), gr.update(visible=False), gr.skip()
     try:
         if question != session.question or session.seen is None:
@@ -101,7 +101,8 @@ def answer_segment(
                     session.seen = step
         seen = session.seen
         assert seen is not None
-        tasks, limit, view = choose_task(seen, view, say)
+        say = speaker(session.view.language)  # which may be another one by now, as all of the view may
+        tasks, limit, view = choose_task(seen, session.view, say)
         yield session, tasks, limit, *show_view(session, view), painter(seen, say), no_stop
     except (CvhubError, ValueError) as error:
         session.question = session.seen = None
@@ -159,10 +160,11 @@ def show_task(
     session: SegmentSession, task: str, threshold: float, smallest: int, truth: str, language: str
 ) -> tuple[Update, Update, str | Update, str | Update, str | Update]:
     """The kept answer read for another task, or in another language: no forward pass."""
+    session.view = View(task, threshold, int(smallest), truth, language)
     if session.seen is None:
         return gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
     say = speaker(language)
-    tasks, limit, view = choose_task(session.seen, View(task, threshold, int(smallest), truth, language), say)
+    tasks, limit, view = choose_task(session.seen, session.view, say)
     return tasks, limit, *show_view(session, view), painter(session.seen, say)
 
 
@@ -199,8 +201,10 @@ def take_painting(
 def show_view(session: SegmentSession, view: View) -> Shown:
     """What the kept answer looks like under a view, unless a newer view was asked for meanwhile.
 
-    A truth that doesn't fit is a sentence in place of the losses.
+    A truth that doesn't fit is a sentence in place of the losses. While a net is still answering nothing is shown, but
+    its answer will be under this view.
     """
+    session.view = view
     seen = session.seen
     if seen is None:
         return gr.skip(), gr.skip()

@@ -91,6 +91,7 @@ class SegmentSession:
     visit: Session = field(default_factory=Session)
     question: Question | None = None
     seen: Seen | None = None
+    view: View = View()  # the newest that was wished for, perhaps while a net was still answering
     uploaded: str | None = None  # the file of a mask
     painted: np.ndarray | None = None  # (h, w) uint8: class + 1, 0 where nothing was painted
     turn: int = 0  # counts the questions, so that a newer one, or a stop, silences those before it
