@@ -13,8 +13,12 @@ import pytest
 from PIL import Image
 
 from cvhub.explain.figures import boxes, imbalance, masks
-from cvhub.ui import numerals, overlap_boxes, overlap_handlers, overlap_imbalance, overlap_masks, overlap_panels
-from cvhub.ui.overlap_handlers import STARTS
+from cvhub.ui import numerals
+from cvhub.ui.overlap import boxes as box_view
+from cvhub.ui.overlap import handlers, panels
+from cvhub.ui.overlap import imbalance as imbalance_view
+from cvhub.ui.overlap import masks as mask_view
+from cvhub.ui.overlap.handlers import STARTS
 from cvhub.ui.palette import SERIES
 from cvhub.ui.strings import speaker
 
@@ -22,7 +26,7 @@ LANGUAGE = pytest.mark.parametrize("language", ["en", "zh"])
 
 
 def staged(figure: str, a: Any, b: Any, language: str = "en") -> dict[str, Any]:
-    return json.loads(json.dumps(overlap_handlers.stage(speaker(language), figure, a, b)))  # as the browser sends it
+    return json.loads(json.dumps(handlers.stage(speaker(language), figure, a, b)))  # as the browser sends it
 
 
 def values(html: str) -> dict[str, str]:
@@ -40,7 +44,7 @@ def see(html: str) -> str:
 @LANGUAGE
 @pytest.mark.parametrize("start", STARTS["boxes"])
 def test_every_start_shows_the_librarys_numbers(start: str, language: str):
-    stage, html = overlap_handlers.start_boxes(start, language)
+    stage, html = handlers.start_boxes(start, language)
     a, b = STARTS["boxes"][start]
     found = boxes.pulls(a, b)
     assert values(html) == {kind: numerals.signed(pull.agreement) for kind, pull in found.items()}
@@ -52,7 +56,7 @@ def test_every_start_shows_the_librarys_numbers(start: str, language: str):
     assert {shape["name"]: tuple(shape["at"]) for shape in stage["shapes"]} == {"a": a, "b": b}
     assert 30 < len(see(html)) < 400
     assert "nan" not in html
-    assert overlap_handlers.speak_boxes(stage, language) == (stage, html)
+    assert handlers.speak_boxes(stage, language) == (stage, html)
 
 
 def test_three_starts_share_their_iou_and_no_two_their_giou():
@@ -65,7 +69,7 @@ def test_three_starts_share_their_iou_and_no_two_their_giou():
 
 def test_the_sentence_tells_how_the_boxes_lie():
     def told(a: Any, b: Any) -> str:
-        return see(overlap_handlers.show_boxes(staged("boxes", a, b), "en"))
+        return see(handlers.show_boxes(staged("boxes", a, b), "en"))
 
     assert "don&#x27;t meet" in told((0, 0, 10, 10), (10, 0, 20, 10))
     assert "One box holds the other" in told((0, 0, 400, 300), (10, 0, 20, 10))
@@ -74,23 +78,23 @@ def test_the_sentence_tells_how_the_boxes_lie():
 
 
 def test_arrows_lead_against_the_gradient():
-    html = overlap_handlers.show_boxes(staged("boxes", *STARTS["boxes"]["apart"]), "en")
-    panels = dict(re.findall(r'<li data-kind="(\w+)".*?<svg(.*?)</svg>', html))
-    assert "<path" not in panels["iou"] + panels["dice"]
+    html = handlers.show_boxes(staged("boxes", *STARTS["boxes"]["apart"]), "en")
+    drawn = dict(re.findall(r'<li data-kind="(\w+)".*?<svg(.*?)</svg>', html))
+    assert "<path" not in drawn["iou"] + drawn["dice"]
     x, y, x1, y1 = map(
-        float, re.search(r'"arrow centre" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)', panels["giou"]).groups()
+        float, re.search(r'"arrow centre" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)', drawn["giou"]).groups()
     )
     across, down = boxes.pulls(*STARTS["boxes"]["apart"])["giou"].centre
     assert (x, y) == (80, 80)
-    assert x1 - x == pytest.approx(-1000 * overlap_boxes.LONG * across, abs=0.1)
-    assert y1 - y == pytest.approx(-1000 * overlap_boxes.LONG * down, abs=0.1)
-    assert overlap_panels.arrow(0, 0, 1e-6, 0, overlap_boxes.LONG, "side") == ""
+    assert x1 - x == pytest.approx(-1000 * box_view.LONG * across, abs=0.1)
+    assert y1 - y == pytest.approx(-1000 * box_view.LONG * down, abs=0.1)
+    assert panels.arrow(0, 0, 1e-6, 0, box_view.LONG, "side") == ""
 
 
 @LANGUAGE
 def test_what_is_played_is_what_descent_found(language: str):
     a, b = STARTS["boxes"]["apart"]
-    html = overlap_handlers.play_boxes(staged("boxes", a, b), 0.03, language)
+    html = handlers.play_boxes(staged("boxes", a, b), 0.03, language)
     found = boxes.descend(a, b, 0.03)
     frames = re.findall(r"data-boxes='(.*?)' data-values='(.*?)'", html)
     for (way, agreements), descent in zip(frames, found.values(), strict=True):
@@ -99,7 +103,7 @@ def test_what_is_played_is_what_descent_found(language: str):
     assert f'max="{boxes.STEPS}"' in html
     assert html.count("<polyline stroke") + html.count("<polyline style") == len(found)
     for kind in ("giou", "diou", "ciou"):
-        assert f"{overlap_boxes.NAMES[kind]} {numerals.signed(found[kind].ious[-1])}" in see(html)
+        assert f"{box_view.NAMES[kind]} {numerals.signed(found[kind].ious[-1])}" in see(html)
 
 
 # Two masks
@@ -108,7 +112,7 @@ def test_what_is_played_is_what_descent_found(language: str):
 @LANGUAGE
 @pytest.mark.parametrize("start", STARTS["masks"])
 def test_masks_show_the_librarys_numbers(start: str, language: str):
-    stage, html = overlap_handlers.start_masks(start, 4, language)
+    stage, html = handlers.start_masks(start, 4, language)
     a, b = STARTS["masks"][start]
     found, inside = masks.slopes(a, b, 4), masks.truth(b)
     assert values(html) == {kind: numerals.signed(slope.loss) for kind, slope in found.items()}
@@ -116,19 +120,19 @@ def test_masks_show_the_librarys_numbers(start: str, language: str):
         assert numerals.percent(slope.of_object(inside)) in html
     assert html.count("mask-image:url(data:image/png;base64,") == 2 * len(masks.KINDS)
     assert "nan" not in re.sub(r"base64,[^)]*", "", html)
-    assert overlap_handlers.speak_masks(stage, 4, language) == (stage, html)
+    assert handlers.speak_masks(stage, 4, language) == (stage, html)
 
 
 def test_masks_heed_how_sure_the_prediction_is():
     stage = staged("masks", *STARTS["masks"]["apart"])
-    assert values(overlap_handlers.show_masks(stage, 2, "en")) != values(overlap_handlers.show_masks(stage, 6, "en"))
-    assert "The discs don&#x27;t meet" in see(overlap_handlers.show_masks(stage, 6, "en"))
+    assert values(handlers.show_masks(stage, 2, "en")) != values(handlers.show_masks(stage, 6, "en"))
+    assert "The discs don&#x27;t meet" in see(handlers.show_masks(stage, 6, "en"))
 
 
 @LANGUAGE
 def test_masks_are_played_as_descent_found(language: str):
     a, b = STARTS["masks"]["half"]
-    html = overlap_handlers.play_masks(staged("masks", a, b), 4, 0.2, language)
+    html = handlers.play_masks(staged("masks", a, b), 4, 0.2, language)
     found = masks.descend(a, b, 4, 0.2)
     frames = re.findall(r"data-frames='(\d+)' data-values='(.*?)'.*?base64,(.*?)\)", html)
     for (count, losses, sprite), way in zip(frames, found.values(), strict=True):
@@ -143,15 +147,15 @@ def test_masks_are_played_as_descent_found(language: str):
 
 
 @LANGUAGE
-@pytest.mark.parametrize("found", overlap_imbalance.FOUND)
+@pytest.mark.parametrize("found", imbalance_view.FOUND)
 def test_imbalance_shows_the_librarys_numbers(found: int, language: str):
-    html = overlap_handlers.show_imbalance(found, 5, language)
+    html = handlers.show_imbalance(found, 5, language)
     for kind in ("bce", "dice"):
         curve = imbalance.curve(kind, found / 100, 0.05)
         for share in (curve[min(curve)], curve[max(curve)]):
             assert numerals.signed(share.loss) in see(html)
             assert numerals.percent(share.of_gradient) in see(html)
-    assert html.count("<polyline") == 2 * len(overlap_imbalance.KINDS)
+    assert html.count("<polyline") == 2 * len(imbalance_view.KINDS)
     heights = [int(y) for line in re.findall(r'points="([^"]*)"', html) for y in re.findall(r",(-?\d+)", line)]
     assert 0 <= min(heights) <= max(heights) <= 1000
 
@@ -160,12 +164,12 @@ def test_imbalance_shows_the_librarys_numbers(found: int, language: str):
 
 
 def test_sizes_and_colours_are_those_of_the_numbers():
-    assert (overlap_panels.WIDTH, overlap_panels.HEIGHT) == (boxes.WIDTH, boxes.HEIGHT) == (masks.WIDTH, masks.HEIGHT)
-    assert set(overlap_boxes.NAMES) == set(boxes.KINDS)
-    assert set(overlap_masks.FORMULAS) == set(masks.KINDS)
-    assert max(overlap_panels.COLOURS.values()) < len(SERIES)
+    assert (panels.WIDTH, panels.HEIGHT) == (boxes.WIDTH, boxes.HEIGHT) == (masks.WIDTH, masks.HEIGHT)
+    assert set(box_view.NAMES) == set(boxes.KINDS)
+    assert set(mask_view.FORMULAS) == set(masks.KINDS)
+    assert max(panels.COLOURS.values()) < len(SERIES)
     for kinds in (boxes.KINDS, masks.KINDS, imbalance.KINDS):
-        assert len({overlap_panels.COLOURS[kind] for kind in kinds}) == len(kinds)
+        assert len({panels.COLOURS[kind] for kind in kinds}) == len(kinds)
 
 
 @pytest.mark.parametrize(
@@ -185,9 +189,9 @@ def test_what_is_no_shape_is_refused(figure: str, at: tuple[float, ...]):
     stage = staged(figure, *STARTS[figure]["apart"])
     stage["shapes"][1]["at"] = at
     with pytest.raises(gr.Error, match="shape a is"):
-        overlap_handlers.read(figure, stage)
+        handlers.read(figure, stage)
     with pytest.raises(gr.Error, match="start is 'beneath', expected one of"):
-        overlap_handlers.start(figure, "beneath", "en")
+        handlers.start(figure, "beneath", "en")
 
 
 def test_a_failure_is_a_sentence(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
@@ -195,8 +199,8 @@ def test_a_failure_is_a_sentence(monkeypatch: pytest.MonkeyPatch, caplog: pytest
         raise RuntimeError("secret path")
 
     monkeypatch.setattr(boxes, "pulls", fail)
-    with caplog.at_level(logging.CRITICAL, "cvhub.ui.overlap_handlers"):
-        html = overlap_handlers.show_boxes(staged("boxes", *STARTS["boxes"]["apart"]), "en")
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.overlap.handlers"):
+        html = handlers.show_boxes(staged("boxes", *STARTS["boxes"]["apart"]), "en")
     assert "could not be computed (RuntimeError)" in html
     assert "secret path" not in html
 

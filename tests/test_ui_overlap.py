@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import expect
 
 from cvhub.explain.figures import boxes, imbalance, masks
-from cvhub.ui import app, numerals, overlap
+from cvhub.ui import app, numerals
 from cvhub.ui.frame import Frame
-from cvhub.ui.overlap_handlers import STARTS
+from cvhub.ui.overlap import view as overlap
+from cvhub.ui.overlap.handlers import STARTS
 from cvhub.ui.strings import text
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
 

@@ -30,14 +30,14 @@ from cvhub.inference.segments import Segment
 from cvhub.load import load_model
 from cvhub.models import losses_dense
 from cvhub.training.scene_layout import CLASSES, THINGS
-from cvhub.ui import segment_asking, segment_files, segment_handlers, segment_outgoing, segment_samples
-from cvhub.ui.segment_asking import Progress, Reduced, ask
-from cvhub.ui.segment_handlers import compose
-from cvhub.ui.segment_losses import hard_scores, matched_objects, soft_losses
-from cvhub.ui.segment_paint import painter
-from cvhub.ui.segment_reading import Thing, classes_in, components, read, things_in
-from cvhub.ui.segment_state import Question, Seen, SegmentSession, View
-from cvhub.ui.segment_truth import decode_painting, find_truth, uploaded_truth
+from cvhub.ui.segment import asking, files, handlers, outgoing, samples
+from cvhub.ui.segment.asking import Progress, Reduced, ask
+from cvhub.ui.segment.handlers import compose
+from cvhub.ui.segment.losses import hard_scores, matched_objects, soft_losses
+from cvhub.ui.segment.paint import painter
+from cvhub.ui.segment.reading import Thing, classes_in, components, read, things_in
+from cvhub.ui.segment.state import Question, Seen, SegmentSession, View
+from cvhub.ui.segment.truth import decode_painting, find_truth, uploaded_truth
 from cvhub.ui.strings import speaker
 from tests.test_segment import photo, save
 
@@ -178,12 +178,12 @@ def test_scores_at_a_threshold_are_the_librarys(cells: Path, picture: Path) -> N
 
 def test_a_scenes_truth_is_exact_and_a_perfect_answer_scores_one(scenes: Path) -> None:
     session = SegmentSession()
-    file = segment_samples.sample_file("scene_1")
+    file = samples.sample_file("scene_1")
     seen = session.seen = asked(scenes, file)
     session.question = Question(file, "net")
     masks = find_truth(session, seen, "example", SAY)
     assert masks is not None
-    true = segment_samples.scene("scene_1")
+    true = samples.scene("scene_1")
     assert np.array_equal(masks.labels, true.semantic)
     ids = np.where(masks.instances > 0, masks.instances, 1000 + masks.labels.astype(np.int32))
     segments = [
@@ -267,9 +267,9 @@ def test_a_mask_that_does_not_fit_gets_a_sentence(
     values: np.ndarray, mode: str | None, said: str, scenes: Path, picture: Path, tmp_path: Path, rows: tuple[str, str]
 ) -> None:
     session = answered(rows[1], picture)
-    _, losses = segment_handlers.take_mask(session, str(upload(tmp_path, values, mode)), "semantic", 0.0, 0, "en")
+    _, losses = handlers.take_mask(session, str(upload(tmp_path, values, mode)), "semantic", 0.0, 0, "en")
     assert said in str(losses)
-    _, losses = segment_handlers.take_mask(session, str(tmp_path / "mask.tif"), "semantic", 0.0, 0, "zh")
+    _, losses = handlers.take_mask(session, str(tmp_path / "mask.tif"), "semantic", 0.0, 0, "zh")
     assert said not in str(losses)
     assert "掩膜" in str(losses)
 
@@ -287,7 +287,7 @@ def test_a_painting_is_enlarged_to_the_picture(rows: tuple[str, str], picture: P
     painted = np.zeros((24, 35), np.uint8)
     painted[5:10, 5:20] = 2
     event = gr.EventData(None, {"mask": painted_uri(painted)})
-    _, losses = segment_handlers.take_painting(event, session, "semantic", 0.5, 0, "en")
+    _, losses = handlers.take_painting(event, session, "semantic", 0.5, 0, "en")
     assert session.seen is not None
     masks = session.truths["paint"]
     assert np.array_equal(masks.labels, painted.repeat(2, 0).repeat(2, 1) // 2)
@@ -308,17 +308,17 @@ def test_what_is_no_painting_is_refused(data: Any) -> None:
 
 def answered(model: str, picture: Path | str, view: tuple[Any, ...] = VIEW) -> SegmentSession:
     session = SegmentSession()
-    *_, last = segment_handlers.answer_segment(session, str(picture), model, *CHOICES, *view)
+    *_, last = handlers.answer_segment(session, str(picture), model, *CHOICES, *view)
     assert session.seen is not None, last[3]
     return session
 
 
 def test_a_view_asks_nothing_again(rows: tuple[str, str], picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = answered(rows[1], picture)
-    monkeypatch.setattr(segment_handlers, "ask", None)
-    steps = list(segment_handlers.answer_segment(session, str(picture), rows[1], *CHOICES, *VIEW))
+    monkeypatch.setattr(handlers, "ask", None)
+    steps = list(handlers.answer_segment(session, str(picture), rows[1], *CHOICES, *VIEW))
     assert len(steps) == 1
-    tasks, threshold, figures, *_ = segment_handlers.show_task(session, "instance", 0.5, 0, "example", "zh")
+    tasks, threshold, figures, *_ = handlers.show_task(session, "instance", 0.5, 0, "example", "zh")
     assert [value for _, value in tasks["choices"]] == ["semantic", "instance", "panoptic"]
     assert threshold["value"] == 0.1
     assert "预测" in str(figures)
@@ -328,10 +328,10 @@ def test_what_is_wished_for_while_a_net_answers_holds_when_it_has(
     rows: tuple[str, str], picture: Path, tmp_path: Path
 ) -> None:
     session = SegmentSession()
-    steps = segment_handlers.answer_segment(session, str(picture), rows[0], *CHOICES, *VIEW)
+    steps = handlers.answer_segment(session, str(picture), rows[0], *CHOICES, *VIEW)
     next(steps)
     mask = upload(tmp_path, disk_truth().labels)
-    assert segment_handlers.take_mask(session, str(mask), "semantic", 0.5, 0, "zh") == (gr.skip(), gr.skip())
+    assert handlers.take_mask(session, str(mask), "semantic", 0.5, 0, "zh") == (gr.skip(), gr.skip())
     *_, last = steps
     assert session.view == View("semantic", 0.5, 0, "upload", "zh")
     assert "预测" in last[3]
@@ -340,9 +340,7 @@ def test_what_is_wished_for_while_a_net_answers_holds_when_it_has(
 
 def test_a_net_without_things_offers_one_task(rows: tuple[str, str], picture: Path) -> None:
     session = SegmentSession()
-    *_, last = segment_handlers.answer_segment(
-        session, str(picture), rows[0], *CHOICES, "panoptic", 0.0, 0, "example", "en"
-    )
+    *_, last = handlers.answer_segment(session, str(picture), rows[0], *CHOICES, "panoptic", 0.0, 0, "example", "en")
     assert (last[1]["value"], last[2]["value"]) == ("semantic", 0.5)
     assert "without a truth" in last[4]
 
@@ -358,7 +356,7 @@ def test_what_fails_is_a_sentence(picture: Path, tmp_path: Path, rows: tuple[str
         (tmp_path / "bad.png", rows[0], "bad.png is no picture"),
     ):
         session = SegmentSession()
-        *_, last = segment_handlers.answer_segment(session, path and str(path), model, *CHOICES, *VIEW)
+        *_, last = handlers.answer_segment(session, path and str(path), model, *CHOICES, *VIEW)
         assert said in last[3]
         assert session.seen is None
 
@@ -373,20 +371,18 @@ def test_thin_pictures_are_answered(size: tuple[int, int], rows: tuple[str, str]
 
 
 def test_a_sample_brings_the_net_that_knows_it(rows: tuple[str, str]) -> None:
-    assert segment_samples.first_choice() == ("scene_1", rows[1])
-    assert segment_handlers.take_segment_sample("coins", rows[1])[1] == rows[0]
-    assert segment_handlers.take_segment_sample("coins", "my own")[1] == "my own"
+    assert samples.first_choice() == ("scene_1", rows[1])
+    assert handlers.take_segment_sample("coins", rows[1])[1] == rows[0]
+    assert handlers.take_segment_sample("coins", "my own")[1] == "my own"
     with pytest.raises(gr.Error, match="sample is"):
-        segment_handlers.take_segment_sample("../x", None)
+        handlers.take_segment_sample("../x", None)
 
 
 def test_without_a_bundled_net_the_tab_says_so() -> None:
-    if any(one.source == "bundled" for one in segment_samples.segmenters()):
+    if any(one.source == "bundled" for one in samples.segmenters()):
         pytest.skip("the catalogue has one")
-    assert segment_samples.first_choice() == ("scene_1", None)
-    *_, last = segment_handlers.answer_segment(
-        SegmentSession(), segment_samples.sample_file("scene_1"), None, *CHOICES, *VIEW
-    )
+    assert samples.first_choice() == ("scene_1", None)
+    *_, last = handlers.answer_segment(SegmentSession(), samples.sample_file("scene_1"), None, *CHOICES, *VIEW)
     assert "No net that segments" in last[3]
 
 
@@ -395,9 +391,9 @@ def test_a_visit_that_ends_leaves_nothing(cells: Path, picture: Path) -> None:
     own = Path(tempfile.mkdtemp())
     shutil.copytree(cells, own, dirs_exist_ok=True)
     session.visit.checkpoints["mine"] = own
-    *_, last = segment_handlers.answer_segment(session, str(picture), "mine", *CHOICES, *VIEW)
+    *_, last = handlers.answer_segment(session, str(picture), "mine", *CHOICES, *VIEW)
     assert session.seen is not None, last[3]
-    segment_handlers.forget_segment(session)
+    handlers.forget_segment(session)
     assert not own.exists()
     assert (session.seen, session.painted, session.truths) == (None, None, {})
 
@@ -408,8 +404,8 @@ def test_a_visit_that_ends_leaves_nothing(cells: Path, picture: Path) -> None:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     def set_limits(whole: int, kept: int) -> None:
-        monkeypatch.setattr(segment_asking, "WHOLE", whole)
-        monkeypatch.setattr(segment_asking, "KEPT", kept)
+        monkeypatch.setattr(asking, "WHOLE", whole)
+        monkeypatch.setattr(asking, "KEPT", kept)
 
     return set_limits
 
@@ -439,7 +435,7 @@ def test_a_large_picture_is_kept_reduced(
     assert isinstance(seen, Seen)
     assert seen.reduced == 3
     assert seen.size == seen.answer.logits.shape[1:] == (67, 101)
-    found = segment_files.at_own_size(seen, seen.answer)
+    found = files.at_own_size(seen, seen.answer)
     assert found.mask.shape == seen.own == (201, 301)
 
 
@@ -457,11 +453,11 @@ def test_tiles_can_be_stopped(rows: tuple[str, str], tmp_path: Path, small_limit
     small_limits(1000, 2**20)
     photo(size=(400, 300)).save(tmp_path / "large.png")
     session = SegmentSession()
-    steps = segment_handlers.answer_segment(session, str(tmp_path / "large.png"), rows[0], *CHOICES, *VIEW)
+    steps = handlers.answer_segment(session, str(tmp_path / "large.png"), rows[0], *CHOICES, *VIEW)
     shown = ""
     while "<progress" not in shown:
         shown = str(next(steps)[3])
-    _, said, _ = segment_handlers.stop_segment(session, "en")
+    _, said, _ = handlers.stop_segment(session, "en")
     assert "Stopped." in said
     assert list(steps) == []
     assert session.seen is None
@@ -472,7 +468,7 @@ def test_tiles_can_be_stopped(rows: tuple[str, str], tmp_path: Path, small_limit
 
 def test_coco_is_read_by_pycocotools(rows: tuple[str, str], picture: Path) -> None:
     session = answered(rows[1], picture)
-    report = json.loads(segment_outgoing.export_coco(session, "panoptic", 0.0, 0))
+    report = json.loads(outgoing.export_coco(session, "panoptic", 0.0, 0))
     assert session.seen is not None
     found = read(session.seen, View("panoptic", 0.0))
     assert report["annotations"]
@@ -485,16 +481,16 @@ def test_coco_is_read_by_pycocotools(rows: tuple[str, str], picture: Path) -> No
 
 @pytest.mark.parametrize("mask", [np.zeros((3, 2), bool), np.ones((3, 2), bool), np.eye(3, dtype=bool)])
 def test_run_lengths_begin_with_zeros(mask: np.ndarray) -> None:
-    runs: Any = segment_files.run_lengths(mask)
+    runs: Any = files.run_lengths(mask)
     assert sum(runs["counts"]) == mask.size
     assert np.array_equal(coco_mask.decode(coco_mask.frPyObjects(runs, *mask.shape)), mask)
 
 
 def test_objects_and_mask_agree(rows: tuple[str, str], picture: Path) -> None:
     session = answered(rows[1], picture)
-    uri = segment_outgoing.export_mask(session, "panoptic", 0.0, 0)
+    uri = outgoing.export_mask(session, "panoptic", 0.0, 0)
     mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
-    objects = list(csv.DictReader(io.StringIO(segment_outgoing.export_objects(session, "panoptic", 0.0, 0))))
+    objects = list(csv.DictReader(io.StringIO(outgoing.export_objects(session, "panoptic", 0.0, 0))))
     assert mask.shape == (48, 70)
     for row in objects:
         y, x = np.nonzero(mask == int(row["id"]))
@@ -510,14 +506,14 @@ def test_objects_and_mask_agree(rows: tuple[str, str], picture: Path) -> None:
 
 
 def test_the_endpoint_tells_all_segments(rows: tuple[str, str], picture: Path) -> None:
-    report = segment_outgoing.segment(str(picture), rows[1], "panoptic", 0.0)
+    report = outgoing.segment(str(picture), rows[1], "panoptic", 0.0)
     assert (report["width"], report["height"]) == (70, 48)
     mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(report["mask"].partition(",")[2]))))
     assert {row["id"]: row["area"] for row in report["segments"]} == {
         int(i): int((mask == i).sum()) for i in np.unique(mask) if i
     }
     with pytest.raises(gr.Error, match="can't do task 'instance'"):
-        segment_outgoing.segment(str(picture), rows[0], "instance")
+        outgoing.segment(str(picture), rows[0], "instance")
 
 
 def test_names_from_outside_are_escaped(tmp_path: Path, picture: Path) -> None:

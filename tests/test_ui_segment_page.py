@@ -16,11 +16,12 @@ from playwright.sync_api import expect
 from cvhub import catalog
 from cvhub.catalog import Entry
 from cvhub.evaluation.dense_metrics import SemanticTally
+from cvhub.inference.large import TileForward
 from cvhub.inference.pool import default_pool
 from cvhub.inference.segment import Segmentation, Segmenter
 from cvhub.training.scene_layout import CLASSES, THINGS
-from cvhub.ui import segment_asking, segment_samples
-from cvhub.ui.segment_losses import soft_losses
+from cvhub.ui.segment import asking, samples
+from cvhub.ui.segment.losses import soft_losses
 from cvhub.ui.strings import text
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
 from tests.test_segment import photo, save
@@ -138,7 +139,7 @@ def test_the_first_scene_is_answered_and_compared_with_its_truth(segment, folder
     assert page.locator("#segment-samples input:checked").get_attribute("value") == "scene_1"
     assert page.locator("#segment-task input:checked").get_attribute("value") == "panoptic"
     expect(page.locator("#segments .costs")).to_contain_text("A synthetic scene, drawn by a program")
-    scene = segment_samples.scene("scene_1")
+    scene = samples.scene("scene_1")
     expect(page.locator("#segments .summary")).to_contain_text(f"{scene.instances.max()} in the truth")
     seen = Segmenter(str(folders["tiny_scenes"])).segment(scene.image)
     p = seen.probabilities()[scene.semantic, *np.indices(scene.semantic.shape)]
@@ -150,9 +151,7 @@ def test_a_threshold_redraws_without_a_forward_pass(
 ):
     page = segment()
     ask_cells(page)
-    answer = Segmenter(str(folders["tiny_cells"]), "torch", "fp32").segment(
-        Image.open(segment_samples.sample_file("coins"))
-    )
+    answer = Segmenter(str(folders["tiny_cells"]), "torch", "fp32").segment(Image.open(samples.sample_file("coins")))
     page.get_by_role("button", name=re.compile("^Advanced: tiles")).click()
     choose(page, "runtime", "torch")
     choose(page, "precision", "fp32")
@@ -186,7 +185,7 @@ def test_a_painted_mask_is_the_truth(segment, monkeypatch: pytest.MonkeyPatch):
         kept.append(arguments)
         return soft_losses(*arguments)
 
-    monkeypatch.setattr("cvhub.ui.segment_losses.soft_losses", watched)
+    monkeypatch.setattr("cvhub.ui.segment.losses.soft_losses", watched)
     choose(page, "truth", "paint")
     canvas = page.locator("mask-painter canvas")
     canvas.scroll_into_view_if_needed()
@@ -286,14 +285,14 @@ def test_files_leave_the_page(segment, tmp_path: Path):
 
 def test_a_large_picture_shows_progress_and_can_be_stopped(segment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     page = segment()
-    run_tile = segment_asking.run_tile
+    compute = TileForward.__call__
 
-    def slow(*arguments: Any) -> Any:
+    def slow(self: TileForward, tiles: np.ndarray) -> np.ndarray:
         time.sleep(0.5)
-        return run_tile(*arguments)
+        return compute(self, tiles)
 
-    monkeypatch.setattr(segment_asking, "run_tile", slow)
-    monkeypatch.setattr(segment_asking, "WHOLE", 10_000)
+    monkeypatch.setattr(TileForward, "__call__", slow)
+    monkeypatch.setattr(asking, "WHOLE", 10_000)
     photo(size=(2000, 1500)).save(tmp_path / "large.png")
     page.locator("#segment-picture input[type=file]").set_input_files(tmp_path / "large.png")
     page.locator("#segments progress").wait_for(timeout=FIRST_ANSWER)

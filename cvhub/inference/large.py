@@ -24,13 +24,15 @@ OVERLAP = 64  # of neighbouring tiles of a net that pads
 Maps = dict[str, np.ndarray]
 
 
-def plan_tiles(segmenter: Segmenter) -> TilePlan:
-    """Tiles as the network takes them: with its margin, or overlapping where it pads."""
-    config = segmenter.config
+def plan_tiles(segmenter: Segmenter, side: int | None = None, overlap: int | None = None) -> TilePlan:
+    """Tiles as the network takes them, which answer for about `side` pixels, unless said `SIDE`: with its margin, or
+    where it pads overlapping by about `overlap`."""
+    config, side = segmenter.config, SIDE if side is None else side
     if config.margin:
-        return TilePlan(config.fitting_size(SIDE + 2 * config.margin), config.margin, stride=config.size_step)
+        return TilePlan(config.fitting_size(side + 2 * config.margin), config.margin, stride=config.size_step)
     stride = config.smallest_input  # a pixel of its coarsest map
-    return TilePlan(max(4, SIDE // stride) * stride, overlap=OVERLAP, stride=stride)
+    side = max(4, side // stride) * stride
+    return TilePlan(side, overlap=min(OVERLAP if overlap is None else overlap, side // 2 - stride), stride=stride)
 
 
 class TileForward:

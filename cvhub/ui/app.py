@@ -7,9 +7,10 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, classify, explore, segment
+from cvhub.ui import answering, classify, explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.link import DEFAULT_MODELS
+from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import SAMPLE_FOLDER, css, script, theme
 
 TABS = (classify, explore, segment)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`

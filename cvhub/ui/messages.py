@@ -29,7 +29,7 @@ MESSAGES = {
     "top k is {}, expected at least 1.": "top k 为 {}，应至少为 1。",
     "batch size is {}, expected at least 1.": "批大小为 {}，应至少为 1。",
     "This model failed unexpectedly ({}); the server's log has the details.": "该模型意外失败（{}），详情见服务器日志。",
-    # segments (inference/, ui/segment_*.py)
+    # segments (inference/, ui/segment/)
     "{} does {}, expected a model for {}.": "{} 的任务是 {}，应为用于 {} 的模型。",
     "{} does {}, expected a model for image-classification.": "{} 的任务是 {}，应为图像分类模型。",
     "{} segments pictures, expected a model that classifies them.": "{} 用于分割图片，应为分类模型。",

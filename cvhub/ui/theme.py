@@ -8,11 +8,11 @@ import gradio as gr
 from cvhub.ui.link import SAMPLES
 from cvhub.ui.palette import series_css
 from cvhub.ui.pictures import SAMPLE_FOLDER
-from cvhub.ui.segment_drawing import ramp_css
-from cvhub.ui.segment_samples import thumbnails_css
+from cvhub.ui.segment.drawing import ramp_css
+from cvhub.ui.segment.samples import thumbnails_css
 
 HERE = Path(__file__).parent
-SHEETS = ("page.css", "explore.css", "segment.css", "overlap.css")
+SHEETS = ("page.css", "explore.css", "segment/segment.css", "overlap/overlap.css")
 ACCENT = gr.themes.Color(
     name="okabe-ito-blue",
     c50="#eef6fb",
@@ -106,7 +106,7 @@ def css() -> str:
 
 def script() -> str:
     """Each file is a function; they run one after the other."""
-    parts = "".join(f"({(HERE / name).read_text('utf-8').strip()})();" for name in ("page.js", "segment.js"))
+    parts = "".join(f"({(HERE / name).read_text('utf-8').strip()})();" for name in ("page.js", "segment/segment.js"))
     return f"() => {{{parts}}}"
 
 

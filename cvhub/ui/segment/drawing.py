@@ -18,8 +18,8 @@ from cvhub.ui.messages import reason
 from cvhub.ui.palette import SERIES
 from cvhub.ui.pictures import data_uri, encoded
 from cvhub.ui.readout import message
-from cvhub.ui.segment_reading import Thing
-from cvhub.ui.segment_state import Seen
+from cvhub.ui.segment.reading import Thing
+from cvhub.ui.segment.state import Seen
 from cvhub.ui.strings import Say, speaker
 
 if TYPE_CHECKING:

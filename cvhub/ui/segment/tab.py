@@ -3,9 +3,9 @@
 import gradio as gr
 from gradio.events import Dependency
 
-from cvhub.ui import overlap
 from cvhub.ui.frame import Frame
-from cvhub.ui.segment_picture import PicturePart
+from cvhub.ui.overlap import view as overlap
+from cvhub.ui.segment.picture import PicturePart
 
 NAME = "segment"
 

@@ -4,7 +4,7 @@ from html import escape
 
 from cvhub.ui import numerals
 from cvhub.ui.charts import Axis, Series, canvas, legend
-from cvhub.ui.overlap_panels import COLOURS, STROKES, notes, numbers
+from cvhub.ui.overlap.panels import COLOURS, STROKES, notes, numbers
 from cvhub.ui.strings import Say
 
 NAME = "imbalance"

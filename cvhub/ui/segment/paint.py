@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from cvhub.ui.pictures import encoded
-from cvhub.ui.segment_drawing import colour_of, css_colour, picture_uri
-from cvhub.ui.segment_reading import classes_in
-from cvhub.ui.segment_state import Seen
+from cvhub.ui.segment.drawing import colour_of, css_colour, picture_uri
+from cvhub.ui.segment.reading import classes_in
+from cvhub.ui.segment.state import Seen
 from cvhub.ui.strings import Say
 
 PAINT_SIDE = 480  # pixels of the canvas's longer side at most

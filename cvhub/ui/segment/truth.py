@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
-from cvhub.ui.segment_reading import components
-from cvhub.ui.segment_samples import scene_in
-from cvhub.ui.segment_state import Seen, SegmentSession
+from cvhub.ui.segment.reading import components
+from cvhub.ui.segment.samples import scene_in
+from cvhub.ui.segment.state import Seen, SegmentSession
 from cvhub.ui.strings import Say
 
 if TYPE_CHECKING:

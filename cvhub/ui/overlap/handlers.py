@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from cvhub.errors import CvhubError
-from cvhub.ui import overlap_boxes, overlap_imbalance, overlap_masks
 from cvhub.ui.messages import translated
-from cvhub.ui.overlap_panels import HEIGHT, WIDTH
+from cvhub.ui.overlap import boxes, imbalance, masks
+from cvhub.ui.overlap.panels import HEIGHT, WIDTH
 from cvhub.ui.readout import message
 from cvhub.ui.strings import Say, speaker
 
@@ -19,13 +19,11 @@ log = logging.getLogger(__name__)
 Shape = tuple[float, ...]
 Stage = dict[str, Any]
 
-STARTS: Mapping[str, Mapping[str, tuple[Shape, Shape]]] = {
-    figure.NAME: figure.STARTS for figure in (overlap_boxes, overlap_masks)
-}
+STARTS: Mapping[str, Mapping[str, tuple[Shape, Shape]]] = {figure.NAME: figure.STARTS for figure in (boxes, masks)}
 
 
 def stage(say: Say, figure: str, a: Shape, b: Shape) -> Stage:
-    """What overlap_stage.html draws: the shapes, of which the last lies on top, and what is said of them."""
+    """What stage.html draws: the shapes, of which the last lies on top, and what is said of them."""
     said = {key: say(f"{figure}_{key}", width=WIDTH, height=HEIGHT) for key in ("stage", "kind", "a", "b")}
     shapes = [{"name": "b", "at": list(b)}, {"name": "a", "at": list(a)}]
     return {"width": WIDTH, "height": HEIGHT, "shapes": shapes, "said": said, "numbers": f"{figure}-numbers"}
@@ -58,27 +56,27 @@ def is_disc(shape: Shape) -> bool:
 
 def show_boxes(staged: Stage, language: str) -> str:
     """Every measure of the two boxes, as HTML."""
-    return drawn(language, overlap_boxes.boxes_readout, *read("boxes", staged))
+    return drawn(language, boxes.boxes_readout, *read("boxes", staged))
 
 
 def play_boxes(staged: Stage, rate: float, language: str) -> str:
     """Descent on each loss from the two boxes, as HTML that the browser plays."""
-    return drawn(language, overlap_boxes.played_readout, *read("boxes", staged), rate)
+    return drawn(language, boxes.played_readout, *read("boxes", staged), rate)
 
 
 def show_masks(staged: Stage, sureness: float, language: str) -> str:
     """Every loss of the two masks, as HTML."""
-    return drawn(language, overlap_masks.masks_readout, *read("masks", staged), sureness)
+    return drawn(language, masks.masks_readout, *read("masks", staged), sureness)
 
 
 def play_masks(staged: Stage, sureness: float, rate: float, language: str) -> str:
     """Descent on each loss from the predicted mask, pixel by pixel, as HTML that the browser plays."""
-    return drawn(language, overlap_masks.played_readout, *read("masks", staged), sureness, rate)
+    return drawn(language, masks.played_readout, *read("masks", staged), sureness, rate)
 
 
 def show_imbalance(found: int, doubt: float, language: str) -> str:
     """BCE against Dice as the object shrinks, as HTML."""
-    return drawn(language, overlap_imbalance.imbalance_readout, int(found), round(doubt))
+    return drawn(language, imbalance.imbalance_readout, int(found), round(doubt))
 
 
 def speak_boxes(staged: Stage, language: str) -> tuple[Stage, str]:

@@ -4,9 +4,9 @@ from html import escape
 
 from cvhub.ui import numerals
 from cvhub.ui.pictures import encoded
-from cvhub.ui.segment_drawing import heat_figure, level_pictures
-from cvhub.ui.segment_losses import TOLERANCE, HardScores, SoftLosses
-from cvhub.ui.segment_state import Seen, View
+from cvhub.ui.segment.drawing import heat_figure, level_pictures
+from cvhub.ui.segment.losses import TOLERANCE, HardScores, SoftLosses
+from cvhub.ui.segment.state import Seen, View
 from cvhub.ui.strings import Say
 
 Row = tuple[str, str, str, float]  # term, formula (HTML), numbers, value

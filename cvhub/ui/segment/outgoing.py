@@ -6,12 +6,12 @@ from typing import Any
 import gradio as gr
 
 from cvhub.errors import CvhubError
-from cvhub.ui import segment_files
 from cvhub.ui.answering import locate
-from cvhub.ui.segment_asking import ask
-from cvhub.ui.segment_handlers import checked
-from cvhub.ui.segment_reading import measured, read, threshold_of
-from cvhub.ui.segment_state import Question, Seen, SegmentSession, View
+from cvhub.ui.segment import files
+from cvhub.ui.segment.asking import ask
+from cvhub.ui.segment.handlers import checked
+from cvhub.ui.segment.reading import measured, read, threshold_of
+from cvhub.ui.segment.state import Question, Seen, SegmentSession, View
 from cvhub.ui.strings import speaker
 
 
@@ -19,7 +19,7 @@ def export_mask(session: SegmentSession, task: str, threshold: float, smallest: 
     """The mask as a grey PNG whose values are the segments' ids, as a data URI; nothing before the first answer."""
     if session.seen is None:
         return ""
-    return segment_files.as_png(session.seen, read(session.seen, View(task, threshold, int(smallest))))
+    return files.as_png(session.seen, read(session.seen, View(task, threshold, int(smallest))))
 
 
 def export_coco(session: SegmentSession, task: str, threshold: float, smallest: int) -> str:
@@ -27,14 +27,14 @@ def export_coco(session: SegmentSession, task: str, threshold: float, smallest: 
     if session.seen is None or session.question is None:
         return ""
     found = read(session.seen, View(task, threshold, int(smallest)))
-    return segment_files.as_coco(session.seen, found, Path(session.question.picture or "").name)
+    return files.as_coco(session.seen, found, Path(session.question.picture or "").name)
 
 
 def export_objects(session: SegmentSession, task: str, threshold: float, smallest: int) -> str:
     """The objects as CSV: area, centroid, box."""
     if session.seen is None:
         return ""
-    return segment_files.as_csv(session.seen, read(session.seen, View(task, threshold, int(smallest))), task)
+    return files.as_csv(session.seen, read(session.seen, View(task, threshold, int(smallest))), task)
 
 
 def segment(image: str, model: str, task: str, threshold: float | None = None) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def segment(image: str, model: str, task: str, threshold: float | None = None) -
 
 def api_answer(seen: Seen, model: str, task: str, threshold: float | None) -> dict[str, Any]:
     threshold = threshold_of(seen, task).default if threshold is None else threshold
-    found = segment_files.at_own_size(seen, read(seen, View(task, threshold)))
+    found = files.at_own_size(seen, read(seen, View(task, threshold)))
     runtime = seen.segmenter.runtime
     listed = []
     for thing in measured(found.mask, {segment.id: segment for segment in found.segments}):
@@ -77,6 +77,6 @@ def api_answer(seen: Seen, model: str, task: str, threshold: float | None) -> di
         "milliseconds": seen.answer.milliseconds,
         "width": found.mask.shape[1],
         "height": found.mask.shape[0],
-        "mask": segment_files.as_png(seen, found),
+        "mask": files.as_png(seen, found),
         "segments": listed,
     }

@@ -15,8 +15,8 @@ from cvhub.evaluation.segment_metrics import PanopticQuality, PanopticTally
 from cvhub.evaluation.segmentation import answered_segments, true_segments
 from cvhub.evaluation.truth import IGNORED, Masks
 from cvhub.models import losses_dense
-from cvhub.ui.segment_reading import Thing, classes_in
-from cvhub.ui.segment_state import Seen, View
+from cvhub.ui.segment.reading import Thing, classes_in
+from cvhub.ui.segment.state import Seen, View
 
 if TYPE_CHECKING:
     from cvhub.inference.segment import Segmentation

@@ -12,17 +12,18 @@ import numpy as np
 
 from cvhub.catalog import find_entry
 from cvhub.errors import CvhubError
-from cvhub.ui import answering, segment_samples
+from cvhub.ui import answering
 from cvhub.ui.answering import locate, title_of
 from cvhub.ui.handlers import checked_hub_id, keep_upload, note
 from cvhub.ui.messages import translated
 from cvhub.ui.readout import message
-from cvhub.ui.segment_asking import Progress, ask
-from cvhub.ui.segment_drawing import figures, heat_figure, segment_rows, summary
-from cvhub.ui.segment_paint import painter
-from cvhub.ui.segment_reading import Thing, read, things_in, threshold_of
-from cvhub.ui.segment_state import Question, Seen, SegmentSession, View
-from cvhub.ui.segment_truth import decode_painting, find_truth, scene_in
+from cvhub.ui.segment import samples
+from cvhub.ui.segment.asking import Progress, ask
+from cvhub.ui.segment.drawing import figures, heat_figure, segment_rows, summary
+from cvhub.ui.segment.paint import painter
+from cvhub.ui.segment.reading import Thing, read, things_in, threshold_of
+from cvhub.ui.segment.state import Question, Seen, SegmentSession, View
+from cvhub.ui.segment.truth import decode_painting, find_truth, scene_in
 from cvhub.ui.strings import Say, speaker
 
 if TYPE_CHECKING:
@@ -38,27 +39,27 @@ Shown = tuple[str | Update, str | Update]  # figures and legend; the loss readou
 def model_choices(session: SegmentSession, chosen: str | None) -> list[tuple[str, str]]:
     """(title, name) of every segmenter: the catalogue's, the visit's own, and what is chosen."""
     own = [name for name in dict.fromkeys([*session.visit.checkpoints, chosen or ""]) if name and not find_entry(name)]
-    return [(entry.title, entry.name) for entry in segment_samples.segmenters()] + [(name, name) for name in own]
+    return [(entry.title, entry.name) for entry in samples.segmenters()] + [(name, name) for name in own]
 
 
 def open_segment(session: SegmentSession, model: str | None) -> tuple[Update, Update, Update]:
     """The first sample and the net that knows what is in it, when the tab is seen first; later nothing."""
     if session.question is not None:
         return gr.skip(), gr.skip(), gr.skip()
-    sample, first = segment_samples.first_choice()
+    sample, first = samples.first_choice()
     model = model or first
     choices = gr.update(choices=model_choices(session, model), value=model)
-    return gr.update(value=segment_samples.sample_file(sample)), gr.update(value=sample), choices
+    return gr.update(value=samples.sample_file(sample)), gr.update(value=sample), choices
 
 
 def take_segment_sample(sample: str, model: str | None) -> tuple[str, str | None, str]:
     """The file of a sample, a net that knows what is in it, and the truth that it may have."""
-    if sample not in segment_samples.SAMPLES:
-        raise gr.Error(f"sample is {sample!r}, expected one of {', '.join(segment_samples.SAMPLES)}.")
+    if sample not in samples.SAMPLES:
+        raise gr.Error(f"sample is {sample!r}, expected one of {', '.join(samples.SAMPLES)}.")
     known = find_entry(model) if model else None
-    fitting = segment_samples.model_for(sample)
+    fitting = samples.model_for(sample)
     chosen = fitting if fitting and (known or not model) else model
-    return segment_samples.sample_file(sample), chosen, "example"
+    return samples.sample_file(sample), chosen, "example"
 
 
 def answer_segment(
@@ -233,8 +234,8 @@ def compose(
     aside: str,
 ) -> tuple[str, str]:
     """Figures, and losses where there is a truth, else the sentence that says why there is none. HTML."""
-    from cvhub.ui.segment_losses import hard_scores, soft_losses
-    from cvhub.ui.segment_readout import levels_section, loss_figure, readout
+    from cvhub.ui.segment.losses import hard_scores, soft_losses
+    from cvhub.ui.segment.readout import levels_section, loss_figure, readout
 
     say = speaker(view.language)
     rows = segment_rows(found, things, view.task)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from cvhub.ui.segment_state import Seen, View
+from cvhub.ui.segment.state import Seen, View
 
 if TYPE_CHECKING:
     from cvhub.inference.segment import Segmentation
@@ -73,7 +73,7 @@ def without_unsure(found: "Segmentation", threshold: float) -> "Segmentation":
     """Pixels whose likeliest class has less probability than `threshold` belong to nothing."""
     if threshold <= 0:
         return found
-    from cvhub.ui.segment_losses import full_size
+    from cvhub.ui.segment.losses import full_size
 
     surest = full_size(found.logits, found.mask.shape).softmax(1).amax(1)[0].numpy()
     return with_mask(found, np.where(surest >= threshold, found.mask, 0))

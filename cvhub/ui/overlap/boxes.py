@@ -6,8 +6,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from cvhub.ui import numerals
-from cvhub.ui.overlap_descent import Way, chart, empty, ends
-from cvhub.ui.overlap_panels import arrow, drawing, formula, grid, notes, numbers, panel
+from cvhub.ui.overlap.descent import Way, chart, empty, ends
+from cvhub.ui.overlap.panels import arrow, drawing, formula, grid, notes, numbers, panel
 from cvhub.ui.strings import Say
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def boxes_readout(say: Say, a: Box, b: Box) -> str:
 
 
 def played_readout(say: Say, a: Box, b: Box, rate: float) -> str:
-    """The panels with A's way by each loss, for overlap_play.js to play, and how IoU grew."""
+    """The panels with A's way by each loss, for play.js to play, and how IoU grew."""
     from cvhub.explain.figures.boxes import STEPS, descend
 
     found = descend(a, b, rate)

@@ -1,4 +1,4 @@
-"""Descent as HTML, for overlap_play.js to play: how IoU with the truth grew on each loss, and a slider of the steps."""
+"""Descent as HTML, for play.js to play: how IoU with the truth grew on each loss, and a slider of the steps."""
 
 import itertools
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from html import escape
 
 from cvhub.ui import numerals
 from cvhub.ui.charts import Axis, Series, canvas
-from cvhub.ui.overlap_panels import COLOURS, STROKES
+from cvhub.ui.overlap.panels import COLOURS, STROKES
 from cvhub.ui.strings import Say
 
 TAKES = itertools.count()  # what is played again differs, or the browser would see nothing new

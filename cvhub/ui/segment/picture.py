@@ -4,11 +4,10 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import segment_handlers as handlers
-from cvhub.ui import segment_outgoing, segment_samples
 from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
-from cvhub.ui.segment_state import TRUTHS, SegmentSession
+from cvhub.ui.segment import handlers, outgoing, samples
+from cvhub.ui.segment.state import TRUTHS, SegmentSession
 from cvhub.ui.strings import Say
 
 PAINTED = """
@@ -54,7 +53,7 @@ class PicturePart:
 
     def build_choices(self) -> None:
         add = self.frame.add
-        _, model = segment_samples.first_choice()
+        _, model = samples.first_choice()
         self.task = self.switch("task", TASKS, "panoptic")  # or semantic, where the net can't
         self.model = add(
             gr.Dropdown,
@@ -254,13 +253,13 @@ class PicturePart:
         view = [self.session, self.task, self.threshold, self.smallest]
         text = "(text) => cvhub.save(text, '{}', '{}')"
         for button, export, leave in (
-            (self.png_button, segment_outgoing.export_mask, "(uri) => cvhub.segments.save(uri, 'cvhub-mask.png')"),
-            (self.coco_button, segment_outgoing.export_coco, text.format("cvhub-coco.json", "application/json")),
-            (self.csv_button, segment_outgoing.export_objects, text.format("cvhub-objects.csv", "text/csv")),
+            (self.png_button, outgoing.export_mask, "(uri) => cvhub.segments.save(uri, 'cvhub-mask.png')"),
+            (self.coco_button, outgoing.export_coco, text.format("cvhub-coco.json", "application/json")),
+            (self.csv_button, outgoing.export_objects, text.format("cvhub-objects.csv", "text/csv")),
         ):
             button.click(export, view, self.outgoing, **at_once).then(None, self.outgoing, None, js=leave)
         self.api_button.click(
-            segment_outgoing.segment,
+            outgoing.segment,
             [self.picture, self.model, self.task, self.threshold],
             self.api_answer,
             api_name="segment",
@@ -268,4 +267,4 @@ class PicturePart:
 
 
 def sample_choices(say: Say) -> list[tuple[str, str]]:
-    return [(say(f"segment_sample_{sample}"), sample) for sample in segment_samples.SAMPLES]
+    return [(say(f"segment_sample_{sample}"), sample) for sample in samples.SAMPLES]

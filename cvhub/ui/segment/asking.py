@@ -14,16 +14,14 @@ from cvhub.cache import cache_in
 from cvhub.errors import CvhubError
 from cvhub.models.pixels import to_mode
 from cvhub.ui.answering import forward, title_of
-from cvhub.ui.segment_state import Question, Seen
+from cvhub.ui.segment.state import Question, Seen
 
 if TYPE_CHECKING:
     from cvhub.inference.segment import Segmenter
-    from cvhub.inference.tiling import TilePlan
     from cvhub.inference.windows import Windows
 
 WHOLE = 2**20  # pixels that a network is given at once; larger pictures go through it in tiles
 KEPT = 2**22  # pixels of a picture and its maps that a visit keeps; larger ones are reduced to fewer
-STRIDE = 32  # total stride of padded nets, at most
 ROWS = 256  # of a picture that is read to reduce it
 
 
@@ -85,16 +83,22 @@ def ask_levels(segmenter: "Segmenter", image: Image.Image) -> list[np.ndarray]:
 
 def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") -> Iterator[Progress | Seen]:
     """The overlap-tile strategy: what the net says tile by tile, reduced as it comes to what a visit keeps."""
+    from cvhub.inference.large import TileForward, plan_tiles
     from cvhub.inference.tiling import run_tiles
 
     height, width = windows.height, windows.width
     reduced = math.ceil(math.sqrt(height * width / KEPT))
     told: list[Progress] = []
-    names: list[tuple[str, int]] = []
+    ask_tile = TileForward(segmenter)
+
+    def in_turn(tiles: np.ndarray) -> np.ndarray:
+        with forward:
+            return ask_tile(tiles)
+
     tiles = run_tiles(
         windows,
-        lambda pixels: run_tile(segmenter, pixels, names),
-        plan(question, segmenter),
+        in_turn,
+        plan_tiles(segmenter, question.tile, question.overlap),
         progress=lambda done, total: told.append(Progress(done, total)),
     )
     joined, start = None, time.perf_counter()
@@ -105,7 +109,7 @@ def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") ->
         yield told[-1]
     assert joined is not None
     milliseconds = (time.perf_counter() - start) * 1000
-    maps = split(joined.mean(), names)
+    maps = ask_tile.split(joined.mean())
     if "offsets" in maps:
         maps["offsets"] /= reduced  # they lead so many pixels far
     yield Seen(
@@ -117,41 +121,6 @@ def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") ->
         reduced,
         told[-1].total,
     )
-
-
-def plan(question: Question, segmenter: "Segmenter") -> "TilePlan":
-    """Tiles of about the size that was asked for, which the net takes; padded nets' share a border."""
-    from cvhub.inference.tiling import TilePlan
-
-    config = segmenter.config
-    if config.margin:
-        return TilePlan(config.fitting_size(question.tile), config.margin, 0, config.stride)
-    side = config.fitting_size(max(STRIDE, question.tile // STRIDE * STRIDE))
-    return TilePlan(side, 0, min(question.overlap, side // 2 - STRIDE), STRIDE)
-
-
-def run_tile(segmenter: "Segmenter", pixels: np.ndarray, names: list[tuple[str, int]]) -> np.ndarray:
-    """Tiles (N, h, w, 3) uint8 → all maps one upon the other, (N, C, h', w'); `names` is told which are which."""
-    import torch
-    from torch.nn import functional as F
-
-    taken = segmenter.processor([Image.fromarray(tile) for tile in pixels])
-    with forward:
-        maps = segmenter.runtime.run(taken)
-    size = tuple(side - 2 * segmenter.config.margin for side in pixels.shape[1:3])
-    names[:] = [(name, values.shape[1]) for name, values in maps.items()]
-    enlarged = [
-        values if values.shape[2:] == size else F.interpolate(torch.from_numpy(values), size, mode="bilinear").numpy()
-        for values in maps.values()
-    ]
-    return np.concatenate(enlarged, axis=1)
-
-
-def split(joined: np.ndarray, names: list[tuple[str, int]]) -> dict[str, np.ndarray]:
-    """Maps one upon the other, (C, h, w), by their names again."""
-    ends = np.cumsum([channels for _, channels in names])[:-1]
-    parts = np.split(joined, ends)
-    return {name: np.ascontiguousarray(part) for (name, _), part in zip(names, parts, strict=True)}
 
 
 def read(segmenter: "Segmenter", maps: dict[str, np.ndarray], milliseconds: float) -> Any:

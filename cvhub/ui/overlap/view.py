@@ -1,5 +1,5 @@
 """The view "Overlap" of the tab Segment: boxes and masks to drag, what each measure and its loss make of them, and what
-becomes of losses as the object shrinks. Each thing it does is a function in overlap_handlers.py."""
+becomes of losses as the object shrinks. Each thing it does is a function in overlap/handlers.py."""
 
 from collections.abc import Callable
 from html import escape
@@ -8,16 +8,16 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import overlap_boxes, overlap_handlers, overlap_imbalance, overlap_masks
 from cvhub.ui.frame import Frame
-from cvhub.ui.overlap_handlers import STARTS, stage
+from cvhub.ui.overlap import boxes, handlers, imbalance, masks
+from cvhub.ui.overlap.handlers import STARTS, stage
 from cvhub.ui.readout import waiting
 from cvhub.ui.strings import Say
 
 NAME = "overlap"
 Opens = Callable[..., Any]  # a listener of Gradio: a tab's `select`, an event's `then`
 HERE = Path(__file__).parent
-STAGE, DRAG, PLAY = ((HERE / f"overlap_{name}").read_text("utf-8") for name in ("stage.html", "stage.js", "play.js"))
+STAGE, DRAG, PLAY = ((HERE / name).read_text("utf-8") for name in ("stage.html", "stage.js", "play.js"))
 BOXES_RATE, MASKS_RATE, SURENESS, DOUBT = 0.03, 0.2, 4, 5  # what is shown first
 AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
 
@@ -28,9 +28,9 @@ def build(frame: Frame) -> "OverlapView":
 
 def warm_up() -> None:
     """Compute what visitors see first, before they come."""
-    overlap_handlers.start_boxes(overlap_boxes.FIRST, "en")
-    overlap_handlers.start_masks(overlap_masks.FIRST, SURENESS, "en")
-    overlap_handlers.show_imbalance(overlap_imbalance.FOUND[0], DOUBT, "en")
+    handlers.start_boxes(boxes.FIRST, "en")
+    handlers.start_masks(masks.FIRST, SURENESS, "en")
+    handlers.show_imbalance(imbalance.FOUND[0], DOUBT, "en")
 
 
 class OverlapView:
@@ -39,14 +39,14 @@ class OverlapView:
         self.waiting: dict[str, gr.HTML] = {}  # where a visitor's place in the queue is shown, by figure
         with gr.Row(elem_classes="thirds staged"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
-                self.boxes, self.boxes_start = self.build_stage("boxes", overlap_boxes.FIRST)
+                self.boxes, self.boxes_start = self.build_stage("boxes", boxes.FIRST)
                 self.boxes_rate = self.build_slider("boxes_rate", 0.01, 0.1, 0.01, BOXES_RATE)
                 self.boxes_play = self.build_play("boxes")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.boxes_readout = self.build_readout("boxes", js_on_load=PLAY)
         with gr.Row(elem_classes="thirds staged next"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
-                self.masks, self.masks_start = self.build_stage("masks", overlap_masks.FIRST)
+                self.masks, self.masks_start = self.build_stage("masks", masks.FIRST)
                 self.sureness = self.build_slider("masks_sureness", 1, 8, 0.5, SURENESS)
                 self.masks_rate = self.build_slider("masks_rate", 0.05, 0.5, 0.05, MASKS_RATE)
                 self.masks_play = self.build_play("masks")
@@ -58,8 +58,8 @@ class OverlapView:
                 self.found = frame.add(
                     gr.Radio,
                     {"label": "imbalance_found"},
-                    choices=[(str(share), share) for share in overlap_imbalance.FOUND],
-                    value=overlap_imbalance.FOUND[0],
+                    choices=[(str(share), share) for share in imbalance.FOUND],
+                    value=imbalance.FOUND[0],
                     elem_id="imbalance-found",
                 )
                 self.doubt = self.build_slider("imbalance_doubt", 1, 20, 1, DOUBT)
@@ -119,7 +119,7 @@ class OverlapView:
         masks = [self.sureness, language]
         self.connect_figure(opens, "masks", self.masks, self.masks_start, masks, self.masks_readout)
         self.sureness.input(
-            overlap_handlers.show_masks,
+            handlers.show_masks,
             [self.masks, *masks],
             self.masks_readout,
             api_name="overlap_sureness",
@@ -128,7 +128,7 @@ class OverlapView:
         )
         playing: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once", "api_visibility": "undocumented"}
         self.boxes_play.click(
-            overlap_handlers.play_boxes,
+            handlers.play_boxes,
             [self.boxes, self.boxes_rate, language],
             self.boxes_readout,
             show_progress_on=self.waiting["boxes"],
@@ -136,7 +136,7 @@ class OverlapView:
             **playing,
         )
         self.masks_play.click(
-            overlap_handlers.play_masks,
+            handlers.play_masks,
             [self.masks, self.sureness, self.masks_rate, language],
             self.masks_readout,
             show_progress_on=self.waiting["masks"],
@@ -144,7 +144,7 @@ class OverlapView:
             **playing,
         )
         imbalance: dict[str, Any] = {
-            "fn": overlap_handlers.show_imbalance,
+            "fn": handlers.show_imbalance,
             "inputs": [self.found, self.doubt, language],
             "outputs": self.imbalance_readout,
         }
@@ -156,13 +156,13 @@ class OverlapView:
         self, opens: Opens, figure: str, staged: gr.HTML, start: gr.Radio, knobs: list[Any], readout: gr.HTML
     ) -> None:
         """The shapes of a figure and its readout: opened, told in another language, dragged, put to a start."""
-        handlers = vars(overlap_handlers)
-        again: dict[str, Any] = {"fn": handlers[f"speak_{figure}"], "inputs": [staged, *knobs]}
+        functions = vars(handlers)
+        again: dict[str, Any] = {"fn": functions[f"speak_{figure}"], "inputs": [staged, *knobs]}
         again |= {"outputs": [staged, readout], "api_visibility": "private"} | AT_ONCE
         opens(**again, api_name=f"open_{figure}")
         self.frame.language.change(**again, api_name=f"speak_{figure}")
         staged.input(
-            handlers[f"show_{figure}"],
+            functions[f"show_{figure}"],
             [staged, *knobs],
             readout,
             api_name=f"overlap_{figure}",
@@ -171,7 +171,7 @@ class OverlapView:
         )
         staged.input(None, None, start, js="() => null")
         start.input(
-            handlers[f"start_{figure}"],
+            functions[f"start_{figure}"],
             [start, *knobs],
             [staged, readout],
             api_name=f"start_{figure}",

@@ -32,7 +32,7 @@ class Question:
 class View:
     """How the answer is read and compared. None of it needs a new forward pass.
 
-    - `threshold`: see `segment_reading.threshold_of`. `smallest`: pixels below which a segment is left out.
+    - `threshold`: see `reading.threshold_of`. `smallest`: pixels below which a segment is left out.
     - `truth`: one of `TRUTHS`.
     """
 
@@ -51,7 +51,7 @@ class Seen:
       and width of the picture itself.
     - `answer`: the maps, read by `segmenter` as often as wanted. `tiles`: how many made them, 1 of a single pass.
     - `levels`: logits (K, h, w) of each auxiliary head, the deepest last, which count `level_weights`.
-    - `limit`: what the threshold that is shown means, the key of a `segment_reading.Threshold`.
+    - `limit`: what the threshold that is shown means, the key of a `reading.Threshold`.
     """
 
     title: str

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from cvhub.ui import numerals
-from cvhub.ui.overlap_descent import Way, chart, empty, ends
-from cvhub.ui.overlap_panels import arrow, drawing, formula, grid, notes, numbers, panel
+from cvhub.ui.overlap.descent import Way, chart, empty, ends
+from cvhub.ui.overlap.panels import arrow, drawing, formula, grid, notes, numbers, panel
 from cvhub.ui.pictures import encoded
 from cvhub.ui.strings import Say
 
@@ -49,7 +49,7 @@ def masks_readout(say: Say, a: Disc, b: Disc, sureness: float) -> str:
 
 
 def played_readout(say: Say, a: Disc, b: Disc, sureness: float, rate: float) -> str:
-    """The panels with what becomes of the prediction, for overlap_play.js to play, and how IoU grew."""
+    """The panels with what becomes of the prediction, for play.js to play, and how IoU grew."""
     from cvhub.explain.figures.masks import EVERY, STEPS, descend
 
     found = descend(a, b, sureness, rate)

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from cvhub.ui.pictures import encoded
-from cvhub.ui.segment_reading import measured, things_in
-from cvhub.ui.segment_state import Seen
+from cvhub.ui.segment.reading import measured, things_in
+from cvhub.ui.segment.state import Seen
 
 if TYPE_CHECKING:
     from cvhub.inference.segment import Segmentation
