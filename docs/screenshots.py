@@ -86,8 +86,8 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
 
 def open_figure(page: Page, name: str) -> None:
     page.get_by_role("tab", name=text("tab_explore", "en")).click()
-    page.locator(f"#figure input[value={name}]").check(force=True)
-    expect(page.locator("#drawing h2")).to_have_text(text(f"{name}_title", "en"), timeout=FIRST_ANSWER)
+    page.locator(f"#claims input[value={name}]").check(force=True)
+    expect(page.locator("#claims-drawing h2")).to_have_text(text(f"{name}_title", "en"), timeout=FIRST_ANSWER)
     page.evaluate("document.activeElement.blur()")
 
 

@@ -60,17 +60,35 @@ def model_rows() -> list[str]:
 
 
 def zoo_rows() -> list[str]:
-    """The rows of the table of those that we trained."""
+    """The rows of the table of the classifiers that we trained."""
     rows = []
-    for entry in CATALOG:
-        if entry.training_minutes:
-            accuracy = entry.metrics["accuracy"]
-            low, high = wilson_interval(round(accuracy * entry.tested), entry.tested)
-            rows.append(
-                f"| `{entry.name}` | {100 * accuracy:.2f} | {100 * low:.1f} to {100 * high:.1f} "
-                f"| {100 * entry.metrics['top5']:.2f} | {entry.parameters / 1e6:.2f} M | {entry.training_minutes} |"
-            )
+    for entry in trained("classification"):
+        accuracy = entry.metrics["accuracy"]
+        low, high = wilson_interval(round(accuracy * entry.tested), entry.tested)
+        rows.append(
+            f"| `{entry.name}` | {100 * accuracy:.2f} | {100 * low:.1f} to {100 * high:.1f} "
+            f"| {100 * entry.metrics['top5']:.2f} | {entry.parameters / 1e6:.2f} M | {entry.training_minutes} |"
+        )
     return rows
+
+
+def segmenter_rows() -> list[str]:
+    """The rows of the table of the segmenters that we trained; what a net can't be asked for is a dash."""
+    rows = []
+    for entry in trained("segmentation"):
+        values = (
+            f"{100 * value:.1f}" if (value := entry.metrics.get(name)) else "–"
+            for name in ("iou", "miou", "boundary_f", "ap50", "pq")
+        )
+        rows.append(
+            f"| `{entry.name}` | {entry.dataset} | {' | '.join(values)} | {entry.tested} "
+            f"| {entry.parameters / 1e6:.2f} M | {entry.training_minutes} |"
+        )
+    return rows
+
+
+def trained(kind: str) -> list[Entry]:
+    return [entry for entry in CATALOG if entry.training_minutes and entry.task.endswith(kind)]
 
 
 def _weights(entry: Entry) -> str:
@@ -158,7 +176,7 @@ def test_both_languages_have_the_same_tree() -> None:
 
 @READMES
 def test_the_tables_are_the_catalogues(text: str) -> None:
-    for name, rows in (("models", model_rows()), ("zoo", zoo_rows())):
+    for name, rows in (("models", model_rows()), ("zoo", zoo_rows()), ("segmenters", segmenter_rows())):
         (table,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
         assert table.splitlines()[2:] == rows
 

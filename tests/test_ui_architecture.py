@@ -125,7 +125,8 @@ def test_many_may_open_the_tab_at_once_in_a_process_that_has_imported_nothing():
     code = """
 from concurrent.futures import ThreadPoolExecutor
 from cvhub.ui.explore_architecture import choose_model, show_architecture
-from cvhub.ui.explore_figures import FIGURES, draw
+from cvhub.ui.figures import FIGURES
+from cvhub.ui.figures.part import draw
 from cvhub.inference.pool import default_pool
 first = FIGURES[0]
 with ThreadPoolExecutor(5) as threads:

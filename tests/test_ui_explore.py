@@ -25,7 +25,7 @@ def explore(open_page):
     def explore(architectures: bool = False, language: str = "en", **options: Any) -> Any:
         page = open_page(f"{NO_MODEL}&lang={language}", wait=False, **options)
         page.get_by_role("tab", name=text("tab_explore", language)).click()
-        page.locator("#drawing h2").wait_for(timeout=FIRST_ANSWER)
+        page.locator("#claims-drawing h2").wait_for(timeout=FIRST_ANSWER)
         if architectures:
             page.get_by_role("tab", name=text("part_architecture", language)).click()
             page.locator("#walk h3").wait_for(timeout=FIRST_ANSWER)
@@ -35,8 +35,8 @@ def explore(open_page):
 
 
 def open_figure(page: Any, name: str, language: str = "en") -> None:
-    page.locator(f"#figure input[value={name}]").check(force=True)
-    expect(page.locator("#drawing h2")).to_have_text(text(f"{name}_title", language), timeout=FIRST_ANSWER)
+    page.locator(f"#claims input[value={name}]").check(force=True)
+    expect(page.locator("#claims-drawing h2")).to_have_text(text(f"{name}_title", language), timeout=FIRST_ANSWER)
 
 
 def fits(page: Any) -> None:
@@ -57,8 +57,8 @@ def test_every_figure_opens_with_its_own_controls(explore):
     page = explore()
     for figure in FIGURES:
         open_figure(page, figure.NAME)
-        assert page.locator("#drawing .summary").text_content().strip()
-        assert page.locator("#drawing a").get_attribute("href") == figure.PAPER
+        assert page.locator("#claims-drawing .summary").text_content().strip()
+        assert page.locator("#claims-drawing a").get_attribute("href") == figure.PAPER
         expect(page.locator(".controls:visible .block")).to_have_count(len(figure.CONTROLS))
 
 
@@ -88,27 +88,27 @@ def test_axe_finds_no_violation_in_an_architecture(explore, scheme: str):
 
 def test_a_figure_is_chosen_and_changed_by_keyboard(explore):
     page = explore()
-    page.locator(f"#figure input[value={FIGURES[0].NAME}]").focus()
+    page.locator(f"#claims input[value={FIGURES[0].NAME}]").focus()
     for _ in range([figure.NAME for figure in FIGURES].index("depthwise")):
         page.keyboard.press("ArrowDown")
-    expect(page.locator("#drawing .summary")).to_contain_text("K = 3 and N = 512", timeout=FIRST_ANSWER)
+    expect(page.locator("#claims-drawing .summary")).to_contain_text("K = 3 and N = 512", timeout=FIRST_ANSWER)
     page.locator("#depthwise_out_channels input[type=range]").focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#drawing .summary")).to_contain_text("N = 520")
+    expect(page.locator("#claims-drawing .summary")).to_contain_text("N = 520")
     page.locator("#depthwise_kernel input").nth(1).focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#drawing .summary")).to_contain_text("K = 5 and N = 520")
+    expect(page.locator("#claims-drawing .summary")).to_contain_text("K = 5 and N = 520")
 
 
 def test_the_language_switch_draws_the_figure_again_as_it_was(explore):
     page = explore()
     open_figure(page, "gradient")
     page.locator("#gradient_layers").get_by_text("20", exact=True).click()
-    summary = page.locator("#drawing .summary")
+    summary = page.locator("#claims-drawing .summary")
     expect(summary).to_contain_text("to 14 times", timeout=FIRST_ANSWER)
     in_english = summary.text_content()
     page.get_by_text("中文", exact=True).click()
-    expect(page.locator("#drawing h2")).to_have_text(text("gradient_title", "zh"), timeout=FIRST_ANSWER)
+    expect(page.locator("#claims-drawing h2")).to_have_text(text("gradient_title", "zh"), timeout=FIRST_ANSWER)
     assert page.locator("#gradient_layers input:checked").input_value() == "20"
     page.get_by_text("English", exact=True).click()
     expect(summary).to_have_text(in_english, timeout=FIRST_ANSWER)

@@ -1,4 +1,4 @@
-"""The figures of the Explore tab on the page: their numbers are explain's, in both languages. No Chromium."""
+"""The figures on the page: their numbers are explain's, in both languages. No Chromium."""
 
 import logging
 import re
@@ -10,27 +10,29 @@ import pytest
 
 from cvhub.errors import CvhubError
 from cvhub.explain.figures import bottleneck, depthwise, gradient, resnets, stacked
-from cvhub.ui import charts, explore_figures, numerals
-from cvhub.ui.figures import FIGURES
+from cvhub.ui import charts, numerals
+from cvhub.ui.figures import DENSE_FIGURES, FIGURES, part
 from cvhub.ui.figures.figure import Choice
 from cvhub.ui.strings import STRINGS
 
+EVERY = (*FIGURES, *DENSE_FIGURES)
+
 
 def figure_of(name: str) -> Any:
-    return next(figure for figure in FIGURES if name == figure.NAME)
+    return next(figure for figure in EVERY if name == figure.NAME)
 
 
 def drawn(name: str, language: str = "en", **controls: Any) -> str:
     figure = figure_of(name)
     values = {control.name: control.value for control in figure.CONTROLS} | controls
-    return explore_figures.draw(figure, language, *values.values())
+    return part.draw(figure, language, *values.values())
 
 
 # What all figures have in common
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-@pytest.mark.parametrize("name", [figure.NAME for figure in FIGURES])
+@pytest.mark.parametrize("name", [figure.NAME for figure in EVERY])
 def test_every_figure_says_what_to_see_and_where_it_is_from(name: str, language: str):
     figure, html = figure_of(name), drawn(name, language)
     title, source = (STRINGS[f"{name}_{part}"][language == "zh"] for part in ("title", "source"))
@@ -43,7 +45,7 @@ def test_every_figure_says_what_to_see_and_where_it_is_from(name: str, language:
         assert len(drawing) > 5
 
 
-@pytest.mark.parametrize("name", [figure.NAME for figure in FIGURES])
+@pytest.mark.parametrize("name", [figure.NAME for figure in EVERY])
 def test_every_control_has_a_name_and_is_heeded(name: str):
     figure = figure_of(name)
     for control in figure.CONTROLS:
@@ -55,15 +57,15 @@ def test_every_control_has_a_name_and_is_heeded(name: str):
 
 
 def test_every_string_of_a_figure_begins_with_its_name():
-    for figure in FIGURES:
+    for figure in EVERY:
         assert all(key.startswith(f"{figure.NAME}_") for key in figure.STRINGS)
 
 
 def test_the_chosen_figure_gets_the_values_of_its_own_controls():
     values = [control.value for figure in FIGURES for control in figure.CONTROLS]
-    assert explore_figures.show_figure(True, "depthwise", "en", *values) == drawn("depthwise")
-    assert "Computing." in explore_figures.show_figure(False, "depthwise", "en", *values)
-    assert [group["visible"] for group in explore_figures.show_controls("gradient")] == [
+    assert part.shower(FIGURES)(True, "depthwise", "en", *values) == drawn("depthwise")
+    assert "Computing." in part.shower(FIGURES)(False, "depthwise", "en", *values)
+    assert [group["visible"] for group in part.show_controls(FIGURES, "gradient")] == [
         figure.NAME == "gradient" for figure in FIGURES
     ]
 
@@ -77,8 +79,8 @@ def test_a_figure_that_fails_is_a_sentence(error: Exception, sentence: str, capl
         raise error
 
     broken = SimpleNamespace(NAME="resnets", PAPER="", CONTROLS=(), STRINGS={}, draw=draw)
-    with caplog.at_level(logging.CRITICAL, "cvhub.ui.explore_figures"):
-        html = explore_figures.draw(broken, "en")
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.figures.part"):
+        html = part.draw(broken, "en")
     assert sentence in html
     assert "secret path" not in html
 

@@ -9,13 +9,14 @@ import pytest
 from PIL import Image
 
 from cvhub.catalog import CATALOG
-from cvhub.explain.figures import auxiliary, curves, growth, reduction, surface, windows
+from cvhub.explain.figures import auxiliary, curves, dense_curves, growth, reduction, surface, windows
 from cvhub.explain.figures import identity as identity_numbers
 from cvhub.explain.figures import positions as positions_numbers
 from cvhub.models.swin import CvSwinConfig
 from cvhub.ui import numerals
 from cvhub.ui.figures import curves as curves_drawing
 from cvhub.ui.figures import identity, photos, positions, quantisation
+from docs import dense_curves as dense_script
 from tests.test_ui_figures import drawn
 
 
@@ -196,3 +197,29 @@ def test_a_mask_is_drawn_run_by_run() -> None:
     html = cells(values, "a & b")
     assert re.findall(r'x="(\d)" y="(\d)" width="(\d)"', html) == [("0", "0", "2"), ("1", "1", "1")]
     assert "a &amp; b" in html
+
+
+# Curves of U-Nets
+
+
+def test_what_supervision_does_is_drawn_by_level_and_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(name: str, weights: tuple[float, ...]) -> dense_curves.DenseRun:
+        losses = (0.9, *(0.8 for _ in weights))
+        tenths = tuple(
+            dense_curves.Tenth(k, 9 * k, losses, (0.01, 0.1), (0.03 if weights else 0.01, 0.2), 0.08 * k, 0.07 * k)
+            for k in range(11)
+        )
+        return dense_curves.DenseRun(name, 1_910_000, 720, 20.0, 90, 130.0, weights, tenths)
+
+    made = {name: run(name, (0.5, 0.25) if "supervised" in name else ()) for name in dense_script.NETS}
+    monkeypatch.setattr(dense_curves, "read_runs", lambda folder: made)
+    html = drawn("dense_curves", experiment="supervision")
+    assert (
+        html.count("<polyline") == 2 + 2 + 3 + 3 + 3
+    )  # two measures, gradients at start and end, three levels' losses
+    assert "first level&#x27;s gradient is 3 times as large" in html
+    assert html.count("<span>0.800</span>") == 2
+    assert "720 · 90 · 2.2 min" in html
+    assert drawn("dense_curves", experiment="skips").count("<polyline") == 2 + 2 + 2 + 2
+    made.pop("no_skips")
+    assert "`python -m docs.dense_curves` in the project" in drawn("dense_curves", experiment="skips")

@@ -3,13 +3,15 @@
 import gradio as gr
 from gradio.events import Dependency
 
-from cvhub.ui import explore_architecture, explore_figures
+from cvhub.ui import explore_architecture
 from cvhub.ui.explore_architecture import ArchitecturePart
-from cvhub.ui.explore_figures import FiguresPart
+from cvhub.ui.figures import FIGURES
+from cvhub.ui.figures import part as figures_part
+from cvhub.ui.figures.part import FiguresPart
 from cvhub.ui.frame import Frame
 
 NAME = "explore"
-PARTS = {"figures": FiguresPart, "architecture": ArchitecturePart}
+PARTS = {"figures": lambda frame: FiguresPart(frame, FIGURES, "claims"), "architecture": ArchitecturePart}
 
 
 def build(frame: Frame) -> "ExploreTab":
@@ -18,7 +20,7 @@ def build(frame: Frame) -> "ExploreTab":
 
 def warm_up() -> None:
     """Compute what visitors see first, before they come."""
-    explore_figures.warm_up()
+    figures_part.warm_up(FIGURES)
     explore_architecture.warm_up()
 
 
@@ -26,16 +28,12 @@ class ExploreTab:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.parts: dict[str, FiguresPart | ArchitecturePart] = {}
-        self.opened = {name: gr.State(False) for name in PARTS}  # nothing is computed for a part that nobody sees
-        with gr.Tabs(elem_id="explore-parts"):
-            for name, part in PARTS.items():
+        with gr.Tabs(elem_classes="parts"):
+            for name, build_part in PARTS.items():
                 with frame.add(gr.Tab, {"label": f"part_{name}"}, id=name) as tab:
-                    self.parts[name] = part(frame)
+                    self.parts[name] = build_part(frame)
                 frame.tabs[name] = tab
 
     def connect(self, opened: Dependency) -> None:
         for name, part in self.parts.items():
-            seen = self.frame.tabs[name].select(
-                lambda: True, None, self.opened[name], queue=False, show_progress="hidden", api_visibility="private"
-            )
-            part.connect(seen, self.opened[name])
+            part.connect(self.frame.remember_seen(self.frame.tabs[name]))

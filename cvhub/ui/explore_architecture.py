@@ -12,7 +12,7 @@ from cvhub.catalog import CATALOG, DEFAULT_MODEL, find_entry
 from cvhub.errors import CvhubError
 from cvhub.ui import architecture, link, walk
 from cvhub.ui.answering import open_picture
-from cvhub.ui.frame import Frame
+from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.handlers import choose_sample
 from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
@@ -95,8 +95,7 @@ class ArchitecturePart:
         self.outgoing = gr.Textbox(visible=False)
         self.walk = gr.HTML("", apply_default_css=False, elem_id="walk")
 
-    def connect(self, select: Dependency, opened: gr.State) -> None:
-        """`select` is the event in which the part comes to be seen; `opened` remembers that it was."""
+    def connect(self, seen: Seen) -> None:
         language = self.frame.language
         study = [self.shown, self.height, self.width, language]
         waiting: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": [self.waiting]}
@@ -105,12 +104,12 @@ class ArchitecturePart:
         def then_show(event: Dependency, name: str) -> None:
             quiet = {"api_visibility": "undocumented", **waiting}
             event.then(
-                show_architecture, [opened, *study], [self.tree, self.layer], api_name=f"show_{name}", **quiet
+                show_architecture, [seen.before, *study], [self.tree, self.layer], api_name=f"show_{name}", **quiet
             ).then(show_walk, walking, self.walk, api_name=f"walk_{name}", **quiet)
 
-        walking = [opened, self.shown, self.picture, self.layer, language]
+        walking = [seen.before, self.shown, self.picture, self.layer, language]
         then_show(
-            select.then(choose_model, self.model, api_name="open_model", api_visibility="undocumented", **chosen),
+            seen.event.then(choose_model, self.model, api_name="open_model", api_visibility="undocumented", **chosen),
             "opened",
         )
         then_show(self.model.input(choose_model, self.model, api_name="choose_model", **chosen), "model")

@@ -1,7 +1,7 @@
 """The frame that all tabs share: header, language switch, light and dark, and what re-labels every component."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
 from gradio.blocks import Block
@@ -14,6 +14,13 @@ Texts = dict[str, str | Callable[[Say], Any]]
 
 THEME_BUTTON = '<button type="button" id="theme-switch" aria-label="{label}" title="{label}">◐</button>'
 TITLE = '<h1>cvhub</h1><p class="tagline">{tagline}</p>'
+
+
+class Seen(NamedTuple):
+    """The event in which a tab comes to be seen, and whether it was before."""
+
+    event: Dependency
+    before: gr.State
 
 
 class Frame:
@@ -70,6 +77,14 @@ class Frame:
             show_progress="hidden",
             api_name="read_language",
             api_visibility="undocumented",
+        )
+
+    def remember_seen(self, tab: gr.Tab) -> Seen:
+        """For what is computed once its tab is seen, and not for who never looks."""
+        opened = gr.State(False)
+        return Seen(
+            tab.select(lambda: True, None, opened, queue=False, show_progress="hidden", api_visibility="private"),
+            opened,
         )
 
     def set_language(self, language: str) -> list[dict[str, Any]]:

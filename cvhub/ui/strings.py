@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cvhub.ui.figures import FIGURES
+from cvhub.ui.figures import DENSE_FIGURES, FIGURES
 from cvhub.ui.strings_explore import EXPLORE
 from cvhub.ui.strings_overlap import OVERLAP
 from cvhub.ui.strings_segment import SEGMENT
@@ -216,7 +216,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     ),
 }
 STRINGS |= EXPLORE | SEGMENT | OVERLAP
-for figure in FIGURES:
+for figure in (*FIGURES, *DENSE_FIGURES):
     STRINGS |= figure.STRINGS
 
 

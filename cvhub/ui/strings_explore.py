@@ -4,7 +4,7 @@ EXPLORE: dict[str, tuple[str, str]] = {
     "tab_explore": ("Explore", "探索"),
     "part_figures": ("Claims, drawn", "论断图示"),
     "part_architecture": ("Architectures", "网络结构"),
-    "figure": ("A claim of the papers, computed now", "论文中的论断，现场计算"),
+    "claims": ("A claim of the papers, computed now", "论文中的论断，现场计算"),
     "figure_controls": ("What it is computed for", "计算条件"),
     "figure_source": ("Source: {source}.", "出处：{source}。"),
     "figure_failed": (

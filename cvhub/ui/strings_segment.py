@@ -3,6 +3,8 @@
 SEGMENT: dict[str, tuple[str, str]] = {
     "tab_segment": ("Segment", "分割"),
     "part_picture": ("A picture", "一张图片"),
+    "part_runs": ("Trained with and without", "有无对照训练"),
+    "runs": ("Training runs of ours", "我们的训练"),
     # choices
     "segment_picture": ("Picture to segment", "要分割的图片"),
     "segment_samples": ("Samples: three synthetic scenes, two photos", "示例：三个合成场景，两张照片"),

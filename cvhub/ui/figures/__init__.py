@@ -1,9 +1,11 @@
-"""The figures of the Explore tab, in the order of the notes. A figure is a module of this package; see figure.py."""
+"""The figures of the Explore tab, in the order of the notes, and those of segmenters. A figure is a module of this
+package; see figure.py. part.py lets a visitor choose among them."""
 
 from cvhub.ui.figures import (
     auxiliary,
     bottleneck,
     curves,
+    dense_curves,
     depthwise,
     gradient,
     growth,
@@ -34,3 +36,5 @@ FIGURES: tuple[Figure, ...] = (
     growth,
     curves,
 )
+
+DENSE_FIGURES: tuple[Figure, ...] = (dense_curves,)

@@ -1,18 +1,16 @@
-"""The part of the Explore tab that draws the papers' claims: pick a figure, change what it is computed for, look."""
+"""A view of a tab that draws figures: pick one, change what it is computed for, look."""
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 
 from cvhub.errors import CvhubError
-from cvhub.ui.figures import FIGURES
 from cvhub.ui.figures.figure import Choice, Figure, Range
-from cvhub.ui.frame import Frame
+from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.messages import translated
 from cvhub.ui.readout import message, waiting
 from cvhub.ui.strings import Say, speaker
@@ -21,26 +19,34 @@ from cvhub.ui.turns import turn
 log = logging.getLogger(__name__)
 
 Value = int | str
-FIRST = FIGURES[0].NAME
 
 
 class FiguresPart:
-    def __init__(self, frame: Frame) -> None:
-        self.frame = frame
+    """`name` is what the choice of a figure is called: its label's key, its id, and part of its endpoints' names."""
+
+    def __init__(self, frame: Frame, figures: Sequence[Figure], name: str) -> None:
+        self.frame, self.figures, self.name = frame, figures, name
+        shown = figures[0].NAME
         self.controls: dict[str, list[gr.Slider | gr.Radio]] = {}
         self.groups: list[gr.Column] = []
         with gr.Row(elem_classes="thirds"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.figure = frame.add(
-                    gr.Radio, {"label": "figure", "choices": figure_choices}, value=FIRST, elem_id="figure"
+                    gr.Radio,
+                    {"label": name, "choices": lambda say: figure_choices(figures, say)},
+                    value=shown,
+                    elem_id=name,
+                    elem_classes="figure-choice",
                 )
-                for figure in FIGURES:
-                    with gr.Column(visible=figure.NAME == FIRST, elem_classes="controls") as group:
+                for figure in figures:
+                    with gr.Column(visible=shown == figure.NAME, elem_classes="controls") as group:
                         self.controls[figure.NAME] = [self.build_control(figure, one) for one in figure.CONTROLS]
                     self.groups.append(group)
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.waiting = gr.HTML("", elem_classes="waiting")
-                self.drawing = gr.HTML(waiting(frame.say), apply_default_css=False, elem_id="drawing")
+                self.drawing = gr.HTML(
+                    waiting(frame.say), apply_default_css=False, elem_id=f"{name}-drawing", elem_classes="drawing"
+                )
 
     def build_control(self, figure: Figure, control: Choice | Range) -> gr.Slider | gr.Radio:
         label = f"{figure.NAME}_{control.name}"
@@ -64,31 +70,30 @@ class FiguresPart:
             elem_id=label,
         )
 
-    def connect(self, select: Dependency, opened: gr.State) -> None:
-        """`select` is the event in which the part comes to be seen; `opened` remembers that it was."""
+    def connect(self, seen: Seen) -> None:
         language = self.frame.language
         every = [control for controls in self.controls.values() for control in controls]
         showing: dict[str, Any] = {
-            "fn": show_figure,
-            "inputs": [opened, self.figure, language, *every],
+            "fn": shower(self.figures),
+            "inputs": [seen.before, self.figure, language, *every],
             "outputs": self.drawing,
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
             "trigger_mode": "always_last",
             "api_visibility": "undocumented",
         }
-        select.then(**showing, api_name="open_figures")
-        language.change(**showing, api_name="show_figure_again")
+        seen.event.then(**showing, api_name=f"open_{self.name}")
+        language.change(**showing, api_name=f"show_{self.name}_again")
         self.figure.input(
-            show_controls,
+            lambda figure: show_controls(self.figures, figure),
             self.figure,
             self.groups,
             queue=False,
             show_progress="hidden",
             trigger_mode="always_last",
             api_visibility="undocumented",
-        ).then(**showing, api_name="show_figure")
-        for figure in FIGURES:
+        ).then(**showing, api_name=f"show_{self.name}")
+        for figure in self.figures:
             controls = self.controls[figure.NAME]
             endpoint: dict[str, Any] = {
                 "fn": endpoint_of(figure),
@@ -102,30 +107,35 @@ class FiguresPart:
             gr.on([control.input for control in controls], **endpoint)
 
 
-def figure_choices(say: Say) -> list[tuple[str, str]]:
-    return [(say(f"{figure.NAME}_title"), figure.NAME) for figure in FIGURES]
+def figure_choices(figures: Sequence[Figure], say: Say) -> list[tuple[str, str]]:
+    return [(say(f"{figure.NAME}_title"), figure.NAME) for figure in figures]
 
 
 def value_choices(say: Say, label: str, control: Choice) -> list[tuple[str, Value]]:
     return [(say(f"{label}_{value}") if isinstance(value, str) else str(value), value) for value in control.values]
 
 
-def show_controls(figure: str) -> list[dict[str, Any]]:
+def show_controls(figures: Sequence[Figure], figure: str) -> list[dict[str, Any]]:
     """The chosen figure's controls, and no other's."""
-    return [gr.update(visible=figure == one.NAME) for one in FIGURES]
+    return [gr.update(visible=figure == one.NAME) for one in figures]
 
 
-def show_figure(opened: bool, figure: str, language: str, *values: Value) -> str:
-    """The chosen figure; `values` are those of all figures' controls, in order."""
-    if not opened:
-        return waiting(speaker(language))
-    first = 0
-    for one in FIGURES:
-        last = first + len(one.CONTROLS)
-        if figure == one.NAME:
-            return draw(one, language, *values[first:last])
-        first = last
-    raise gr.Error(f"figure is {figure!r}, expected one of {', '.join(one.NAME for one in FIGURES)}.")
+def shower(figures: Sequence[Figure]) -> Callable[..., str]:
+    """A handler that draws the one of `figures` that is chosen."""
+
+    def show_figure(opened: bool, figure: str, language: str, *values: Value) -> str:
+        """`values` are those of all figures' controls, in order. Nothing is drawn before the view was `opened`."""
+        if not opened:
+            return waiting(speaker(language))
+        first = 0
+        for one in figures:
+            last = first + len(one.CONTROLS)
+            if figure == one.NAME:
+                return draw(one, language, *values[first:last])
+            first = last
+        raise gr.Error(f"figure is {figure!r}, expected one of {', '.join(one.NAME for one in figures)}.")
+
+    return show_figure
 
 
 def endpoint_of(figure: Figure) -> Callable[..., str]:
@@ -137,7 +147,7 @@ def endpoint_of(figure: Figure) -> Callable[..., str]:
     names = [*(control.name for control in figure.CONTROLS), "language"]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     handler.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
-    handler.__doc__ = f"The figure {figure.NAME!r} of the Explore tab, as HTML."
+    handler.__doc__ = f"The figure {figure.NAME!r}, as HTML."
     return handler
 
 
@@ -158,7 +168,7 @@ def draw(figure: Figure, language: str, *values: Value) -> str:
     return f"{title}{message(escape(drawing.see))}{drawing.charts}{source}"
 
 
-def warm_up() -> None:
+def warm_up(figures: Sequence[Figure]) -> None:
     """Draw what is seen first, so that the first visitor doesn't wait for torch."""
-    for figure in FIGURES:
+    for figure in figures:
         draw(figure, "en", *(control.value for control in figure.CONTROLS))
