@@ -12,7 +12,7 @@ from cvhub.convert.family import NoForeignForm
 from cvhub.errors import CvhubError
 from cvhub.inference.images import open_picture
 from cvhub.load import resolve
-from cvhub.ui.explore_architecture import show_architecture
+from cvhub.ui.explore.architecture import show_architecture
 from cvhub.ui.messages import MESSAGES, reason, translated
 
 PACKAGE = Path(cvhub.__file__).parent

@@ -16,8 +16,9 @@ from cvhub.catalog import CATALOG
 from cvhub.convert.named import entry_config, net_without_weights, read_config, write_config
 from cvhub.explain.cost import measure
 from cvhub.explain.tree import walk as walk_tree
-from cvhub.ui import architecture, explore_architecture, numerals
-from cvhub.ui.explore_architecture import architecture_of, choose_model, layers_csv, show_architecture, show_walk
+from cvhub.ui import numerals
+from cvhub.ui.explore import tree, walk
+from cvhub.ui.explore.architecture import architecture_of, choose_model, layers_csv, show_architecture, show_walk
 from cvhub.ui.strings import speaker
 
 LITE = "efficientnet_lite0"
@@ -33,8 +34,8 @@ def test_every_models_config_can_be_changed_and_read_back(entry):
 
 
 def test_a_tree_has_a_row_for_each_node_and_its_numbers():
-    html = architecture.tree_view(architecture.study("resnet50", 224, 224), speaker("en"))
-    nodes = list(walk_tree(architecture.study("resnet50", 224, 224).tree))
+    html = tree.tree_view(tree.study("resnet50", 224, 224), speaker("en"))
+    nodes = list(walk_tree(tree.study("resnet50", 224, 224).tree))
     assert html.count('class="row"') == len(nodes)
     assert html.count("<details") == html.count("</details>") == sum(bool(node.children) for _, node in nodes)
     assert '1–5 <b class="times">×5</b>' in html
@@ -47,8 +48,8 @@ def test_a_tree_has_a_row_for_each_node_and_its_numbers():
 
 
 def test_bars_of_a_level_add_up_to_the_net():
-    found = architecture.study("resnet18", 224, 224)
-    html = architecture.tree_view(found, speaker("en"))
+    found = tree.study("resnet18", 224, 224)
+    html = tree.tree_view(found, speaker("en"))
     shares = [
         float(share) for share in re.findall(r'--depth:1">.*?class="parameters">.*?width:([\d.]+)%', html, re.DOTALL)
     ]
@@ -58,10 +59,10 @@ def test_bars_of_a_level_add_up_to_the_net():
 
 @pytest.mark.parametrize("name", ["resnet152", "vgg16", "vit_base", LITE])
 def test_no_more_is_unfolded_than_fits(name: str):
-    root = architecture.study(name, 224, 224).tree
-    unfolded = architecture.unfolded_at_first(root)
+    root = tree.study(name, 224, 224).tree
+    unfolded = tree.unfolded_at_first(root)
     rows = 1 + sum(len(node.children) for _, node in walk_tree(root) if id(node) in unfolded)
-    assert 3 < rows <= architecture.ROWS_AT_FIRST
+    assert 3 < rows <= tree.ROWS_AT_FIRST
 
 
 def test_a_model_comes_with_its_config_and_its_size():
@@ -103,12 +104,12 @@ def test_an_unexpected_failure_is_a_sentence_without_details(monkeypatch, caplog
     def fail(*_: object) -> None:
         raise RuntimeError("secret path")
 
-    monkeypatch.setattr(architecture, "study", fail)
-    monkeypatch.setattr(explore_architecture.walk, "walk", fail)
-    with caplog.at_level(logging.CRITICAL, "cvhub.ui.explore_architecture"):
-        tree, _ = show_architecture(True, LITE, 224, 224, "en")
+    monkeypatch.setattr(tree, "study", fail)
+    monkeypatch.setattr(walk, "walk", fail)
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.explore.architecture"):
+        drawn, _ = show_architecture(True, LITE, 224, 224, "en")
         walked = show_walk(True, LITE, CAT, "x", "en")
-    for html in (tree, walked):
+    for html in (drawn, walked):
         assert "(RuntimeError)" in html
         assert "secret path" not in html
 
@@ -124,7 +125,7 @@ def test_many_may_open_the_tab_at_once_in_a_process_that_has_imported_nothing():
     """transformers' lazy imports lock each other out in several threads."""
     code = """
 from concurrent.futures import ThreadPoolExecutor
-from cvhub.ui.explore_architecture import choose_model, show_architecture
+from cvhub.ui.explore.architecture import choose_model, show_architecture
 from cvhub.ui.figures import FIGURES
 from cvhub.ui.figures.part import draw
 from cvhub.inference.pool import default_pool

@@ -325,6 +325,17 @@ def test_nothing_and_nonsense_are_sentences(segment, tmp_path: Path):
     expect(page.locator("#segments .summary")).to_contain_text("No picture yet.")
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_training_with_and_without_did_is_a_view_of_its_own(segment, language: str):
+    page = segment(language)
+    page.get_by_role("tab", name=text("part_runs", language), exact=True).click()
+    expect(page.locator("#runs-drawing h2")).to_have_text(text("dense_curves_title", language), timeout=FIRST_ANSWER)
+    before = page.locator("#runs-drawing .summary").text_content()
+    page.locator("#dense_curves_experiment input[value=skips]").check(force=True)
+    expect(page.locator("#runs-drawing .summary")).not_to_have_text(before)
+    no_violation(page)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_violation(segment, scheme: str):
     page = segment(color_scheme=scheme)

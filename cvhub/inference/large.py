@@ -27,12 +27,14 @@ Maps = dict[str, np.ndarray]
 def plan_tiles(segmenter: Segmenter, side: int | None = None, overlap: int | None = None) -> TilePlan:
     """Tiles as the network takes them, which answer for about `side` pixels, unless said `SIDE`: with its margin, or
     where it pads overlapping by about `overlap`."""
-    config, side = segmenter.config, SIDE if side is None else side
+    config = segmenter.config
+    wanted = SIDE if side is None else side
     if config.margin:
-        return TilePlan(config.fitting_size(side + 2 * config.margin), config.margin, stride=config.size_step)
+        return TilePlan(config.fitting_size(wanted + 2 * config.margin), config.margin, stride=config.size_step)
     stride = config.smallest_input  # a pixel of its coarsest map
-    side = max(4, side // stride) * stride
-    return TilePlan(side, overlap=min(OVERLAP if overlap is None else overlap, side // 2 - stride), stride=stride)
+    whole = max(4, wanted // stride) * stride
+    shared = min(OVERLAP if overlap is None else overlap, whole // 2 - stride)
+    return TilePlan(whole, overlap=shared, stride=stride)
 
 
 class TileForward:

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, classify, explore
+from cvhub.ui import answering, classify
+from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.link import DEFAULT_MODELS
 from cvhub.ui.segment import tab as segment

@@ -12,7 +12,7 @@ from cvhub.ui.segment.drawing import ramp_css
 from cvhub.ui.segment.samples import thumbnails_css
 
 HERE = Path(__file__).parent
-SHEETS = ("page.css", "explore.css", "segment/segment.css", "overlap/overlap.css")
+SHEETS = ("page.css", "explore/explore.css", "segment/segment.css", "overlap/overlap.css")
 ACCENT = gr.themes.Color(
     name="okabe-ito-blue",
     c50="#eef6fb",

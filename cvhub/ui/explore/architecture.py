@@ -10,8 +10,9 @@ from gradio.events import Dependency
 
 from cvhub.catalog import CATALOG, DEFAULT_MODEL, find_entry
 from cvhub.errors import CvhubError
-from cvhub.ui import architecture, link, walk
+from cvhub.ui import link
 from cvhub.ui.answering import open_picture
+from cvhub.ui.explore import tree, walk
 from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.handlers import choose_sample
 from cvhub.ui.messages import translated
@@ -157,10 +158,10 @@ def choose_model(model: str) -> tuple[str, str, int, int]:
     return model, text, height, width
 
 
-def studied(text: str, height: float | None, width: float | None, say: Say) -> architecture.Study:
+def studied(text: str, height: float | None, width: float | None, say: Say) -> tree.Study:
     if not height or not width:
         raise CvhubError(say("size_missing", most=LARGEST))
-    return architecture.study(text, int(height), int(width))
+    return tree.study(text, int(height), int(width))
 
 
 def show_architecture(
@@ -173,8 +174,8 @@ def show_architecture(
     title = f"<h2>{escape(title_of(shown, say))}</h2>"
     try:
         with turn():
-            tree = architecture.tree_view(studied(shown, height, width, say), say)
-            return title + tree, layers_of(shown, say)
+            drawn = tree.tree_view(studied(shown, height, width, say), say)
+            return title + drawn, layers_of(shown, say)
     except CvhubError as error:
         return title + message(escape(translated(str(error), language))), no_layers()
     except Exception as error:
@@ -216,17 +217,17 @@ def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, 
 
 def layers_csv(shown: str, height: float | None, width: float | None) -> str:
     """A row a layer, as CSV."""
-    return exported(lambda: architecture.as_csv(studied(shown, height, width, speaker("en"))))
+    return exported(lambda: tree.as_csv(studied(shown, height, width, speaker("en"))))
 
 
 def layers_json(shown: str, height: float | None, width: float | None) -> str:
     """All layers and their sums, as JSON."""
-    return exported(lambda: architecture.as_json(studied(shown, height, width, speaker("en")), shown))
+    return exported(lambda: tree.as_json(studied(shown, height, width, speaker("en")), shown))
 
 
 def architecture_of(model: str, height: int = SIDE, width: int = SIDE) -> dict[str, Any]:
     """What a net costs, layer by layer: `model` is a name of the catalogue, or a config as JSON with a `model_type`."""
-    return exported(lambda: architecture.as_data(studied(model, height, width, speaker("en")), model))
+    return exported(lambda: tree.as_data(studied(model, height, width, speaker("en")), model))
 
 
 def exported(make: Callable[[], Any]) -> Any:

@@ -3,8 +3,8 @@
 import gradio as gr
 from gradio.events import Dependency
 
-from cvhub.ui import explore_architecture
-from cvhub.ui.explore_architecture import ArchitecturePart
+from cvhub.ui.explore import architecture
+from cvhub.ui.explore.architecture import ArchitecturePart
 from cvhub.ui.figures import FIGURES
 from cvhub.ui.figures import part as figures_part
 from cvhub.ui.figures.part import FiguresPart
@@ -21,7 +21,7 @@ def build(frame: Frame) -> "ExploreTab":
 def warm_up() -> None:
     """Compute what visitors see first, before they come."""
     figures_part.warm_up(FIGURES)
-    explore_architecture.warm_up()
+    architecture.warm_up()
 
 
 class ExploreTab:
