@@ -77,7 +77,7 @@ def segmenter_rows() -> list[str]:
     rows = []
     for entry in trained("segmentation"):
         values = (
-            f"{100 * value:.1f}" if (value := entry.metrics.get(name)) else "–"
+            f"{100 * entry.metrics[name]:.1f}" if name in entry.metrics else "–"
             for name in ("iou", "miou", "boundary_f", "ap50", "pq")
         )
         rows.append(
