@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         for kind, some in by_kind(rows, indices).items():
             metrics = evaluate_segmenter(segmenter, rows, some).metrics()
             values = (
-                f"{100 * value:.1f}" if (value := metrics.get(name)) else "–" for name in ("iou", "boundary_f", "ap50")
+                f"{100 * metrics[name]:.1f}" if name in metrics else "–" for name in ("iou", "boundary_f", "ap50")
             )
             print(f"| {kind} | {len(some)} | {' | '.join(values)} |", flush=True)
     except CvhubError as error:
