@@ -10,8 +10,8 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,22 +137,43 @@ TABLES: dict[str, dict[str, Any]] = {
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m docs.curves", description=__doc__)
-    parser.add_argument("data", nargs="?", help="EuroSAT: a folder or a Hub id")
-    parser.add_argument("--only", nargs="+", metavar="NAME", default=list(EXPERIMENTS), help="runs or experiments")
+    run_command(arguments, Script("curves", __doc__, "EuroSAT", EXPERIMENTS, TABLES, FOLDER, finished, make))
+
+
+@dataclass(frozen=True)
+class Script:
+    """A command that makes runs: `name` and `about` as `--help` says them, what the `data` are, experiments and the
+    runs of all, the `folder` that ships them, which of a folder are `finished`, and what makes one."""
+
+    name: str
+    about: str | None
+    data: str
+    experiments: Mapping[str, tuple[str, ...]]
+    runs: Mapping[str, Any]
+    folder: Path
+    finished: Callable[[Path], Collection[str]]
+    make: Callable[[str, str, Path, Path], None]
+
+
+def run_command(arguments: list[str] | None, script: Script) -> None:
+    parser = argparse.ArgumentParser(prog=f"python -m docs.{script.name}", description=script.about)
+    parser.add_argument("data", nargs="?", help=f"{script.data}: a folder or a Hub id")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", default=list(script.experiments), help="runs or experiments"
+    )
     parser.add_argument("--work", type=Path, default=Path("curves-work"), help="where unfinished runs are kept")
-    parser.add_argument("--into", type=Path, default=FOLDER, help="where curves are written")
+    parser.add_argument("--into", type=Path, default=script.folder, help="where curves are written")
     parser.add_argument("--list", action="store_true", help="name experiments and runs, and stop")
     options = parser.parse_args(arguments)
     if options.list or not options.data:
-        for experiment, names in EXPERIMENTS.items():
+        for experiment, names in script.experiments.items():
             print(f"{experiment}: {' '.join(names)}")
         return
-    for name in chosen(options.only):
-        if name in finished(options.into):
+    for name in chosen(options.only, script.experiments, script.runs):
+        if name in script.finished(options.into):
             print(f"{name} is there already")
         else:
-            make(name, options.data, options.work / name, options.into)
+            script.make(name, options.data, options.work / name, options.into)
 
 
 def chosen(

@@ -8,7 +8,6 @@ written into cvhub/explain/dense_curves/. What is there already is left as it is
 when the same command is given again. `--only NAME …` makes some of them, runs or experiments, and `--list` names all.
 """
 
-import argparse
 import json
 import sys
 from copy import deepcopy
@@ -31,7 +30,7 @@ from cvhub.training.nets import picture_transform
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
 from cvhub.training.run import train
-from docs.curves import chosen, keep
+from docs.curves import Script, keep, run_command
 
 EPOCHS = 20
 PROBED = 16  # pictures of the batch whose losses and gradients are measured
@@ -172,22 +171,7 @@ def make(name: str, source: str, work: Path, into: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m docs.dense_curves", description=__doc__)
-    parser.add_argument("data", nargs="?", help="the nuclei: a folder or a Hub id")
-    parser.add_argument("--only", nargs="+", metavar="NAME", default=list(EXPERIMENTS), help="runs or experiments")
-    parser.add_argument("--work", type=Path, default=Path("curves-work"), help="where unfinished runs are kept")
-    parser.add_argument("--into", type=Path, default=FOLDER, help="where curves are written")
-    parser.add_argument("--list", action="store_true", help="name experiments and runs, and stop")
-    options = parser.parse_args(arguments)
-    if options.list or not options.data:
-        for experiment, names in EXPERIMENTS.items():
-            print(f"{experiment}: {' '.join(names)}")
-        return
-    for name in chosen(options.only, EXPERIMENTS, NETS):
-        if name in read_runs(options.into):
-            print(f"{name} is there already")
-        else:
-            make(name, options.data, options.work / name, options.into)
+    run_command(arguments, Script("dense_curves", __doc__, "the nuclei", EXPERIMENTS, NETS, FOLDER, read_runs, make))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Takes the pictures of the page that the README shows: `make screenshots`. Starts the page itself, in a free port.
 
-docs/classify.png, docs/zoo.png and docs/explore.png (wide), docs/classify-phone.png (390 px), docs/classify-dark.png.
+classify.png, zoo.png, explore.png and segment.png (wide), classify-phone.png (390 px) and classify-dark.png, in docs/.
 Needs Chromium from the system.
 """
 
@@ -26,13 +26,15 @@ FIRST_ANSWER = 300_000  # milliseconds: on an empty cache three models are conve
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: how the page is opened, how much of it is shown, and which figure of the Explore tab, if any."""
+    """One picture: how the page is opened, how much of it is shown, and which figure of the Explore tab, or whether the
+    Segment tab."""
 
     file: str
     query: str
     context: dict[str, Any]
     height: int
     figure: str = ""
+    segment: bool = False
 
 
 SHOTS = (
@@ -51,6 +53,7 @@ SHOTS = (
     ),
     Shot("zoo.png", "?sample=tile&lang=en", {"viewport": {"width": 1440, "height": 1120}}, 3420),
     Shot("explore.png", "?lang=en", {"viewport": {"width": 1440, "height": 900}}, 900, figure="gradient"),
+    Shot("segment.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1500, segment=True),
 )
 
 
@@ -77,6 +80,8 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
     expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
     if shot.figure:
         open_figure(page, shot.figure)
+    if shot.segment:
+        open_segment(page)
     page.evaluate("document.fonts.ready")
     clip: FloatRect = {"x": 0, "y": 0, "width": shot.context["viewport"]["width"], "height": shot.height}
     page.screenshot(path=DOCS / shot.file, full_page=True, clip=clip)
@@ -88,6 +93,14 @@ def open_figure(page: Page, name: str) -> None:
     page.get_by_role("tab", name=text("tab_explore", "en")).click()
     page.locator(f"#claims input[value={name}]").check(force=True)
     expect(page.locator("#claims-drawing h2")).to_have_text(text(f"{name}_title", "en"), timeout=FIRST_ANSWER)
+    page.evaluate("document.activeElement.blur()")
+
+
+def open_segment(page: Page) -> None:
+    """The first sample, answered and compared with its truth."""
+    page.get_by_role("tab", name=text("tab_segment", "en")).click()
+    page.locator("#segment-losses table").wait_for(timeout=FIRST_ANSWER)
+    page.locator("segment-view canvas").wait_for()
     page.evaluate("document.activeElement.blur()")
 
 

@@ -15,6 +15,7 @@ from cvhub.training.nets import build_net
 from cvhub.training.progress import read_curve
 from cvhub.training.recipe_file import read_recipe
 from docs import dense_curves as script
+from docs.curves import chosen
 from tests.test_bad_masks import mask, picture, png, write
 
 NAME = "supervised"
@@ -94,9 +95,9 @@ def test_gradients_are_those_of_the_losses() -> None:
 
 def test_every_run_of_an_experiment_has_a_recipe_and_the_other_way_round() -> None:
     assert {name for names in curves.EXPERIMENTS.values() for name in names} == set(script.NETS)
-    assert script.chosen(["skips"], curves.EXPERIMENTS, script.NETS) == ["unet", "no_skips"]
+    assert chosen(["skips"], curves.EXPERIMENTS, script.NETS) == ["unet", "no_skips"]
     with pytest.raises(CvhubError, match="There is no run 'skip'"):
-        script.chosen(["skip"], curves.EXPERIMENTS, script.NETS)
+        chosen(["skip"], curves.EXPERIMENTS, script.NETS)
 
 
 @pytest.mark.parametrize("experiment", curves.EXPERIMENTS)

@@ -307,9 +307,11 @@ def test_a_net_of_ones_own_answers(segment, folders: dict[str, Path]):
     page = segment()
     page.locator("#segment-checkpoint button").first.click()
     files = [folders["tiny_cells"] / name for name in ("model.safetensors", "config.json", "preprocessor_config.json")]
-    page.locator("#segment-files input[type=file]").set_input_files(files)
-    page.locator("#segment-files [aria-label='config.json']").wait_for(state="attached", timeout=FIRST_ANSWER)
-    page.locator("#segment-add").click()
+    page.locator("#segment-checkpoint-files input[type=file]").set_input_files(files)
+    page.locator("#segment-checkpoint-files [aria-label='config.json']").wait_for(
+        state="attached", timeout=FIRST_ANSWER
+    )
+    page.locator("#segment-add-checkpoint").click()
     expect(page.locator("#segments .costs")).to_contain_text("model · ", timeout=FIRST_ANSWER)
     expect(page.locator("#segment-losses")).to_contain_text("classes are not those of the net")
 

@@ -6,6 +6,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from cvhub.ui import handlers, link
+from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.frame import Frame
 from cvhub.ui.own_classes import OwnClasses
 from cvhub.ui.picture_input import PictureInput
@@ -37,7 +38,7 @@ class ClassifyTab:
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.build_picture()
                 self.build_choices()
-                self.build_checkpoint()
+                self.checkpoint = CheckpointInput(self.frame, "", "hub_id_info")
                 self.own_classes = OwnClasses(frame)
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
@@ -129,21 +130,6 @@ class ClassifyTab:
             elem_id=elem_id,
         )
 
-    def build_checkpoint(self) -> None:
-        add = self.frame.add
-        with add(gr.Accordion, {"label": "checkpoint"}, open=False, elem_id="checkpoint"):
-            self.hub_id = add(gr.Textbox, {"label": "hub_id", "info": "hub_id_info"}, max_lines=1, elem_id="hub-id")
-            self.files = add(
-                gr.File,
-                {"label": "checkpoint_files"},
-                file_count="multiple",
-                file_types=[".safetensors", ".json"],
-                height=110,
-                elem_id="checkpoint-files",
-            )
-            self.add_button = add(gr.Button, {"value": "add"}, size="sm", elem_id="add-checkpoint")
-            self.checkpoint_note = gr.HTML("", elem_id="checkpoint-note")
-
     def build_results(self) -> None:
         add = self.frame.add
         self.waiting = gr.HTML("", elem_id="waiting")  # where a visitor's place in the queue is shown
@@ -220,10 +206,10 @@ class ClassifyTab:
             **at_once,
         )
         self.opacity.change(None, self.opacity, None, js="(percent) => cvhub.fade(percent)")
-        self.add_button.click(
+        self.checkpoint.button.click(
             handlers.add_checkpoint,
-            [self.session, self.hub_id, self.files, self.models, frame.language],
-            [self.session, self.models, self.checkpoint_note],
+            [self.session, self.checkpoint.hub_id, self.checkpoint.files, self.models, frame.language],
+            [self.session, self.models, self.checkpoint.note],
         ).then(**asking, api_name="answer_checkpoint", api_visibility="undocumented")
         self.own_classes.connect(self.session, self.models, asking)
         self.connect_outgoing(view, at_once)

@@ -1,11 +1,8 @@
 """What the Classify tab does when something is chosen. Each handler is an endpoint too, for `gradio_client`."""
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,11 +13,12 @@ from cvhub.errors import CvhubError
 from cvhub.ui import answering, export, link
 from cvhub.ui.accuracy import accuracy_plots
 from cvhub.ui.answering import HUB_ID, add_heats, ask_missing, browser_shows, open_picture, title_of
+from cvhub.ui.checkpoint import take_checkpoint
 from cvhub.ui.loss_readout import loss_table
 from cvhub.ui.messages import translated
 from cvhub.ui.palette import assign_colours
 from cvhub.ui.pictures import picture_style
-from cvhub.ui.readout import message, results, top_classes
+from cvhub.ui.readout import message, note, results, top_classes
 from cvhub.ui.state import Answer, Session, View
 from cvhub.ui.strings import Say, speaker
 from cvhub.ui.theme import SAMPLE_FOLDER
@@ -186,11 +184,8 @@ def add_checkpoint(
     It is fetched and converted when it is asked, like any other model, and a failure stands in its own card.
     """
     say = speaker(language)
-    hub_id = (hub_id or "").strip()
-    if bool(hub_id) == bool(files):
-        return session, gr.skip(), note(say("checkpoint_both"))
     try:
-        name = checked_hub_id(hub_id, say) if hub_id else keep_upload(session, files or [], say)
+        name = take_checkpoint(session, hub_id, files, say)
     except CvhubError as error:
         return session, gr.skip(), note(str(error))
     update, said = join_models(session, name, models, say)
@@ -205,40 +200,10 @@ def join_models(session: Session, name: str, models: list[str], say: Say) -> tup
     return gr.update(choices=choices, value=chosen), say("checkpoint_full" if full else "checkpoint_added", name=name)
 
 
-def checked_hub_id(hub_id: str, say: Say) -> str:
-    if not HUB_ID.fullmatch(hub_id):
-        raise CvhubError(say("unknown_model", name=hub_id[:80]))
-    return hub_id
-
-
-def keep_upload(session: Session, uploads: list[str], say: Say) -> str:
-    """Copy an uploaded checkpoint into a folder of this visit, laid out like a Hub repo; returns its name."""
-    files = [Path(upload) for upload in uploads]
-    weights = [file for file in files if file.suffix == ".safetensors"]
-    processors = [file for file in files if file.name == "preprocessor_config.json"]
-    configs = [file for file in files if file.suffix == ".json" and file not in processors]
-    if len(weights) != 1 or len(configs) != 1 or len(files) != 2 + len(processors):
-        raise CvhubError(say("checkpoint_both"))
-    folder = Path(tempfile.mkdtemp(prefix="cvhub-checkpoint-"))
-    shutil.copyfile(weights[0], folder / "model.safetensors")
-    shutil.copyfile(configs[0], folder / "config.json")
-    for processor in processors:
-        shutil.copyfile(processor, folder / processor.name)
-    name = session.new_name(weights[0].stem)
-    session.checkpoints[name] = folder
-    return name
-
-
 def forget(session: Session) -> None:
     """A visit ended: its uploaded checkpoints go, and all that was made of them."""
     for folder in session.checkpoints.values():
         answering.forget(str(folder))
-
-
-def note(sentence: str, denied: str = "") -> str:
-    """A sentence beside the button that it answers, read aloud."""
-    attribute = f' data-denied="{escape(denied)}"' if denied else ""
-    return f'<span role="status"{attribute}>{escape(sentence)}</span>'
 
 
 def export_csv(

@@ -15,9 +15,10 @@ from cvhub.catalog import CATALOG
 from cvhub.errors import CvhubError
 from cvhub.ui import answering, link
 from cvhub.ui.frame import Frame
-from cvhub.ui.handlers import join_models, note
+from cvhub.ui.handlers import join_models
 from cvhub.ui.messages import translated
 from cvhub.ui.numerals import percent
+from cvhub.ui.readout import note
 from cvhub.ui.state import Session
 from cvhub.ui.strings import Say, speaker
 

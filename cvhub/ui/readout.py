@@ -49,6 +49,12 @@ def explanation(answers: list[Answer], say: Say) -> str:
     return f'<p class="facts">{" ".join(notes)}</p>'
 
 
+def note(sentence: str, denied: str = "") -> str:
+    """A sentence beside the button that it answers, read aloud."""
+    attribute = f' data-denied="{escape(denied)}"' if denied else ""
+    return f'<span role="status"{attribute}>{escape(sentence)}</span>'
+
+
 def message(inner: str) -> str:
     """The one line above the cards, read aloud when it changes."""
     return f'<p class="summary" role="status">{inner}</p>'

@@ -17,8 +17,8 @@ CONTROLS = (Choice("experiment", ("supervision", "supervision_no_norm", "skips")
 STRINGS = {
     "dense_curves_title": ("What deep supervision and skip connections do", "深度监督与跳跃连接的作用"),
     "dense_curves_source": (
-        "Lee et al. 2015, section 2; Ronneberger et al. 2015, figure 1",
-        "Lee 等，2015，第 2 节；Ronneberger 等，2015，图 1",
+        "Lee et al. 2014, section 2; Ronneberger et al. 2015, figure 1",
+        "Lee 等，2014，第 2 节；Ronneberger 等，2015，图 1",
     ),
     "dense_curves_experiment": ("Experiment", "实验"),
     "dense_curves_experiment_supervision": ("U-Net: with and without deep supervision", "U-Net：有无深度监督"),

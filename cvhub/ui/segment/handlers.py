@@ -14,9 +14,9 @@ from cvhub.catalog import find_entry
 from cvhub.errors import CvhubError
 from cvhub.ui import answering
 from cvhub.ui.answering import locate, title_of
-from cvhub.ui.handlers import checked_hub_id, keep_upload, note
+from cvhub.ui.checkpoint import take_checkpoint
 from cvhub.ui.messages import translated
-from cvhub.ui.readout import message
+from cvhub.ui.readout import message, note
 from cvhub.ui.segment import samples
 from cvhub.ui.segment.asking import Progress, ask
 from cvhub.ui.segment.drawing import figures, heat_figure, segment_rows, summary
@@ -278,11 +278,8 @@ def add_segmenter(
 ) -> tuple[SegmentSession, Update, str]:
     """Let a checkpoint be the model: a Hub id, or one .safetensors file with its config.json."""
     say = speaker(language)
-    hub_id = (hub_id or "").strip()
-    if bool(hub_id) == bool(files):
-        return session, gr.skip(), note(say("checkpoint_both"))
     try:
-        name = checked_hub_id(hub_id, say) if hub_id else keep_upload(session.visit, files or [], say)
+        name = take_checkpoint(session.visit, hub_id, files, say)
     except CvhubError as error:
         return session, gr.skip(), note(str(error))
     update = gr.update(choices=model_choices(session, name), value=name)

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.segment import handlers, outgoing, samples
@@ -27,7 +28,7 @@ class PicturePart:
                 self.build_choices()
                 self.build_truth()
                 self.build_advanced()
-                self.build_checkpoint()
+                self.checkpoint = CheckpointInput(self.frame, "segment-", "segment_hub_info")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
 
@@ -130,23 +131,6 @@ class PicturePart:
                 elem_id="segment-precision",
             )
 
-    def build_checkpoint(self) -> None:
-        add = self.frame.add
-        with add(gr.Accordion, {"label": "checkpoint"}, open=False, elem_id="segment-checkpoint"):
-            self.hub_id = add(
-                gr.Textbox, {"label": "hub_id", "info": "segment_hub_info"}, max_lines=1, elem_id="segment-hub-id"
-            )
-            self.files = add(
-                gr.File,
-                {"label": "checkpoint_files"},
-                file_count="multiple",
-                file_types=[".safetensors", ".json"],
-                height=140,
-                elem_id="segment-files",
-            )
-            self.add_button = add(gr.Button, {"value": "add"}, size="sm", elem_id="segment-add")
-            self.checkpoint_note = gr.HTML("", elem_id="segment-note")
-
     def build_results(self) -> None:
         add = self.frame.add
         self.waiting = gr.HTML("", elem_classes="waiting")
@@ -202,10 +186,10 @@ class PicturePart:
             [self.picture, self.model, self.truth],
             **at_once,
         ).then(**asking, api_name="answer_segment_sample", api_visibility="undocumented")
-        self.add_button.click(
+        self.checkpoint.button.click(
             handlers.add_segmenter,
-            [self.session, self.hub_id, self.files, self.model, language],
-            [self.session, self.model, self.checkpoint_note],
+            [self.session, self.checkpoint.hub_id, self.checkpoint.files, self.model, language],
+            [self.session, self.model, self.checkpoint.note],
         ).then(**asking, api_name="answer_segmenter", api_visibility="undocumented")
         gr.on(
             [self.task.input, language.change],
