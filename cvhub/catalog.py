@@ -68,11 +68,20 @@ def _eurosat(family: str, title: str, parameters: int, training_minutes: float, 
 
 def _segmenter(
     name: str, title: str, family: str, location: str, dataset: str, num_labels: int, parameters: int, licence: str,
-    task: str = "semantic-segmentation", **more: Any,
+    **config: Any,
 ) -> Entry:  # fmt: skip
-    """A row of a net that names pixels; a location with a slash is a Hub id, another a folder of ours."""
-    source = "hub" if "/" in location else "bundled"
-    return Entry(name, title, family, task, source, location, dataset, num_labels, parameters, licence, **more)
+    """A row of a net of the Hub that names pixels."""
+    task = "semantic-segmentation"
+    return Entry(name, title, family, task, "hub", location, dataset, num_labels, parameters, licence, config=config)
+
+
+def _ours(
+    name: str, title: str, family: str, dataset: str, num_labels: int, parameters: int, training_minutes: float,
+    tested: int, task: str = "semantic-segmentation", **metrics: float,
+) -> Entry:  # fmt: skip
+    """A row of a net that names pixels and that `cvhub train NAME` made."""
+    measured: dict[str, Any] = dict(metrics=metrics, tested=tested, training_minutes=training_minutes)
+    return Entry(name, title, family, task, "bundled", name, dataset, num_labels, parameters, "apache-2.0", **measured)
 
 
 # fmt: off
@@ -141,7 +150,8 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("deit_base_distilled", "DeiT-B, distilled", "deit", "timm/deit_base_distilled_patch16_224.fb_in1k", 87_338_192),
     _classifier("deit_small_distilled_hf", "DeiT-S, distilled (transformers)", "deit", "facebook/deit-small-distilled-patch16-224", 22_436_432),
     _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416, hidden_size=192, num_attention_heads=3, intermediate_size=768),
-    _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", config=dict(depth_multiplier=1.0, output_stride=8)),
+    _ours("scenes_panoptic", "Panoptic-DeepLab (synthetic scenes)", "panoptic_deeplab", "scenes", 8, 3_374_539, 67.3, 300, "panoptic-segmentation", miou=0.8398, boundary_f=0.8303, ap50=0.8309, pq=0.7884, sq=0.8647, rq=0.9062),
+    _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8),
 )
 # fmt: on
 

@@ -3,7 +3,7 @@
 SEGMENT: dict[str, tuple[str, str]] = {
     "tab_segment": ("Segment", "分割"),
     "part_picture": ("A picture", "一张图片"),
-    "part_runs": ("Trained with and without", "有无对照训练"),
+    "part_runs": ("Training", "训练"),
     "runs": ("Training runs of ours", "我们的训练"),
     # choices
     "segment_picture": ("Picture to segment", "要分割的图片"),

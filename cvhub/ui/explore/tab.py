@@ -28,7 +28,7 @@ class ExploreTab:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.parts: dict[str, FiguresPart | ArchitecturePart] = {}
-        with gr.Tabs(elem_classes="parts"):
+        with gr.Tabs(elem_id="explore-parts"):
             for name, build_part in PARTS.items():
                 with frame.add(gr.Tab, {"label": f"part_{name}"}, id=name) as tab:
                     self.parts[name] = build_part(frame)

@@ -26,7 +26,7 @@ def build(frame: Frame) -> "SegmentTab":
 class SegmentTab:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        with gr.Tabs(elem_id="segment-parts", elem_classes="parts"):
+        with gr.Tabs(elem_id="segment-parts"):
             with frame.add(gr.Tab, {"label": "part_picture"}, id="picture"):
                 self.picture = PicturePart(frame)
             with frame.add(gr.Tab, {"label": "part_overlap"}, id=overlap.NAME) as self.overlap_tab:
