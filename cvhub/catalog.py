@@ -151,6 +151,8 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("deit_small_distilled_hf", "DeiT-S, distilled (transformers)", "deit", "facebook/deit-small-distilled-patch16-224", 22_436_432),
     _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416, hidden_size=192, num_attention_heads=3, intermediate_size=768),
     _ours("scenes_panoptic", "Panoptic-DeepLab (synthetic scenes)", "panoptic_deeplab", "scenes", 8, 3_374_539, 67.3, 300, "panoptic-segmentation", miou=0.8398, boundary_f=0.8303, ap50=0.8309, pq=0.7884, sq=0.8647, rq=0.9062),
+    _ours("nuclei_panoptic", "Panoptic-DeepLab (cell nuclei)", "panoptic_deeplab", "nuclei", 2, 3_373_957, 34.3, 65, "panoptic-segmentation", iou=0.7835, miou=0.8748, boundary_f=0.7881, ap50=0.6882, pq=0.7728, sq=0.8686, rq=0.8765),
+    _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 51.1, 60, iou=0.9479, dice=0.9732, miou=0.9625, pixel_accuracy=0.9838),
     _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8),
 )
 # fmt: on
