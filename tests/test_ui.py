@@ -102,14 +102,14 @@ def test_the_satellite_tile_compares_all_that_know_it(open_page, scheme: str):
     expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
     expect(page.locator(".plots [role=img]")).to_have_count(4, timeout=FIRST_ANSWER)
     for name in ZOO:
-        expect(card(page, name).locator(".costs")).to_contain_text("of 2,000 test pictures right")
-        expect(card(page, name).locator(".bar")).to_have_count(5)
+        expect(card(page, name).locator(".costs")).to_contain_text("of 2,000 test pictures right", timeout=FIRST_ANSWER)
+        expect(card(page, name).locator(".bar")).to_have_count(5, timeout=FIRST_ANSWER)
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
     page.locator("#samples input[value=coffee]").check(force=True)
     settled(page, "espresso")
-    expect(page.locator(".card")).to_have_count(3)
-    expect(page.locator(".plots")).to_have_count(0)
+    expect(page.locator(".card")).to_have_count(3, timeout=FIRST_ANSWER)
+    expect(page.locator(".plots")).to_have_count(0, timeout=FIRST_ANSWER)
 
 
 def test_keyboard_alone_is_enough(open_page):
