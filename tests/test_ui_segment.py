@@ -523,3 +523,17 @@ def test_names_from_outside_are_escaped(tmp_path: Path, picture: Path) -> None:
     shown = "".join(compose(seen, found, *things_in(seen, found, "semantic"), None, "<u>", View(), ""))
     assert "<script" not in shown + painter(seen, SAY)
     assert "<u>" not in shown
+
+
+def test_of_a_large_picture_a_net_that_resizes_keeps_no_more(
+    tmp_path: Path, small_limits: Callable[[int, int], None]
+) -> None:
+    names = {0: "background", 1: "cell"}
+    resized = {"do_resize": True, "size": {"shortest_edge": 32}}
+    folder = save(tmp_path / "net", "unet", resized, num_labels=2, id2label=names)
+    photo(size=(200, 150)).save(tmp_path / "large.png")
+    small_limits(1000, 8000)
+    *_, seen = ask(Question(str(tmp_path / "large.png"), str(folder), "torch", "fp32"), str(folder))
+    assert isinstance(seen, Seen)
+    assert (seen.own, seen.reduced, seen.size) == ((150, 200), 2, (75, 100))
+    assert seen.answer.mask.shape == (75, 100)

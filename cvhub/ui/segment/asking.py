@@ -55,10 +55,11 @@ def ask(question: Question, model: str) -> Iterator[Progress | Seen]:
         if math.prod(own) > WHOLE and segmenter.processor.size_of(windows.width, windows.height) == own:
             yield from ask_tiles(question, segmenter, windows)
             return
-        image = Image.fromarray(windows.read(0, 0, *own))
+        reduced = math.ceil(math.sqrt(math.prod(own) / KEPT))  # by a net that sees all pictures small anyway
+        image = reduce_picture(windows, reduced) if reduced > 1 else Image.fromarray(windows.read(0, 0, *own))
     with forward:
         answer = segmenter.segment(image)
-    yield Seen(title_of(question.model), segmenter, image, own, answer, levels=ask_levels(segmenter, image))
+    yield Seen(title_of(question.model), segmenter, image, own, answer, reduced, levels=ask_levels(segmenter, image))
 
 
 def ask_levels(segmenter: "Segmenter", image: Image.Image) -> list[np.ndarray]:
