@@ -20,6 +20,7 @@ from cvhub.evaluation.truth import IGNORED, Masks, Truth, write_truth
 from cvhub.hub.card import write_card
 from cvhub.inference.segment import Segmenter
 from cvhub.inference.segments import Segment
+from cvhub.inference.tiling import TilePlan
 from tests.test_segment import save
 
 NAMES = ["background", "disk", "sky", "ring", "sea"]
@@ -153,6 +154,23 @@ def test_numbers_are_those_of_the_masks(semantic: Segmenter, data: Path) -> None
         known += (masks.labels != IGNORED).sum()
         right += (mask == masks.labels).sum()
     assert found.metrics()["pixel_accuracy"] == pytest.approx(right / known)
+
+
+@pytest.mark.parametrize("kind", ["semantic", "panoptic"])
+def test_a_large_picture_is_measured_in_tiles(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one tile as large as the picture, what is found is what the network says of the picture at once."""
+    segmenter = request.getfixturevalue(kind)
+    rows, indices = open_truth(segmenter, str(write_rows(tmp_path, "test", range(3))), None, "semantic+instances", MAP)
+    expected = evaluate_segmenter(segmenter, rows, indices)
+    monkeypatch.setattr("cvhub.inference.segment.MAX_PIXELS", SIDE**2 - 1)
+    planned = []
+    monkeypatch.setattr("cvhub.inference.large.plan_tiles", lambda _: planned.append(SIDE) or TilePlan(SIDE))
+    found = evaluate_segmenter(segmenter, rows, indices)
+    assert (found.n, found.failed, len(planned)) == (3, 0, 3 * len(segmenter.tasks))
+    assert found.metrics() == pytest.approx(expected.metrics())
+    np.testing.assert_array_equal(found.semantic.confusion, expected.semantic.confusion)
 
 
 def test_classes_match_by_name(semantic: Segmenter, data: Path) -> None:

@@ -3,8 +3,10 @@
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,10 @@ from cvhub.evaluation.dense_metrics import BoundaryTally, SemanticTally
 from cvhub.evaluation.segment_metrics import VOID, InstanceTally, PanopticTally
 from cvhub.evaluation.truth import IGNORED, MaskedRows, Masks, Truth, parse_map, read_truth
 from cvhub.inference.images import decoded
-from cvhub.inference.segment import Segmentation, Segmenter
+from cvhub.inference.large import segment_large
+from cvhub.inference.segment import Segmenter
+from cvhub.inference.segments import Segment
+from cvhub.inference.windows import PictureWindows
 
 log = logging.getLogger("cvhub")
 
@@ -26,6 +31,7 @@ LOWEST_SCORE = 0.0
 TRAINED_ON = "train"  # the split that recipes hold rows of out
 
 Segments = list[dict[str, int]]  # of each its "id" in a mask and its "category_id"
+Reads = Callable[[str, float | None], tuple[np.ndarray, list[Segment]]]
 
 
 @dataclass
@@ -142,38 +148,65 @@ def _opened(rows: MaskedRows, index: int) -> Iterator[tuple[Image.Image, Masks]]
 
 def _add(found: SegmenterEvaluation, segmenter: Segmenter, image: Image.Image, masks: Masks) -> None:
     """A picture's part of every tally."""
-    answer = segmenter.segment(image)
-    classes = _classes(answer)
-    found.semantic.add(classes, masks.labels)
-    found.boundary.add(classes, masks.labels)
-    if found.panoptic is None:
+    with _asked(segmenter, image) as read:
+        classes = _classes(*read("semantic", None))
+        found.semantic.add(classes, masks.labels)
+        found.boundary.add(classes, masks.labels)
+        if found.panoptic is None:
+            return
+        instances, things = read("instance", LOWEST_SCORE)
+        for number, tally in found.things.items():
+            scores = {segment.id: segment.score or 0.0 for segment in things if segment.label_id == number}
+            answered = np.where(np.isin(instances, list(scores)), instances, VOID)
+            tally.add(answered, np.where(masks.labels == number, masks.instances, VOID), scores)
+        mask, segments = answered_segments(*read("panoptic", None), segmenter.has_background)
+        truth, true = true_segments(masks, found.things)
+        found.panoptic.add(mask, truth, segments, true)
+
+
+@contextlib.contextmanager
+def _asked(segmenter: Segmenter, image: Image.Image) -> Iterator[Reads]:
+    """What says the mask (H, W) and the segments of a task, by a threshold.
+
+    A picture that the network can't be given at once is taken in tiles, anew for each task.
+    """
+    if segmenter.fits(image.height, image.width):
+        answer = segmenter.segment(image)
+
+        def read(task: str, threshold: float | None) -> tuple[np.ndarray, list[Segment]]:
+            found = answer if task == "semantic" else segmenter.read_again(answer, task, threshold)
+            return found.mask, found.segments
+
+        yield read
         return
-    instances = segmenter.read_again(answer, "instance", LOWEST_SCORE)
-    for number, tally in found.things.items():
-        scores = {segment.id: segment.score or 0.0 for segment in instances.segments if segment.label_id == number}
-        answered = np.where(np.isin(instances.mask, list(scores)), instances.mask, VOID)
-        tally.add(answered, np.where(masks.labels == number, masks.instances, VOID), scores)
-    whole = segmenter.read_again(answer, "panoptic")
-    mask, segments = answered_segments(whole, segmenter.has_background)
-    truth, true = true_segments(masks, found.things)
-    found.panoptic.add(mask, truth, segments, true)
+    with tempfile.TemporaryDirectory() as folder:
+
+        def read_tiles(task: str, threshold: float | None) -> tuple[np.ndarray, list[Segment]]:
+            file = Path(folder, f"{task}.png")
+            segments = segment_large(segmenter, PictureWindows(image), file, task, threshold=threshold)
+            with Image.open(file) as mask:
+                return np.asarray(mask, np.int64), segments
+
+        yield read_tiles
 
 
-def _classes(answer: Segmentation) -> np.ndarray:
+def _classes(mask: np.ndarray, segments: list[Segment]) -> np.ndarray:
     """The class of each pixel, (H, W), of a semantic answer; what is in no segment is background, class 0."""
-    numbers = np.zeros(int(answer.mask.max(initial=0)) + 1, np.int64)
-    for segment in answer.segments:
+    numbers = np.zeros(int(mask.max(initial=0)) + 1, np.int64)
+    for segment in segments:
         numbers[segment.id] = segment.label_id
-    return numbers[answer.mask]
+    return numbers[mask]
 
 
-def answered_segments(whole: Segmentation, has_background: bool) -> tuple[np.ndarray, Segments]:
+def answered_segments(
+    mask: np.ndarray, segments: Sequence[Segment], has_background: bool
+) -> tuple[np.ndarray, Segments]:
     """A panoptic answer as panoptic quality takes it: where class 0 is the background, it is stuff like any other."""
-    segments = [{"id": segment.id, "category_id": segment.label_id} for segment in whole.segments]
+    categories = [{"id": segment.id, "category_id": segment.label_id} for segment in segments]
     if not has_background:
-        return whole.mask, segments
-    free = int(whole.mask.max(initial=0)) + 1
-    return np.where(whole.mask == VOID, free, whole.mask), [*segments, {"id": free, "category_id": 0}]
+        return mask, categories
+    free = int(mask.max(initial=0)) + 1
+    return np.where(mask == VOID, free, mask), [*categories, {"id": free, "category_id": 0}]
 
 
 def true_segments(masks: Masks, things: dict[int, Any]) -> tuple[np.ndarray, Segments]:

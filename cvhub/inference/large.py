@@ -4,7 +4,6 @@ neither the picture nor its mask is ever in memory."""
 import tempfile
 import zlib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,17 +63,24 @@ class TileForward:
 
 
 def segment_large(
-    segmenter: Segmenter, windows: Windows, file: Path, task: str = "semantic", progress: Progress | None = None
+    segmenter: Segmenter,
+    windows: Windows,
+    file: Path,
+    task: str = "semantic",
+    progress: Progress | None = None,
+    threshold: float | None = None,
 ) -> list[Segment]:
     """Writes a picture's mask into `file`, a PNG, and says what its segments are.
 
-    `progress(done, total)` counts tiles; what it raises stops the work, and no file is left.
+    `progress(done, total)` counts tiles; what it raises stops the work, and no file is left. Segments below `threshold`
+    are left out, unless said those of `THRESHOLDS`; classes have no score.
     """
     forward = TileForward(segmenter)
     segmenter.check_task(task)
     bands = (forward.split(band) for _, band in run_tiles(windows, forward, plan_tiles(segmenter), progress=progress))
-    write = _write_classes if task == "semantic" else partial(_write_things, task=task)
-    return write(segmenter, bands, windows, file)
+    if task == "semantic":
+        return _write_classes(segmenter, bands, windows, file)
+    return _write_things(segmenter, bands, windows, file, task, THRESHOLDS[task] if threshold is None else threshold)
 
 
 def _write_classes(segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path) -> list[Segment]:
@@ -89,7 +95,7 @@ def _write_classes(segmenter: Segmenter, bands: Iterator[Maps], windows: Windows
 
 
 def _write_things(
-    segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path, task: str
+    segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path, task: str, threshold: float
 ) -> list[Segment]:
     """A thing's worth is known when all of it was seen: until then its pixels wait on disk, compressed."""
     things = ThingBands(segmenter.reader.processor, windows.height)
@@ -97,7 +103,7 @@ def _write_things(
     with tempfile.TemporaryFile() as waiting:
         for maps in bands:
             sizes.append(waiting.write(zlib.compress(things.add(maps).data, 1)))
-        table, segments = things.ids_of_codes(task, THRESHOLDS[task], segmenter.labels)
+        table, segments = things.ids_of_codes(task, threshold, segmenter.labels)
         waiting.seek(0)
         with MaskWriter(file, windows.height, windows.width, 8 if len(segments) < 256 else 16) as writer:
             for size in sizes:

@@ -222,7 +222,7 @@ def matched_objects(ids: np.ndarray, things: list[Thing], masks: Masks) -> tuple
 def panoptic_quality(seen: Seen, found: "Segmentation", masks: Masks) -> PanopticQuality:
     things = seen.things
     tally = PanopticTally(things)
-    mask, segments = answered_segments(found, seen.segmenter.has_background)
+    mask, segments = answered_segments(found.mask, found.segments, seen.segmenter.has_background)
     truth, true = true_segments(masks, dict.fromkeys(things))
     tally.add(mask, truth, segments, true)
     return tally.overall
