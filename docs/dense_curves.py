@@ -24,6 +24,7 @@ from cvhub.evaluation.dense_metrics import BoundaryTally, SemanticTally
 from cvhub.evaluation.truth import IGNORED
 from cvhub.explain.figures.dense_curves import EXPERIMENTS, FOLDER, DenseRun, Tenth, read_runs, read_tenth
 from cvhub.load import load_model
+from cvhub.models.unet import ContractingPath
 from cvhub.training.batches import Key, borrowed_chance
 from cvhub.training.dense import MaskedBatches, MaskedPictures, load_masked_pictures
 from cvhub.training.nets import picture_transform
@@ -65,6 +66,15 @@ UNET = {
     "loss": "bce_dice",
 }
 SUPERVISED = {"auxiliary_weights": [0.5, 0.25, 0.125]}
+# The contracting path of `cvhub train nuclei_unet`: EfficientNet-Lite0 down to a sixteenth of the picture.
+LITE0 = {
+    "upsampling": "nearest",
+    "decoder_widths": [96, 64, 32, 16],
+    "backbone": {
+        "head_channels": 0,
+        "rows": [[1, 16, 1, 1, 3], [6, 24, 2, 2, 3], [6, 40, 2, 2, 5], [6, 80, 3, 2, 3], [6, 112, 3, 1, 5]],
+    },
+}
 
 # name: the fields of its net
 NETS: dict[str, dict[str, Any]] = {
@@ -73,6 +83,12 @@ NETS: dict[str, dict[str, Any]] = {
     "no_norm": UNET | {"batch_norm": False},
     "supervised_no_norm": UNET | SUPERVISED | {"batch_norm": False},
     "no_skips": UNET | {"skip_connections": False},
+    "pretrained": UNET | SUPERVISED | LITE0,
+}
+# What else the recipe of a net with a backbone says: where its weights come from, and how they know pictures.
+WITH_BACKBONE: dict[str, dict[str, Any]] = {
+    "model": {"backbone_from": "efficientnet_lite0"},
+    "picture": {"mean": [0.498] * 3, "std": [0.502] * 3},
 }
 
 
@@ -114,12 +130,20 @@ def probe(net: Any, batch: dict[str, Tensor]) -> tuple[tuple[float, ...], tuple[
     """The loss of each level, and the gradient of each level of the contracting path: of the main loss, and of all."""
     with torch.enable_grad():
         output = net(**batch)
-        levels = [list(level.parameters()) for level in net.base_model.encoder.levels]
+        levels = contracting_levels(net.base_model.encoder)
         main, together = (
             tuple(_round(norm(torch.autograd.grad(loss, level, retain_graph=True))) for level in levels)
             for loss in (output.losses[0], output.loss)
         )
     return tuple(_round(loss.item()) for loss in output.losses), main, together
+
+
+def contracting_levels(encoder: Any) -> list[list[Tensor]]:
+    """The weights of each level of a contracting path, the finest first; a backbone's stem goes with its first."""
+    if isinstance(encoder, ContractingPath):
+        return [list(level.parameters()) for level in encoder.levels]
+    levels = [list(stage.parameters()) for stage in encoder.stages]
+    return [[*encoder.stem.parameters(), *levels[0]], *levels[1:]]
 
 
 def norm(gradients: tuple[Tensor, ...]) -> float:
@@ -145,8 +169,11 @@ def _round(value: float) -> float:
 
 def recipe_of(name: str, source: str = "") -> Recipe:
     data = COMMON["data"] | {"source": source}
-    model = {"family": "unet", "config": NETS[name]}
-    return read_recipe(COMMON | {"data": data, "model": model, "about": f"A curve of the page's Segment tab: {name}"})
+    model, picture = {"family": "unet", "config": NETS[name]}, COMMON["picture"]
+    if "backbone" in NETS[name]:
+        model, picture = model | WITH_BACKBONE["model"], picture | WITH_BACKBONE["picture"]
+    about = f"A curve of the page's Segment tab: {name}"
+    return read_recipe(COMMON | {"data": data, "model": model, "picture": picture, "about": about})
 
 
 def make(name: str, source: str, work: Path, into: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from cvhub.errors import CvhubError
 from cvhub.explain.figures import dense_curves as curves
+from cvhub.load import load_model
 from cvhub.models.unet import CvUNetConfig, CvUNetForSemanticSegmentation
 from cvhub.training.nets import build_net
 from cvhub.training.progress import read_curve
@@ -104,16 +105,31 @@ def test_every_run_of_an_experiment_has_a_recipe_and_the_other_way_round() -> No
 def test_runs_of_an_experiment_differ_in_what_it_is_about(experiment: str) -> None:
     one, other = (script.NETS[name] for name in curves.EXPERIMENTS[experiment])
     differing = {key for key in one | other if one.get(key) != other.get(key)}
-    assert differing == {"skip_connections" if experiment == "skips" else "auxiliary_weights"}
+    of = {"skips": {"skip_connections"}, "encoder": {"backbone", "decoder_widths", "upsampling"}}
+    assert differing == of.get(experiment, {"auxiliary_weights"})
+
+
+def test_both_encoders_cost_about_as_much() -> None:
+    nets = [build_net(script.recipe_of(name, "somewhere").model, CLASSES, 0) for name in curves.EXPERIMENTS["encoder"]]
+    sizes = [net.num_parameters() for net in nets]
+    assert max(sizes) < 1.1 * min(sizes)
+    trained = load_model("efficientnet_lite0").base_model.state_dict()
+    assert torch.equal(nets[1].base_model.encoder.state_dict()["stem.conv.weight"], trained["stem.conv.weight"])
+
+
+def test_levels_of_a_backbone_are_those_of_its_maps() -> None:
+    net = build_net(script.recipe_of("pretrained", "somewhere").model, CLASSES, 0)
+    levels = script.contracting_levels(net.base_model.encoder)
+    assert len(levels) == len(net.config.encoder_widths)
+    assert sum(len(level) for level in levels) == len(list(net.base_model.encoder.parameters()))
 
 
 @pytest.mark.parametrize("name", script.NETS)
 def test_every_recipe_builds_its_net(name: str) -> None:
     recipe = script.recipe_of(name, "somewhere")
-    with torch.device("meta"):
-        net = build_net(recipe.model, CLASSES, recipe.seed).train()
-        side = recipe.picture.size
-        output = net(torch.empty(2, 3, side, side))
+    net = build_net(recipe.model, CLASSES, recipe.seed).train()
+    side = recipe.picture.size
+    output = net(torch.zeros(2, 3, side, side))
     assert output.logits.shape == (2, 2, side, side)
     assert len(output.auxiliary_logits or ()) == len(net.config.auxiliary_weights)
     assert net.num_parameters() < 2_000_000

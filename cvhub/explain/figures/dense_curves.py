@@ -1,5 +1,5 @@
-"""U-Nets that we trained to see what deep supervision and skip connections do, shipped as data by
-`docs/dense_curves.py`, which holds their recipes.
+"""U-Nets that we trained to see what deep supervision, skip connections and a pretrained encoder do, shipped as data
+by `docs/dense_curves.py`, which holds their recipes.
 
 `cvhub/explain/dense_curves/` has for each run NAME.csv, the curve as `cvhub train` wrote it, NAME.toml, the recipe,
 which repeats it, and its line in runs.json, with what was measured at the start and after each tenth of the budget.
@@ -14,11 +14,13 @@ from typing import Any
 FOLDER = Path(__file__).parents[1] / "dense_curves"
 RUNS = "runs.json"
 
-# Experiment → its runs. Those of one experiment differ in nothing but what their names say.
+# Experiment → its runs. Those of one experiment differ in nothing but what their names say; the nets of "encoder" are
+# built differently too, with about as many parameters.
 EXPERIMENTS = {
     "supervision": ("unet", "supervised"),
     "supervision_no_norm": ("no_norm", "supervised_no_norm"),
     "skips": ("unet", "no_skips"),
+    "encoder": ("supervised", "pretrained"),
 }
 
 

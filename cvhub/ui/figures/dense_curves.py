@@ -1,4 +1,5 @@
-"""U-Nets that we trained to see what deep supervision and skip connections do, on pictures of cell nuclei."""
+"""U-Nets that we trained to see what deep supervision, skip connections and a pretrained encoder do, on pictures of
+cell nuclei."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,14 @@ if TYPE_CHECKING:
 
 NAME = "dense_curves"
 PAPER = "https://arxiv.org/abs/1409.5185"
-CONTROLS = (Choice("experiment", ("supervision", "supervision_no_norm", "skips"), "supervision"),)
+# Experiment → which sentence says what to see in it.
+SEES = {"supervision": "supervision", "supervision_no_norm": "supervision", "skips": "skips", "encoder": "encoder"}
+CONTROLS = (Choice("experiment", tuple(SEES), "supervision"),)
 STRINGS = {
-    "dense_curves_title": ("What deep supervision and skip connections do", "深度监督与跳跃连接的作用"),
+    "dense_curves_title": (
+        "What deep supervision, skip connections and a pretrained encoder do",
+        "深度监督、跳跃连接与预训练编码器的作用",
+    ),
     "dense_curves_source": (
         "Lee et al. 2014, section 2; Ronneberger et al. 2015, figure 1",
         "Lee 等，2014，第 2 节；Ronneberger 等，2015，图 1",
@@ -27,6 +33,10 @@ STRINGS = {
         "同上，但无 BatchNorm",
     ),
     "dense_curves_experiment_skips": ("U-Net: with and without skip connections", "U-Net：有无跳跃连接"),
+    "dense_curves_experiment_encoder": (
+        "U-Net: from scratch and on a pretrained encoder",
+        "U-Net：从零训练与使用预训练编码器",
+    ),
     "dense_curves_none": (
         "{experiment}: these runs do not come with this version. `python -m docs.dense_curves` in the project's "
         "folder makes them in some minutes each.",
@@ -45,11 +55,19 @@ STRINGS = {
         "end: boundary F {boundaries}; IoU {ious}.",
         "论断：跳跃连接补回池化丢失的位置信息。结束时在留出图片上的边界 F：{boundaries}；IoU：{ious}。",
     ),
+    "dense_curves_see_encoder": (
+        "Both nets have about as many parameters and are deeply supervised. One starts from nothing; the other's "
+        "contracting path is the front of EfficientNet-Lite0, which has learned from ImageNet. After the first tenth: "
+        "IoU {early}. At the end: IoU {ious}; boundary F {boundaries}.",
+        "两个网络参数量相近，都用深度监督。一个从零开始；另一个的收缩路径取自在 ImageNet 上训练过的 EfficientNet-Lite0 "
+        "的前段。第一个十分之一之后的 IoU：{early}。结束时的 IoU：{ious}；边界 F：{boundaries}。",
+    ),
     "dense_curves_run_unet": ("plain", "普通"),
     "dense_curves_run_supervised": ("deeply supervised", "深度监督"),
     "dense_curves_run_no_norm": ("plain, no BatchNorm", "普通，无 BatchNorm"),
     "dense_curves_run_supervised_no_norm": ("deeply supervised, no BatchNorm", "深度监督，无 BatchNorm"),
     "dense_curves_run_no_skips": ("without skip connections", "无跳跃连接"),
+    "dense_curves_run_pretrained": ("on EfficientNet-Lite0", "以 EfficientNet-Lite0 为编码器"),
     "dense_curves_progress": ("part of the budget, %", "训练预算，%"),
     "dense_curves_iou": ("held-out IoU", "留出集 IoU"),
     "dense_curves_boundary_f": ("held-out boundary F", "留出集边界 F"),
@@ -91,12 +109,13 @@ def draw(say: Say, experiment: str) -> Drawing:
         return Drawing(say("dense_curves_none", experiment=say(f"dense_curves_experiment_{experiment}")), "")
     names = {run.name: say(f"dense_curves_run_{run.name}") for run in made}
     numbers = {
+        "early": joined(names, {run.name: f"{run.tenths[1].iou:.3f}" for run in made}),
         "ious": joined(names, {run.name: f"{run.last.iou:.3f}" for run in made}),
         "boundaries": joined(names, {run.name: f"{run.last.boundary_f:.3f}" for run in made}),
         "factor": f"{made[-1].tenths[0].supervised_gradient[0] / made[-1].tenths[0].gradient[0]:.2g}",
     }
     drawn = progress(say, made, names) + gradients(say, made, names) + levels(say, made, names)
-    see = say("dense_curves_see_" + ("skips" if experiment == "skips" else "supervision"), **numbers)
+    see = say(f"dense_curves_see_{SEES[experiment]}", **numbers)
     return Drawing(see, drawn + verdicts(say, made, names) + note(say("dense_curves_note")))
 
 
@@ -135,7 +154,8 @@ def gradients(say: Say, made: "tuple[DenseRun, ...]", names: dict[str, str]) -> 
             {one.label: one.label for one in series}, {one.label: f"{one.points[0][1]:.2g}" for one in series}
         )
         told = say(f"dense_curves_{when}")
-        across = Axis(say("dense_curves_depth"), tuple(range(1, len(series[0].points) + 1)))
+        deepest = max(level for one in series for level, _ in one.points)
+        across = Axis(say("dense_curves_depth"), tuple(range(1, int(deepest) + 1)))
         up = decades(say("dense_curves_gradient", when=told), values)
         drawn.append(plot(series, across, up, say("dense_curves_gradient_alt", when=told, numbers=firsts)))
     return "".join(drawn)
