@@ -12,7 +12,7 @@ from benchmarks.photos import sample
 from benchmarks.report import Report, Table
 from benchmarks.settings import Settings
 from benchmarks.timing import seconds, take_single_turns
-from cvhub.ui.link import DEFAULT_MODELS
+from cvhub.ui.classify.link import DEFAULT_MODELS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from cvhub.load import load_model
-from cvhub.ui import handlers, own_classes
-from cvhub.ui.own_classes import MAX_CLASSES
+from cvhub.ui.classify import handlers, own_classes
+from cvhub.ui.classify.own_classes import MAX_CLASSES
 from cvhub.ui.state import Session
 from tests.browser import SAMPLES
 

@@ -16,8 +16,9 @@ import pytest
 
 from cvhub.catalog import CATALOG, Entry
 from cvhub.inference import runtime
-from cvhub.ui import accuracy, charts, export, link, numerals, readout
-from cvhub.ui.loss_readout import loss_table, read_losses
+from cvhub.ui import charts, numerals, readout
+from cvhub.ui.classify import accuracy, export, link
+from cvhub.ui.classify.loss_readout import loss_table, read_losses
 from cvhub.ui.loss_terms import log_probabilities, loss_terms, mean_probabilities
 from cvhub.ui.messages import reason
 from cvhub.ui.palette import SERIES, assign_colours

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from cvhub.ui.link import ZOO
+from cvhub.ui.classify.link import ZOO
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM, SAMPLES
 
 MODELS = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]

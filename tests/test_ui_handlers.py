@@ -23,7 +23,8 @@ from cvhub.catalog import CATALOG
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classification
 from cvhub.models.pixels import PixelTransform
-from cvhub.ui import answering, handlers, link
+from cvhub.ui import answering
+from cvhub.ui.classify import handlers, link
 from cvhub.ui.state import Facts, Session, View
 from cvhub.ui.strings import speaker
 
@@ -141,7 +142,7 @@ def test_a_view_is_whole_although_a_model_answers_while_it_is_drawn(models, pict
 def test_a_view_that_fails_is_a_sentence_and_no_endless_waiting(models, picture: str, monkeypatch, caplog):
     models |= {"resnet18": ready()}
     monkeypatch.setattr(handlers, "results", lambda answers, view: 1 / 0)
-    with caplog.at_level(logging.CRITICAL, "cvhub.ui.handlers"):
+    with caplog.at_level(logging.CRITICAL, "cvhub.ui.classify.handlers"):
         *_, (session, _, cards, *_) = handlers.answer(Session(), picture, ["resnet18"], *CHOICES)
     assert "could not be shown (ZeroDivisionError)" in cards
     monkeypatch.undo()

@@ -7,12 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, classify
+from cvhub.ui import answering, samples
+from cvhub.ui.classify import tab as classify
+from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
-from cvhub.ui.link import DEFAULT_MODELS
 from cvhub.ui.segment import tab as segment
-from cvhub.ui.theme import SAMPLE_FOLDER, css, script, theme
+from cvhub.ui.theme import css, script, theme
 
 TABS = (classify, explore, segment)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`
 
@@ -25,7 +26,7 @@ MAX_VISITS = 200  # whose state is kept in memory
 
 def build() -> gr.Blocks:
     """The page, not yet served. Building it imports gradio and nothing heavier."""
-    gr.set_static_paths([SAMPLE_FOLDER])
+    gr.set_static_paths([samples.FOLDER])
     with gr.Blocks(title="cvhub", fill_width=True, delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
         frame = Frame()
         with gr.Tabs(elem_id="tabs"):

@@ -1,8 +1,8 @@
 """What the browser is given to draw: the picture as the models see it, and coloured heat maps to lie over it."""
 
 import base64
+from collections.abc import Iterable
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,6 @@ from cvhub.explain.cam import paint
 from cvhub.models.pixels import to_mode
 from cvhub.ui.state import Answer, Box, Heat
 
-SAMPLE_FOLDER = Path(__file__).parent / "samples"
 PREVIEW_SIDE = 720  # pixels of the longer side; a card is at most 360 CSS pixels wide
 HEAT_SIDE = 96
 SHOWN_BY_BROWSERS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "AVIF")  # Pillow's names
@@ -48,7 +47,20 @@ def encoded(image: Image.Image, kind: str) -> str:
     """The picture as a data URI of this kind; "png" keeps every pixel."""
     buffer = BytesIO()
     image.save(buffer, kind, quality=85)
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return file_uri(buffer.getvalue(), kind)
+
+
+def file_uri(content: bytes, kind: str) -> str:
+    """A picture file as a data URI."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def thumbnails_css(selector: str, jpegs: Iterable[bytes]) -> str:
+    """Pictures as the backgrounds of the radio buttons below `selector`, in order."""
+    return "".join(
+        f"{selector} .wrap label:nth-of-type({place}){{background-image:url({file_uri(jpeg, 'jpeg')})}}"
+        for place, jpeg in enumerate(jpegs, 1)
+    )
 
 
 def heat_layer(heat: np.ndarray, box: Box, exact: bool) -> Heat:

@@ -1,15 +1,14 @@
 """How the page looks: Gradio's theme set quiet, the style sheet, and the script that runs when a page opens."""
 
-import base64
 from pathlib import Path
 
 import gradio as gr
 
-from cvhub.ui.link import SAMPLES
 from cvhub.ui.palette import series_css
-from cvhub.ui.pictures import SAMPLE_FOLDER
+from cvhub.ui.pictures import thumbnails_css
+from cvhub.ui.samples import SAMPLES, thumbnail
+from cvhub.ui.segment import samples as segment_samples
 from cvhub.ui.segment.drawing import ramp_css
-from cvhub.ui.segment.samples import thumbnails_css
 
 HERE = Path(__file__).parent
 SHEETS = ("page.css", "explore/explore.css", "segment/segment.css", "overlap/overlap.css")
@@ -96,20 +95,13 @@ def theme() -> gr.themes.Base:
 
 def css() -> str:
     """The style sheet, the palette, and the sample pictures as thumbnails of their radio buttons."""
-    thumbnails = "".join(
-        f".samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
-        for place, sample in enumerate(SAMPLES, 1)
-    )
+    thumbnails = thumbnails_css(".samples", map(thumbnail, SAMPLES))
+    thumbnails += thumbnails_css("#segment-samples", map(segment_samples.thumbnail, segment_samples.SAMPLES))
     sheets = "".join((HERE / name).read_text("utf-8") for name in SHEETS)
-    return series_css() + sheets + ramp_css() + thumbnails + thumbnails_css()
+    return series_css() + sheets + ramp_css() + thumbnails
 
 
 def script() -> str:
     """Each file is a function; they run one after the other."""
     parts = "".join(f"({(HERE / name).read_text('utf-8').strip()})();" for name in ("page.js", "segment/segment.js"))
     return f"() => {{{parts}}}"
-
-
-def _thumbnail(sample: str) -> str:
-    encoded = base64.b64encode((SAMPLE_FOLDER / "thumbnails" / f"{sample}.jpg").read_bytes()).decode()
-    return f"data:image/jpeg;base64,{encoded}"

@@ -10,14 +10,13 @@ from gradio.events import Dependency
 
 from cvhub.catalog import CATALOG, DEFAULT_MODEL, find_entry
 from cvhub.errors import CvhubError
-from cvhub.ui import link
 from cvhub.ui.answering import open_picture
 from cvhub.ui.explore import tree, walk
 from cvhub.ui.frame import Frame, Seen
-from cvhub.ui.handlers import choose_sample
 from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import message, waiting
+from cvhub.ui.samples import SAMPLES, sample_file
 from cvhub.ui.strings import Say, speaker
 from cvhub.ui.turns import turn
 
@@ -67,15 +66,15 @@ class ArchitecturePart:
         add = self.frame.add
         self.sample = add(
             gr.Radio,
-            {"label": "walk_sample", "choices": lambda say: [(say(f"sample_{one}"), one) for one in link.SAMPLES]},
-            value=link.SAMPLES[0],
+            {"label": "walk_sample", "choices": lambda say: [(say(f"sample_{one}"), one) for one in SAMPLES]},
+            value=SAMPLES[0],
             elem_id="walk-samples",
             elem_classes="samples",
         )
         self.picture = add(
             PictureInput,
             {"label": "walk_picture", "placeholder": "picture_placeholder", "alt_text": "picture_alt"},
-            value=choose_sample(link.SAMPLES[0]),
+            value=sample_file(SAMPLES[0]),
             type="filepath",
             sources=["upload", "clipboard"],
             show_label=False,
@@ -120,7 +119,7 @@ class ArchitecturePart:
         for name, side in (("height", self.height), ("width", self.width)):
             then_show(gr.on([side.submit, side.blur], None, None, None, js="() => {}"), name)
         then_show(language.change(None, None, None, js="() => {}"), "language")
-        self.sample.input(choose_sample, self.sample, self.picture, queue=False, api_visibility="private")
+        self.sample.input(sample_file, self.sample, self.picture, queue=False, api_visibility="private")
         gr.on(
             [self.picture.change, self.layer.input],
             show_walk,

@@ -3,17 +3,15 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from html import escape
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from cvhub.explain.cam import paint
 from cvhub.ui.figures.figure import Choice
-from cvhub.ui.link import PHOTOS
 from cvhub.ui.pictures import data_uri
+from cvhub.ui.samples import PHOTOS, sample_file
 
-FOLDER = Path(__file__).parents[1] / "samples"
 PICTURE = Choice("picture", PHOTOS, PHOTOS[0])
 NAMES = {
     "chelsea": ("Cat", "猫"),
@@ -32,7 +30,7 @@ def picture_strings(figure: str) -> dict[str, tuple[str, str]]:
 @lru_cache(maxsize=16)
 def sample(name: str, side: int) -> Image.Image:
     """The middle square of a sample photo, side × side pixels, RGB."""
-    photo = Image.open(FOLDER / f"{name}.jpg").convert("RGB")
+    photo = Image.open(sample_file(name)).convert("RGB")
     shorter = min(photo.size)
     left, top = (photo.width - shorter) // 2, (photo.height - shorter) // 2
     box = (left, top, left + shorter, top + shorter)

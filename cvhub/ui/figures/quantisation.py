@@ -9,7 +9,7 @@ import numpy as np
 from cvhub.ui.charts import DASHES, Axis, Series, from_zero, plot
 from cvhub.ui.figures.figure import Choice, Drawing, Say
 from cvhub.ui.figures.photos import note, sample
-from cvhub.ui.link import PHOTOS
+from cvhub.ui.samples import PHOTOS
 
 if TYPE_CHECKING:
     from cvhub.explain.figures.quantisation import Comparison, Layer

@@ -4,7 +4,6 @@ The scenes are of the test part of the series that `python -m cvhub.training.sce
 them.
 """
 
-import base64
 import filecmp
 import functools
 import io
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvhub import catalog
-from cvhub.ui.pictures import SAMPLE_FOLDER
+from cvhub.ui import samples
 
 if TYPE_CHECKING:
     from cvhub.catalog import Entry
@@ -49,7 +48,7 @@ def first_choice() -> tuple[str, str | None]:
 
 def sample_file(sample: str) -> str:
     """Where a sample lies; a scene is drawn when it is asked for first."""
-    return str(scene_files()[sample] if sample in SCENES else SAMPLE_FOLDER / f"{sample}.jpg")
+    return str(scene_files()[sample]) if sample in SCENES else samples.sample_file(sample)
 
 
 @functools.cache
@@ -82,21 +81,12 @@ def scene_in(picture: Path) -> "Scene | None":
     return None
 
 
-def thumbnails_css() -> str:
-    """The samples as thumbnails of their radio buttons."""
-    return "".join(
-        f"#segment-samples .wrap label:nth-of-type({place}){{background-image:url({_thumbnail(sample)})}}"
-        for place, sample in enumerate(SAMPLES, 1)
-    )
-
-
-def _thumbnail(sample: str) -> str:
-    if sample in SCENES:
-        content = io.BytesIO()
-        small = scene(sample).image.copy()
-        small.thumbnail((THUMBNAIL, THUMBNAIL))
-        small.save(content, "JPEG", quality=80)
-        data = content.getvalue()
-    else:
-        data = (SAMPLE_FOLDER / "thumbnails" / f"{sample}.jpg").read_bytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+def thumbnail(sample: str) -> bytes:
+    """The JPEG on a sample's radio button."""
+    if sample not in SCENES:
+        return samples.thumbnail(sample)
+    content = io.BytesIO()
+    small = scene(sample).image.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.save(content, "JPEG", quality=80)
+    return content.getvalue()

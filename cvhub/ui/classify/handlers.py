@@ -10,18 +10,19 @@ from PIL import Image
 
 from cvhub.catalog import CATALOG, find_entry
 from cvhub.errors import CvhubError
-from cvhub.ui import answering, export, link
-from cvhub.ui.accuracy import accuracy_plots
+from cvhub.ui import answering
 from cvhub.ui.answering import HUB_ID, add_heats, ask_missing, browser_shows, open_picture, title_of
 from cvhub.ui.checkpoint import take_checkpoint
-from cvhub.ui.loss_readout import loss_table
+from cvhub.ui.classify import export, link
+from cvhub.ui.classify.accuracy import accuracy_plots
+from cvhub.ui.classify.loss_readout import loss_table
 from cvhub.ui.messages import translated
 from cvhub.ui.palette import assign_colours
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import message, note, results, top_classes
+from cvhub.ui.samples import SAMPLES, sample_file
 from cvhub.ui.state import Answer, Session, View
 from cvhub.ui.strings import Say, speaker
-from cvhub.ui.theme import SAMPLE_FOLDER
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,9 @@ def model_choices(session: Session, models: list[str]) -> list[tuple[str, str]]:
 def open_link(request: gr.Request) -> tuple[str, str, Update, float, int, str, str, float]:
     """The choices that the page's address asks for."""
     asked = link.parse(dict(request.query_params))
-    sample, models = asked.sample or link.SAMPLES[0], list(asked.models)
+    sample, models = asked.sample or SAMPLES[0], list(asked.models)
     return (
-        choose_sample(sample),
+        sample_file(sample),
         sample,
         gr.update(choices=model_choices(Session(), models), value=models),
         asked.temperature,
@@ -52,18 +53,13 @@ def open_link(request: gr.Request) -> tuple[str, str, Update, float, int, str, s
     )
 
 
-def choose_sample(sample: str) -> str:
-    """The file of a sample picture."""
-    return str(SAMPLE_FOLDER / f"{sample}.jpg")
-
-
 def take_sample(sample: str, models: list[str], session: Session) -> tuple[str, Update]:
     """The file of a sample, and models that know what is in it: others than those for the other kind of sample."""
-    others = {name for one in link.SAMPLES for name in link.models_for(one)} - set(link.models_for(sample))
+    others = {name for one in SAMPLES for name in link.models_for(one)} - set(link.models_for(sample))
     if models and not set(models) <= others:
-        return choose_sample(sample), gr.skip()
+        return sample_file(sample), gr.skip()
     wanted = list(link.models_for(sample))
-    return choose_sample(sample), gr.update(choices=model_choices(session, wanted), value=wanted)
+    return sample_file(sample), gr.update(choices=model_choices(session, wanted), value=wanted)
 
 
 def answer(

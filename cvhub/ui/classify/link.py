@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from cvhub.catalog import CATALOG
+from cvhub.ui.samples import SAMPLES, TILE
 
-PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
-TILE = "tile"  # of a satellite's picture, what our own classifiers were trained on
-SAMPLES = (*PHOTOS, TILE)
 DEFAULT_MODELS: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 ZOO = tuple(entry.name for entry in CATALOG if entry.dataset == "eurosat")  # an architecture each
 MAX_MODELS = 9

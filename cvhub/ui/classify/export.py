@@ -6,7 +6,7 @@ from dataclasses import asdict
 from io import StringIO
 from typing import Any
 
-from cvhub.ui.loss_readout import Readout, read_losses
+from cvhub.ui.classify.loss_readout import Readout, read_losses
 from cvhub.ui.readout import heat_label, top_classes
 from cvhub.ui.state import Answer, View
 

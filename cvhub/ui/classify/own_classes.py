@@ -13,9 +13,10 @@ from PIL import Image
 
 from cvhub.catalog import CATALOG
 from cvhub.errors import CvhubError
-from cvhub.ui import answering, link
+from cvhub.ui import answering
+from cvhub.ui.classify import link
+from cvhub.ui.classify.handlers import join_models
 from cvhub.ui.frame import Frame
-from cvhub.ui.handlers import join_models
 from cvhub.ui.messages import translated
 from cvhub.ui.numerals import percent
 from cvhub.ui.readout import note

@@ -1,20 +1,6 @@
-"""Every visible string of the page, in English and Chinese, in one table."""
+"""What the Classify tab says, and what other tabs say as it does, in English and Chinese."""
 
-from collections.abc import Callable
-
-from cvhub.ui.figures import DENSE_FIGURES, FIGURES
-from cvhub.ui.strings_explore import EXPLORE
-from cvhub.ui.strings_overlap import OVERLAP
-from cvhub.ui.strings_segment import SEGMENT
-
-LANGUAGES = {"en": "English", "zh": "中文"}
-
-STRINGS: dict[str, tuple[str, str]] = {
-    # header and tabs
-    "tagline": ("The classic vision networks, side by side on your pictures", "经典视觉网络，在你的图片上并排比较"),
-    "language": ("Language", "语言"),
-    "switch_theme": ("Switch between light and dark", "切换浅色与深色"),
-    "tab_classify": ("Classify", "分类"),
+CLASSIFY: dict[str, tuple[str, str]] = {
     # the picture
     "picture": ("Picture", "图片"),
     "picture_alt": ("The picture that the models look at", "模型所看的图片"),
@@ -215,20 +201,3 @@ STRINGS: dict[str, tuple[str, str]] = {
         "浏览器拒绝访问剪贴板；链接在地址栏中。",
     ),
 }
-STRINGS |= EXPLORE | SEGMENT | OVERLAP
-for figure in (*FIGURES, *DENSE_FIGURES):
-    STRINGS |= figure.STRINGS
-
-
-def text(key: str, language: str, **values: object) -> str:
-    """The string `key` in a language, its placeholders filled with `values`."""
-    english, chinese = STRINGS[key]
-    return (chinese if language == "zh" else english).format(**values)
-
-
-Say = Callable[..., str]
-
-
-def speaker(language: str) -> Say:
-    """A function `say(key, **values)` that speaks one language."""
-    return lambda key, **values: text(key, language, **values)

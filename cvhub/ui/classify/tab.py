@@ -5,13 +5,14 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from cvhub.ui import handlers, link
 from cvhub.ui.checkpoint import CheckpointInput
+from cvhub.ui.classify import handlers, link
+from cvhub.ui.classify.own_classes import OwnClasses
 from cvhub.ui.frame import Frame
-from cvhub.ui.own_classes import OwnClasses
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import results
+from cvhub.ui.samples import SAMPLES, sample_file
 from cvhub.ui.state import Answer, Session, View
 
 NAME = "classify"
@@ -48,7 +49,7 @@ class ClassifyTab:
         self.picture = add(
             PictureInput,
             {"label": "picture", "placeholder": "picture_placeholder", "alt_text": "picture_alt"},
-            value=handlers.choose_sample(link.SAMPLES[0]),
+            value=sample_file(SAMPLES[0]),
             type="filepath",
             sources=["upload", "clipboard", "webcam"],
             show_label=False,
@@ -60,9 +61,9 @@ class ClassifyTab:
             gr.Radio,
             {
                 "label": "samples",
-                "choices": lambda say: [(say(f"sample_{sample}"), sample) for sample in link.SAMPLES],
+                "choices": lambda say: [(say(f"sample_{sample}"), sample) for sample in SAMPLES],
             },
-            value=link.SAMPLES[0],
+            value=SAMPLES[0],
             elem_id="samples",
             elem_classes="samples",
         )
