@@ -154,6 +154,7 @@ def test_the_folder_is_complete(resnet18: Path, tmp_path: Path) -> None:
         "preprocessor_config.json",
         "README.md",
         "resnet.py",
+        "backbone.py",
         "base.py",
     }
     assert config_of(tmp_path / "ours")["auto_map"].keys() == {

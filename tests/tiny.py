@@ -34,8 +34,8 @@ class TinyFamily:
 
     def can_dilate(self) -> bool:
         """Whether strides may be turned into dilations."""
-        base = importlib.import_module("cvhub.models.base")
-        return issubclass(self.class_for("AutoConfig"), base.CvConvNetConfig)
+        backbone = importlib.import_module("cvhub.models.backbone")
+        return issubclass(self.class_for("AutoConfig"), backbone.CvConvNetConfig)
 
     def config(self, **fields: Any) -> Any:
         return self.class_for("AutoConfig")(**({"num_labels": 5} | self.listed("TINY") | fields))

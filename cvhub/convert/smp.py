@@ -5,7 +5,7 @@ from typing import Any
 
 from cvhub.convert import mobilenet_v2, resnet
 from cvhub.convert.family import IMAGENET, Fields, NoForeignForm, Shapes
-from cvhub.models.base import CvConvNetConfig
+from cvhub.models.backbone import CvConvNetConfig
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config
 from cvhub.models.resnet import CvResNetConfig
 

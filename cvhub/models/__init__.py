@@ -5,8 +5,8 @@ from os.path import dirname
 
 # What architectures share; every other file here is one.
 SHARED = (
-    *("attention", "base", "dense_processing", "image_processing", "layers", "losses", "losses_dense", "pixels"),
-    "segmentation",
+    *("attention", "backbone", "base", "dense_processing", "image_processing", "layers", "losses", "losses_dense"),
+    *("pixels", "segmentation"),
 )
 FAMILIES = tuple(
     name.removesuffix(".py")

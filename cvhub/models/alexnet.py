@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
+from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
+from .base import CvImageClassifierMixin, CvPreTrainedModel
 from .layers import LinearAct, LocalResponseNorm, MaxPool, dilate_strides
 
 # name: (channels of the convolutions, groups, whether responses are normalised)

@@ -32,7 +32,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 from transformers.utils.generic import can_return_tuple
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
+from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
+from .base import CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ConvNormAct, LocalResponseNorm, MaxPool, dilate_strides
 
 

@@ -21,7 +21,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
+from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
+from .base import CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ACTIVATIONS, ConvNormAct, Sampling, dilate_strides, each_output, sample_stage, split_at_strides
 
 

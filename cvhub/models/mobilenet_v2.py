@@ -20,7 +20,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
+from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
+from .base import CvImageClassifierMixin, CvPreTrainedModel
 from .layers import ConvNormAct, Sampling, dilate_strides, each_output, make_divisible, sample_stage, split_at_strides
 
 

@@ -11,7 +11,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import SemanticSegmenterOutput
 from transformers.utils.generic import can_return_tuple
 
-from .base import CvConvNetConfig, CvImageConfig, CvPreTrainedModel
+from .backbone import CvConvNetConfig
+from .base import CvImageConfig, CvPreTrainedModel
 from .losses_dense import LOSSES, dense_loss
 from .mobilenet_v2 import CvMobileNetV2Backbone, CvMobileNetV2Config
 from .resnet import CvResNetBackbone, CvResNetConfig

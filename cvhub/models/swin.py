@@ -34,7 +34,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
 from .attention import CvTransformerClassifierMixin, CvTransformerPreTrainedModel, EncoderBlock, PatchEmbedding, attend
-from .base import CvBackboneConfig, CvBackboneMixin
+from .backbone import CvBackboneConfig, CvBackboneMixin
 from .layers import drop_path_rates
 
 # Section 3.3; the windows of table 1; stochastic depth as in appendix A2.1 and, of Swin-L, in the authors' code.

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from .base import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin, CvImageClassifierMixin, CvPreTrainedModel
+from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
+from .base import CvImageClassifierMixin, CvPreTrainedModel
 from .layers import LinearAct, MaxPool, dilate_strides
 
 # The columns of table 1: the kernels of each stage's convolutions.

@@ -16,7 +16,8 @@ from cvhub.convert.processor import FILTERS
 from cvhub.errors import CvhubError
 from cvhub.load import load_model, load_processor, resolve
 from cvhub.models import FAMILIES
-from cvhub.models.base import CvBackboneMixin, family_classes
+from cvhub.models.backbone import CvBackboneMixin
+from cvhub.models.base import family_classes
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.recipe import Model, Picture, Recipe
 
