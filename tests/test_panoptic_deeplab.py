@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from transformers import Mask2FormerImageProcessorPil
+from transformers.models.mask2former.image_processing_mask2former import convert_segmentation_to_rle
 
 from cvhub.models.dense_processing import CvPanopticProcessor, find_centres, group_pixels, run_lengths
 from cvhub.models.losses_dense import dense_loss
@@ -163,7 +164,9 @@ def test_run_lengths_and_binary_maps_say_the_same() -> None:
         processor.post_process_instance_segmentation(outputs, **arguments)
         for arguments in ({}, {"return_coco_annotation": True}, {"return_binary_maps": True})
     )
-    for number, (runs, mask) in enumerate(zip(coco["segmentation"], binary["segmentation"], strict=True)):
+    assert coco["segmentation"] == convert_segmentation_to_rle(plain["segmentation"])
+    of_things = coco["segmentation"][1:]  # theirs begins with what is in no segment
+    for number, (runs, mask) in enumerate(zip(of_things, binary["segmentation"], strict=True)):
         drawn = torch.zeros(20 * 24)
         for first, length in zip(runs[::2], runs[1::2], strict=True):
             drawn[first - 1 : first - 1 + length] = 1
@@ -171,7 +174,39 @@ def test_run_lengths_and_binary_maps_say_the_same() -> None:
         assert torch.equal(mask.bool(), plain["segmentation"] == number)
     with pytest.raises(ValueError, match="can't both"):
         processor.post_process_instance_segmentation(outputs, return_coco_annotation=True, return_binary_maps=True)
-    assert run_lengths(torch.full((2, 2), -1.0)) == []
+    assert run_lengths(torch.full((2, 2), -1.0)) == convert_segmentation_to_rle(torch.full((2, 2), -1.0)) == [[1, 4]]
+
+
+@pytest.mark.parametrize("points", [1, 3, 200])
+def test_pixels_go_to_the_nearest_point(points: int) -> None:
+    """Block by block, of few points, as of all at once."""
+    torch.manual_seed(points)
+    things, offsets = torch.rand(100, 150) > 0.3, 20 * torch.randn(2, 100, 150)
+    places = torch.rand(points, 2) * torch.tensor([100, 150])
+    ids = group_pixels(offsets, places, things)
+    led = torch.stack(torch.meshgrid(torch.arange(100), torch.arange(150), indexing="ij")) + offsets
+    distances = (led[:, None] - places.T[:, :, None, None]).norm(dim=0)
+    assert torch.equal(ids, torch.where(things, distances.argmin(0) + 1, 0))
+
+
+def test_many_things_are_all_told_apart() -> None:
+    """A thousand on a picture: more than the paper's 200, where `top_k` allows it."""
+    instances = disks(330, 330, *((row, column) for row in range(5, 330, 10) for column in range(5, 330, 10)), radius=3)
+    outputs = perfect_outputs(instances, (instances > 0).long(), 2)
+    (result,) = CvPanopticProcessor(nms_kernel=5, top_k=5000).post_process_instance_segmentation(outputs)
+    assert len(result["segments_info"]) == 33 * 33
+    assert same_partition(result["segmentation"], instances[0])
+
+
+def test_a_net_without_things_has_stuff_only() -> None:
+    classes = torch.where(torch.arange(40) < 20, 0, 1).expand(1, 32, 40)
+    outputs = perfect_outputs(torch.zeros(1, 32, 40, dtype=torch.int64), classes, 2)
+    processor = CvPanopticProcessor(thing_ids=[])
+    (instance,) = processor.post_process_instance_segmentation(outputs)
+    assert instance["segments_info"] == []
+    (panoptic,) = processor.post_process_panoptic_segmentation(outputs)
+    assert [segment["label_id"] for segment in panoptic["segments_info"]] == [0, 1]
+    assert same_partition(panoptic["segmentation"], classes[0])
 
 
 def test_centres_are_peaks_above_the_threshold_the_highest_first() -> None:

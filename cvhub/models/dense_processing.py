@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from .image_processing import CvImageProcessor
 
 Sizes = Sequence[tuple[int, int]] | None
+BLOCK = 64  # pixels a side of what is grouped at once: few centres are near all of it
 
 
 class Things(NamedTuple):
@@ -76,8 +77,8 @@ class CvPanopticProcessor(CvSemanticProcessor):
         for _, things in self._answers(outputs, target_sizes):
             scores = things.scores * things.heights
             kept = ((scores >= threshold) & (things.areas >= self.smallest_thing)).nonzero()[:, 0]
-            new_ids = torch.full((len(scores) + 1,), -1.0)
-            new_ids[kept + 1] = torch.arange(len(kept), dtype=torch.float32)
+            new_ids = scores.new_full((len(scores) + 1,), -1.0)
+            new_ids[kept + 1] = torch.arange(len(kept), dtype=torch.float32, device=kept.device)
             segmentation: Any = new_ids[things.ids]
             info = [_info(i, things.labels[j], False, scores[j]) for i, j in enumerate(kept)]
             if return_coco_annotation:
@@ -105,17 +106,21 @@ class CvPanopticProcessor(CvSemanticProcessor):
         """
         results = []
         for probabilities, things in self._answers(outputs, target_sizes):
-            drawing = _Drawing(things.ids.shape, threshold)
-            for i in range(len(things.labels)):
-                if things.areas[i] >= self.smallest_thing:
-                    fused = int(things.labels[i]) in (label_ids_to_fuse or ())
-                    drawing.add(things.ids == i + 1, things.labels[i], things.scores[i], fused)
+            listed = _Listed(threshold)
+            numbers = torch.zeros(len(things.labels) + 1, dtype=torch.int32)
+            rows = zip(things.labels.tolist(), things.areas.tolist(), things.scores.tolist(), strict=True)
+            for i, (label, area, score) in enumerate(rows, 1):
+                if area >= self.smallest_thing:
+                    numbers[i] = listed.add(label, score, label in (label_ids_to_fuse or ()))
+            segmentation = numbers.to(things.ids.device)[things.ids]
             classes = classes_of(probabilities)
-            for label in classes.unique():
+            for label in classes.unique().tolist():
                 mask = classes == label
-                if int(label) not in self.thing_ids and mask.sum() >= self.smallest_stuff:
-                    drawing.add(mask & (things.ids == 0), label, probabilities[label][mask].mean(), True)
-            results.append(drawing.result())
+                free = mask & (things.ids == 0)
+                if label not in self.thing_ids and mask.sum() >= self.smallest_stuff and free.any():
+                    segmentation[free] = listed.add(label, float(probabilities[label][mask].mean()), True)
+            segmentation = segmentation if listed.info else torch.full_like(segmentation, -1, dtype=torch.float32)
+            results.append({"segmentation": segmentation, "segments_info": listed.info})
         return results
 
     def _answers(self, outputs: Any, target_sizes: Sizes) -> Iterator[tuple[Tensor, Things]]:
@@ -129,16 +134,20 @@ class CvPanopticProcessor(CvSemanticProcessor):
 
     def _things(self, probabilities: Tensor, points: Tensor, heights: Tensor, offsets: Tensor, size: Any) -> Things:
         """Pixels of the classes of things, grouped; a thing has the class that most of its pixels have."""
-        scale = torch.tensor([size[0] / offsets.shape[1], size[1] / offsets.shape[2]])
+        thing_ids = torch.tensor(self.thing_ids, dtype=torch.int64, device=probabilities.device)
+        of_class = torch.isin(classes_of(probabilities), thing_ids)
+        if not len(thing_ids):
+            return Things(of_class.long(), thing_ids, thing_ids, heights[:0], heights[:0])
+        scale = offsets.new_tensor([size[0] / offsets.shape[1], size[1] / offsets.shape[2]])
         offsets = _resized(offsets[None], size)[0] * scale[:, None, None]
         points = (points + 0.5) * scale - 0.5
-        of_things = probabilities[self.thing_ids].argmax(0)  # the likeliest class of a thing
-        ids = group_pixels(offsets, points, torch.isin(classes_of(probabilities), torch.tensor(self.thing_ids)))
-        shape = (len(points) + 1, len(self.thing_ids))
+        of_things = probabilities[thing_ids].argmax(0)  # the likeliest class of a thing
+        ids = group_pixels(offsets, points, of_class)
+        shape = (len(points) + 1, len(thing_ids))
         votes = torch.bincount(ids.flatten() * shape[1] + of_things.flatten(), minlength=shape[0] * shape[1])
         votes = votes.reshape(shape)[1:]
         found = votes.sum(1) > 0  # of a centre to which no pixel points nothing is left
-        labels = torch.tensor(self.thing_ids)[votes.argmax(1)]
+        labels = thing_ids[votes.argmax(1)]
         likely = probabilities.gather(0, torch.cat([labels.new_zeros(1), labels])[ids][None])[0]
         sums = torch.bincount(ids.flatten(), likely.flatten().double(), minlength=shape[0])[1:]
         new_ids = torch.cat([found.new_zeros(1), found]).cumsum(0) * torch.cat([found.new_zeros(1), found])
@@ -169,53 +178,62 @@ def group_pixels(offsets: Tensor, points: Tensor, things: Tensor) -> Tensor:
 
     `offsets` (2, H, W) in pixels, `points` (n, 2) → ids (H, W) from 1 on, 0 outside `things` or where n is 0.
     """
-    ids = torch.zeros(things.shape, dtype=torch.int64)
-    if len(points):
-        pixels = things.nonzero()  # (P, 2)
-        led = pixels + offsets[:, pixels[:, 0], pixels[:, 1]].T
-        nearest = [torch.cdist(part, points).argmin(1) for part in led.split(65536)]
-        ids[things] = torch.cat(nearest) + 1 if nearest else ids[things]
+    ids = torch.zeros(things.shape, dtype=torch.int64, device=things.device)
+    for top in range(0, things.shape[0] if len(points) else 0, BLOCK):
+        for left in range(0, things.shape[1], BLOCK):
+            rows, columns = things[top : top + BLOCK, left : left + BLOCK].nonzero(as_tuple=True)
+            if len(rows):
+                rows, columns = rows + top, columns + left
+                led = (torch.stack([rows, columns]) + offsets[:, rows, columns]).T.nan_to_num()
+                near = _near(points, led)
+                distances = torch.cdist(led, points[near], compute_mode="donot_use_mm_for_euclid_dist")
+                ids[rows, columns] = near[distances.argmin(1)] + 1
     return ids
 
 
-class _Drawing:
-    """A panoptic map in the making, and what its segments are."""
+def _near(points: Tensor, places: Tensor) -> Tensor:
+    """Which of `points` (n, 2) may be the nearest one to some of `places` (P, 2), in order.
 
-    def __init__(self, size: Sequence[int], threshold: float):
-        self.segmentation = torch.zeros(*size, dtype=torch.int32)
+    All places lie within r of their middle m, and one point within d of m. What is nearest to a place is then at most
+    d + r from it, and d + 2 r from m.
+    """
+    low, high = places.amin(0), places.amax(0)
+    distances = (points - (low + high) / 2).norm(dim=1)
+    return (distances <= distances.min() + (high - low).norm() * 1.001 + 1).nonzero()[:, 0]  # rounded up
+
+
+class _Listed:
+    """The segments of a panoptic map in the making."""
+
+    def __init__(self, threshold: float):
         self.threshold = threshold
         self.info: list[dict[str, Any]] = []
         self._fused: dict[int, int] = {}
 
-    def add(self, mask: Tensor, label: Tensor, score: Tensor, fused: bool) -> None:
-        """A segment, or a part of one where its class is fused."""
-        if score < self.threshold or not mask.any():
-            return
-        number = self._fused.get(int(label), len(self.info) + 1) if fused else len(self.info) + 1
-        self.segmentation[mask] = number
+    def add(self, label: int, score: float, fused: bool) -> int:
+        """The number of a segment, or of the one that it is a part of where its class is fused; 0 below threshold."""
+        if score < self.threshold:
+            return 0
+        number = self._fused.get(label, len(self.info) + 1) if fused else len(self.info) + 1
         if number > len(self.info):
             self.info.append(_info(number, label, fused, score))
         if fused:
-            self._fused[int(label)] = number
-
-    def result(self) -> dict[str, Any]:
-        segmentation = self.segmentation if self.info else torch.full(self.segmentation.shape, -1.0)
-        return {"segmentation": segmentation, "segments_info": self.info}
+            self._fused[label] = number
+        return number
 
 
-def _info(number: int, label: Tensor, fused: bool, score: Tensor) -> dict[str, Any]:
+def _info(number: int, label: Any, fused: bool, score: Any) -> dict[str, Any]:
     return {"id": number, "label_id": int(label), "was_fused": fused, "score": round(float(score), 6)}
 
 
 def run_lengths(segmentation: Tensor) -> list[list[int]]:
-    """(H, W) → for each value but −1 its runs, "first pixel, how many", pixels counted from 1, row by row."""
+    """(H, W) → for each value, −1 too, its runs, "first pixel, how many", pixels counted from 1, row by row."""
     flat, runs = segmentation.flatten(), []
     for value in flat.unique():
-        if value != -1:
-            inside = F.pad((flat == value).int(), (1, 1))
-            changes = inside.diff().nonzero()[:, 0]  # beginnings and ends, in turn
-            pairs = torch.stack([changes[::2] + 1, changes[1::2] - changes[::2]], dim=1)
-            runs.append(pairs.flatten().tolist())
+        inside = F.pad((flat == value).int(), (1, 1))
+        changes = inside.diff().nonzero()[:, 0]  # beginnings and ends, in turn
+        pairs = torch.stack([changes[::2] + 1, changes[1::2] - changes[::2]], dim=1)
+        runs.append(pairs.flatten().tolist())
     return runs
 
 
