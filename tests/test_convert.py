@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
 import torchvision
@@ -22,6 +23,7 @@ from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
 from cvhub.convert.renaming import Reshaped, rename
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classifier
+from cvhub.inference.segment import Segmenter
 from cvhub.models.image_processing import CvImageProcessor
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2ForImageClassification
 from cvhub.models.pixels import PixelTransform
@@ -221,6 +223,20 @@ def test_shards_are_read(tmp_path: Path) -> None:
     assert (tmp_path / "theirs" / "model.safetensors.index.json").is_file()
     convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
     assert (tmp_path / "ours" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("logits", "expected"),
+    [(1, ["background", "foreground"]), (21, ["background", "aeroplane", "bicycle"]), (3, ["LABEL_0", "LABEL_1"])],
+)
+def test_a_segmenters_classes_have_their_data_sets_names(logits: int, expected: list[str], tmp_path: Path) -> None:
+    """Where the file tells their number only: one logit is a foreground's, and 21 classes are Pascal VOC's."""
+    net = smp.Unet("mobilenet_v2", encoder_weights=None, classes=logits, decoder_channels=(8, 8, 8, 8, 8))
+    net.save_pretrained(tmp_path / "theirs")
+    convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+    segmenter = Segmenter(str(tmp_path / "ours"), "torch", "fp32")
+    assert segmenter.labels[: len(expected)] == expected
+    assert segmenter.has_background == (expected[0] == "background")
 
 
 def test_set_overrides_what_tensors_cannot_tell(resnet18: Path, tmp_path: Path) -> None:

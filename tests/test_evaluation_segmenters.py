@@ -230,8 +230,14 @@ def test_rows_that_cannot_be_read_are_counted(
 
 
 def test_classes_that_the_model_lacks_are_named(semantic: Segmenter, data: Path) -> None:
-    with pytest.raises(CvhubError, match="cloud"):
+    with pytest.raises(CvhubError, match=r"cloud.*--map VALUE=CLASS"):
         evaluate_segmenter(semantic, *open_truth(semantic, str(data), None, "semantic", MAP.replace("sky", "cloud")))
+
+
+def test_more_classes_than_masks_can_hold_are_refused(data: Path, tmp_path: Path) -> None:
+    net = Segmenter(str(save(tmp_path / "net", "unet", num_labels=256)), "torch", "fp32")
+    with pytest.raises(CvhubError, match="256 classes, at most 255"):
+        evaluate_segmenter(net, *open_truth(net, str(data), "train", "semantic", MAP))
 
 
 # The command
@@ -264,8 +270,21 @@ def test_the_command_is_told_where_masks_are(
     assert (code, json.loads(out)["n"]) == (0, 4)
     code, _, err = run(capsys, semantic.folder, data)
     assert (code, "--target" in err) == (1, True)
-    code, _, err = run(capsys, semantic.folder, data, *told[:4], "--holdout", "site:2:1")
-    assert (code, "share of 2" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (("--holdout", "site:2:1"), "share of 2"),
+        (("--holdout", "site"), "COLUMN:SHARE:SEED"),
+        (("--map", "sky=2"), "'sky=2' is not VALUE=CLASS"),
+        (("--confusion", "matrix.png"), "what a classifier answers"),
+    ],
+)
+def test_bad_usage(semantic: Segmenter, data: Path, said: tuple[str, str], told: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        run(capsys, semantic.folder, data, "--target", "semantic", *said)
+    assert (exit_.value.code, told in capsys.readouterr().err) == (2, True)
 
 
 def test_the_card_says_what_was_measured(
@@ -280,10 +299,3 @@ def test_the_card_says_what_was_measured(
     results = {result.metric_type: result.metric_value for result in card.data.eval_results or []}
     assert results == pytest.approx(evaluate_segmenter(panoptic, *open_truth(panoptic, str(data), None)).metrics())
     assert "the 2 pictures of scenes, split train, held out by site:0.25:0" in card.text
-
-
-def test_what_is_a_classifiers_is_refused(
-    semantic: Segmenter, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, _, err = run(capsys, semantic.folder, data, "--confusion", tmp_path / "matrix.png")
-    assert (code, "what a classifier answers" in err) == (1, True)

@@ -38,8 +38,9 @@ def add(commands: Any) -> None:
         "as 1=pet,2=background,3=ignore",
     )  # fmt: skip
     evaluate.add_argument(
-        "--holdout", metavar="COLUMN:SHARE:SEED", help="only so large a share of the rows, those of a value together"
-    )
+        "--holdout", type=holdout, metavar="COLUMN:SHARE:SEED",
+        help="only so large a share of the rows, those of a value together",
+    )  # fmt: skip
     add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
     evaluate.add_argument("--confusion", type=png, metavar="FILE.png", help="draw a classifier's confusion matrix")
     evaluate.add_argument("--card", action="store_true", help="write the metrics into the card of MODEL, a folder")
@@ -50,6 +51,17 @@ def renaming(text: str) -> tuple[str, str]:
     if not (name and equals and label):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LABEL")
     return name, label
+
+
+def holdout(text: str) -> str:
+    """As `open_truth` takes it; "" holds nothing out."""
+    from cvhub.evaluation.truth import parse_holdout
+
+    try:
+        _ = text and parse_holdout(text)
+    except CvhubError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def png(text: str) -> Path:
@@ -86,7 +98,7 @@ def measure_classifier(classifier: Any, options: argparse.Namespace) -> Any:
     from cvhub.evaluation.dataset import open_split
 
     if options.holdout:
-        raise CvhubError("--holdout is of masks: a classifier is measured on a whole split.")
+        options.command.error("--holdout is of masks: a classifier is measured on a whole split")
     split = open_split(options.dataset, options.split, options.target)
     evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size or BATCH_SIZE)
     if options.confusion:
@@ -98,10 +110,15 @@ def measure_classifier(classifier: Any, options: argparse.Namespace) -> Any:
 
 def measure_segmenter(segmenter: Any, options: argparse.Namespace) -> Any:
     from cvhub.evaluation.segmentation import evaluate_segmenter, open_truth
+    from cvhub.evaluation.truth import parse_map
 
     if options.confusion:
-        raise CvhubError(f"--confusion draws what a classifier answers, and {segmenter.name} is none.")
+        options.command.error(f"--confusion draws what a classifier answers, and {segmenter.name} is none")
     names = ",".join("=".join(pair) for pair in options.renamed)
+    try:
+        _ = names and parse_map(names)
+    except CvhubError as error:
+        options.command.error(str(error))
     rows, indices = open_truth(segmenter, options.dataset, options.split, options.target or "", names, options.holdout)
     return evaluate_segmenter(segmenter, rows, indices)
 

@@ -20,6 +20,7 @@ from cvhub.convert.renaming import Part, rename
 from cvhub.errors import CvhubError
 from cvhub.hub.folder import add_code, check_folder, read_json, travels
 from cvhub.models import FAMILIES
+from cvhub.models.segmentation import CvSegmenterConfig
 from cvhub.quiet import without_progress_bars
 
 log = logging.getLogger("cvhub")
@@ -125,7 +126,8 @@ def _write(
     net = translate(checkpoint, family, layout, overrides)
     if net.head in HEADS:
         log.warning("%s", HEADS[net.head].format(net.config.num_labels))
-    labels = checkpoint_labels(checkpoint.config, net.config.num_labels) if net.head == "own" else None
+    segments = isinstance(net.config, CvSegmenterConfig)
+    labels = checkpoint_labels(checkpoint.config, net.config.num_labels, segments) if net.head == "own" else None
     if labels:
         net.config.id2label = dict(enumerate(labels))
         net.config.label2id = {label: index for index, label in enumerate(labels)}

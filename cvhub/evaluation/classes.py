@@ -10,13 +10,18 @@ from cvhub.errors import CvhubError
 SYNSET = re.compile(r"n\d{8}")  # WordNet's number, which names the folders of ImageNet's pictures
 
 
-def match_classes(classes: Sequence[str], labels: Sequence[str], renamed: Mapping[str, str] | None = None) -> list[int]:
+def match_classes(
+    classes: Sequence[str],
+    labels: Sequence[str],
+    renamed: Mapping[str, str] | None = None,
+    hint: str = "--map CLASS=LABEL says which one is meant",
+) -> list[int]:
     """For each of the data set's `classes` the index of its name among the classifier's `labels`, of which there may be
     more.
 
     Names are equal but for upper and lower case, underscores and spaces. `renamed` tells the label of classes that are
     called otherwise. Where several classes have one name (ImageNet has two cranes), they match as many labels of that
-    name, in order. Raises CvhubError that names the classes without a label.
+    name, in order. Raises CvhubError that names the classes without a label, and gives the `hint`.
     """
     names = _names(classes, renamed or {})
     columns, rows = _places(labels), _places(names)
@@ -24,7 +29,7 @@ def match_classes(classes: Sequence[str], labels: Sequence[str], renamed: Mappin
     if unknown:
         raise CvhubError(
             f"{len(unknown)} of the data set's {len(classes)} classes are none of the model's {len(labels)}: "
-            f"{_listed(unknown)}. The model's are {_listed(labels)}; --map CLASS=LABEL says which one is meant."
+            f"{_listed(unknown)}. The model's are {_listed(labels)}; {hint}."
         )
     matched = [0] * len(classes)
     for name, places in rows.items():

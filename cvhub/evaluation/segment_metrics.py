@@ -1,9 +1,9 @@
 """What maps of segments are worth: average precision of objects, panoptic quality of whole pictures.
 
-A tally is shown a picture at a time, as two maps (H, W) of ids, one answered and one true, and keeps counts only; the
-metrics, each with its formula and where it comes from, follow from them at any time. The ids of the two maps have
-nothing to do with each other; a mean over nothing is NaN. What is no such map, or is not described by the list that
-comes with it, raises CvhubError.
+A tally is shown a picture at a time, as two maps (H, W) of ids, one answered and one true, and keeps counts only (of
+objects also each answer's score, by which average precision ranks them); the metrics, each with its formula and where
+it comes from, follow from them at any time. The ids of the two maps have nothing to do with each other; a mean over
+nothing is NaN. What is no such map, or is not described by the list that comes with it, raises CvhubError.
 """
 
 from collections import defaultdict

@@ -28,6 +28,7 @@ log = logging.getLogger("cvhub")
 
 # Average precision ranks all answers by their scores: none is left out.
 LOWEST_SCORE = 0.0
+HINT = "--map VALUE=CLASS gives a mask's value a class of the model"
 TRAINED_ON = "train"  # the split that recipes hold rows of out
 
 Segments = list[dict[str, int]]  # of each its "id" in a mask and its "category_id"
@@ -93,9 +94,11 @@ def evaluate_segmenter(segmenter: Segmenter, rows: MaskedRows, indices: np.ndarr
 
     Classes are matched by name. What the net calls things is judged as things too.
     """
-    numbers = np.full(IGNORED + 1, IGNORED, np.uint8)
-    numbers[: len(rows.truth.classes)] = match_classes(rows.truth.classes, segmenter.labels)
     count = len(segmenter.labels)
+    if count > IGNORED:
+        raise CvhubError(f"{segmenter.name} has {count} classes, at most {IGNORED} can be measured.")
+    numbers = np.full(IGNORED + 1, IGNORED, np.uint8)
+    numbers[: len(rows.truth.classes)] = match_classes(rows.truth.classes, segmenter.labels, hint=HINT)
     of = segmenter.name, rows.rows.dataset, rows.rows.name, rows.truth.holdout, segmenter.labels
     found = SegmenterEvaluation(*of, SemanticTally(count, IGNORED), BoundaryTally(count, ignore_index=IGNORED))
     if "panoptic" in segmenter.tasks:
