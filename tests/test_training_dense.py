@@ -14,9 +14,10 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.evaluation.truth import IGNORED, read_truth
 from cvhub.models.pixels import PixelTransform
-from cvhub.models.unet import CvUNetConfig
+from cvhub.models.unet import CvUNetConfig, CvUNetForSemanticSegmentation
 from cvhub.training.batches import Key
-from cvhub.training.dense import MaskedBatches, load_masked_pictures, truth_of
+from cvhub.training.border_weights import border_weights
+from cvhub.training.dense import MaskedBatches, border_weigher, load_masked_pictures, truth_of
 from cvhub.training.judging import SegmenterJudge
 from cvhub.training.nets import build_net
 from cvhub.training.progress import read_curve
@@ -114,6 +115,34 @@ def test_a_picture_depends_on_seed_epoch_and_sample_alone(data: Path) -> None:
     for name, values in alone.items():
         assert torch.equal(values[0], among[name][1])
     assert not torch.equal(alone["pixel_values"], other["pixel_values"])
+
+
+def test_gaps_between_things_count_more(data: Path) -> None:
+    """As equation 2 says of the instances that the batch shows, and the net's loss is the weighted one."""
+    wanted = Data(**data_table(data, border_weight=4.0, border_sigma=3.0))
+    pictures = load_masked_pictures(wanted, "RGB").train
+    weigh = border_weigher(wanted, with_instances=False)
+    made = MaskedBatches(pictures, transform(), Augmentation(quarter_turns=True), 32, True, seed=3, weigh=weigh)
+    batch = made.__getitems__([Key(0, 0, index) for index in range(8)])
+    for weights, instances in zip(batch["label_weights"], batch["instance_labels"], strict=True):
+        np.testing.assert_allclose(weights, border_weights(instances.numpy(), 4.0, 3.0), rtol=1e-6)
+    assert batch["label_weights"].max() > 1.5
+    net = CvUNetForSemanticSegmentation(CvUNetConfig(widths=(4, 4), padding=True, num_channels=3)).eval()
+    inputs = {"pixel_values": batch["pixel_values"], "labels": batch["labels"]}
+    each = torch.nn.functional.cross_entropy(net(**inputs).logits, batch["labels"], reduction="none")
+    weights = batch["label_weights"]
+    loss = net(**inputs, label_weights=weights).loss
+    torch.testing.assert_close(loss, (weights * each).mean())
+
+
+@pytest.mark.parametrize(
+    ("settings", "with_instances", "told"),
+    [({}, True, "has heads for things"), ({"map": {"0": "background", "1": "square"}}, False, "tell no things apart")],
+)
+def test_border_weights_need_things_to_lie_between(settings: Any, with_instances: bool, told: str) -> None:
+    table = {"source": "x", "target": "mask", "map": {"0": "background", "*": "square"}, "border_weight": 10.0}
+    with pytest.raises(CvhubError, match=told):
+        border_weigher(Data(**(table | settings)), with_instances)
 
 
 def test_without_augmentation_training_sees_what_inference_sees(data: Path) -> None:

@@ -1,9 +1,10 @@
 """Pictures with masks, and batches of them: what chance does to a picture it does to its masks."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from torchvision.tv_tensors import Mask
 
 from cvhub.errors import CvhubError
 from cvhub.evaluation.dataset import open_rows, source_of
-from cvhub.evaluation.truth import IGNORED, MaskedRows, Masks, Truth, divide_groups
+from cvhub.evaluation.truth import EVERY_OTHER, IGNORED, MaskedRows, Masks, Truth, divide_groups
 from cvhub.inference.images import open_picture
 from cvhub.models.pixels import PixelTransform, to_mode
 from cvhub.training.batches import Key, affine, borrowed_chance, seed_all
+from cvhub.training.border_weights import border_weights
 from cvhub.training.data import DECODERS
 from cvhub.training.recipe import Augmentation, Data
 
@@ -87,9 +89,24 @@ def truth_of(data: Data) -> Truth:
     return Truth(data.target, {str(value): str(name) for value, name in data.map.items()}, data.holdout)
 
 
+def border_weigher(data: Data, with_instances: bool) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What weighs the pixels of a picture's instances as `[data]` says, None where all count 1."""
+    if not data.border_weight:
+        return None
+    if with_instances:
+        raise CvhubError("data.border_weight is for nets that name pixels only: this one has heads for things.")
+    if len(truth_of(data).columns) == 1 and EVERY_OTHER not in truth_of(data).map:
+        raise CvhubError(
+            f"data.border_weight is {data.border_weight:g}, but the masks in {data.target} tell no things apart: "
+            'data.map needs a "*", or data.target is CLASSES+INSTANCES.'
+        )
+    return partial(border_weights, w0=data.border_weight, sigma=data.border_sigma)
+
+
 class MaskedBatches(Dataset):
     """Keys → `pixel_values` (N, C, H, W) float32, `labels` (N, H, W) int64 and, of nets that tell things apart,
-    `instance_labels` (N, H, W) int64."""
+    `instance_labels` (N, H, W) int64; with `weigh`, which says what each pixel of a picture's instances (H, W) counts,
+    also `label_weights` (N, H, W) float32."""
 
     def __init__(
         self,
@@ -100,8 +117,10 @@ class MaskedBatches(Dataset):
         with_instances: bool,
         seed: int,
         memory_format: torch.memory_format = torch.channels_last,
+        weigh: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         self.pictures = pictures
+        self.weigh = weigh
         self.with_instances = with_instances
         self.seed = seed
         self.memory_format = memory_format
@@ -131,7 +150,11 @@ class MaskedBatches(Dataset):
             pixels, labels, instances = zip(*(self._augment(key) for key in keys), strict=True)
         x = torch.stack(pixels).to(torch.float32, memory_format=self.memory_format)
         batch = {"pixel_values": x.mul_(self.scale).add_(self.offset), "labels": torch.stack(labels).long()}
-        return batch | ({"instance_labels": torch.stack(instances).long()} if self.with_instances else {})
+        if self.with_instances:
+            batch["instance_labels"] = torch.stack(instances).long()
+        if self.weigh is not None:
+            batch["label_weights"] = torch.stack([torch.from_numpy(self.weigh(ids.numpy())) for ids in instances])
+        return batch
 
     def _augment(self, key: Key) -> tuple[Tensor, Tensor, Tensor]:
         """A picture as this epoch sees it (C, H, W) uint8, and its masks (H, W)."""

@@ -34,6 +34,8 @@ class Data:
     target: str = ""  # of a segmenter: the column of masks, or "CLASSES+INSTANCES"
     map: dict[str, Any] = field(default_factory=dict)  # a mask's value → its class, as `cvhub evaluate --map` has it
     holdout: str = ""  # COLUMN:SHARE:SEED, what `cvhub evaluate` will measure on: never trained on
+    border_weight: float = 0.0  # w0 of U-Net's equation 2: what gaps between things count besides 1, 10 in the paper
+    border_sigma: float = 5.0  # its σ, pixels
     shorter_side: int = 0  # larger pictures are shrunk to this once, when they are read; 0 keeps them
     memory_mb: int = 2000  # pictures that fit into this, decoded, are decoded once
     workers: int = 0  # processes that prepare batches; 0 prepares them between the steps

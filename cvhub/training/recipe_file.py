@@ -178,6 +178,8 @@ def _check_masks(recipe: Recipe) -> None:
         if value := getattr(augmentation, name):
             kind = "masks" if data.target else "classes"
             raise CvhubError(f"augmentation.{name} is {value!r}, which data of {kind} can't be given.")
+    if data.border_weight < 0 or (data.border_weight and not data.target):
+        raise CvhubError(f"data.border_weight is {data.border_weight:g}, expected 0 or more, and masks to weigh.")
     if bool(data.target) != bool(data.map):
         raise CvhubError("data.target and data.map belong together: the column of masks, and what its values mean.")
 
@@ -223,6 +225,7 @@ def _shares(recipe: Recipe) -> list[tuple[str, float]]:
 def _positive(recipe: Recipe) -> list[tuple[str, float]]:
     return [
         ("data.share", recipe.data.share),
+        ("data.border_sigma", recipe.data.border_sigma),
         ("optimiser.lr", recipe.optimiser.lr),
         ("optimiser.batch", recipe.optimiser.batch),
         ("budget.validate_every", recipe.budget.validate_every),

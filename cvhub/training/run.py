@@ -130,7 +130,7 @@ def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
 
     layout, seed = memory_format(recipe), recipe.seed
     if recipe.data.target:
-        from cvhub.training.dense import MaskedBatches, load_masked_pictures
+        from cvhub.training.dense import MaskedBatches, border_weigher, load_masked_pictures
         from cvhub.training.judging import SegmenterJudge
 
         masked = load_masked_pictures(recipe.data, transform.mode)
@@ -139,7 +139,8 @@ def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
         side, fitting = recipe.picture.size, net.config.fitting_size(recipe.picture.size)
         if side != fitting:
             raise CvhubError(f"picture.size is {side}, which the net can't take: the next that it can is {fitting}.")
-        batches = MaskedBatches(masked.train, transform, recipe.augmentation, side, things, seed, layout)
+        weigh = border_weigher(recipe.data, things)
+        batches = MaskedBatches(masked.train, transform, recipe.augmentation, side, things, seed, layout, weigh)
         judge = masked.held_out and SegmenterJudge(masked.held_out, transform, net.config)
         return net, batches, judge
     from cvhub.training.batches import Batches
