@@ -174,8 +174,11 @@ def test_equal_boxes(kind: str, same: Tensor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["iou", "giou", "diou"])
-def test_gradients_are_finite_differences(kind: str) -> None:
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_gradients_are_finite_differences(kind: str, seed: int) -> None:
     """CIoU's is none, since its α is held; it is compared with torchvision's."""
+    torch.manual_seed(seed)
     a, b = random_boxes(20).requires_grad_(), random_boxes(20)
     assert torch.autograd.gradcheck(lambda moving: box_loss(moving, b, kind), a)
 

@@ -1,5 +1,7 @@
 """The segmenters' losses are their formulas and segmentation_models_pytorch's, and safe wherever nothing is defined."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -193,10 +195,22 @@ def test_one_hot_soft_labels_are_hard_labels(kind: str, channels: int) -> None:
 @EVERY_LOSS
 @CHANNELS
 @pytest.mark.parametrize("soft", [False, True])
-def test_gradients_are_finite_differences(kind: str, channels: int, soft: bool) -> None:
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_gradients_are_finite_differences(kind: str, channels: int, soft: bool, seed: int) -> None:
+    torch.manual_seed(seed)
     logits = torch.randn(2, channels, 3, 2, dtype=torch.float64, requires_grad=True)
     labels = torch.rand(2, channels, 3, 2, dtype=torch.float64) if soft else batch(channels)[1][:, :3, :2]
     assert torch.autograd.gradcheck(lambda z: dense_loss(z, labels, kind), logits)
+
+
+@pytest.mark.parametrize("loss", [dice_loss, soft_iou_loss])
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_overlap_doesnt_tell_answer_from_truth(loss: Any, seed: int) -> None:
+    """Of two soft masks either may be the answer."""
+    one, other = torch.rand(2, 2, 1, 6, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    torch.testing.assert_close(loss(one.logit(), other), loss(other.logit(), one))
 
 
 @EVERY_LOSS

@@ -14,14 +14,18 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.inference import segment
 from cvhub.inference.classify import Classifier
+from cvhub.inference.large import TileForward, plan_tiles
 from cvhub.inference.pool import ModelPool
 from cvhub.inference.runtime import build_runtime, example_pixels
 from cvhub.inference.segment import Segmentation, Segmenter
 from cvhub.inference.segments import Segment
+from cvhub.inference.tiling import run_tiles
+from cvhub.inference.windows import PictureWindows
 from cvhub.load import load_model, task_of
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config
 from cvhub.models.panoptic_deeplab import instance_targets
 from cvhub.models.segmentation import PixelClassifier
+from cvhub.ui.segment.asking import Reduced
 from tests.test_deeplab import TINY_BACKBONE
 from tests.test_panoptic_deeplab import disks
 from tests.test_segmenters_contract import processor_of
@@ -244,6 +248,40 @@ def test_pictures_of_any_size(size: tuple[int, int], folder: Path) -> None:
     if found.logits.shape[1:] == found.mask.shape:
         assert relative(found.logits, expected.numpy()) < FP32
     assert (found.mask == expected.argmax(0).numpy() + 1).mean() > 0.999
+
+
+def test_tiles_of_a_valid_unet_say_what_the_whole_picture_does(tmp_path: Path) -> None:
+    """Figure 2 of its paper; a hundred-thousandth of the largest logit is float32's own noise."""
+    segmenter = Segmenter(str(save(tmp_path / "net", "unet, valid")), "torch", "fp32")
+    image = photo(size=(150, 131))
+    forward = TileForward(segmenter)
+    bands = list(run_tiles(PictureWindows(image), forward, plan_tiles(segmenter, side=40)))
+    assert len(bands) > 2
+    tiled = np.concatenate([band for _, band in bands], axis=1)
+    whole = segmenter.segment(image).logits
+    assert tiled.shape == whole.shape == (len(segmenter.labels), 131, 150)
+    assert np.abs(tiled - whole).max() <= 1e-5 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_things_of_reduced_maps_are_told_apart(factor: int, tmp_path: Path) -> None:
+    """Discs of 23 pixels, 30 apart, of which a quarter of the size has no windows of 7 pixels to itself."""
+    side, apart = 240, 30
+    discs = disks(side, side, *((y, x) for y in range(15, side, apart) for x in range(15, side, apart)), radius=11)
+    centres, offsets = instance_targets(discs, 3.0)
+    logits = 10.0 * torch.nn.functional.one_hot((discs > 0).long(), 2).permute(0, 3, 1, 2)
+    maps = {}
+    for name, values in {"logits": logits[0], "centres": centres[0], "offsets": offsets[0] / factor}.items():
+        joined = Reduced(len(values), side, side, factor)
+        joined.add(values.numpy(), 0)
+        maps[name] = joined.mean()
+    labels = {"id2label": {0: "background", 1: "disc"}, "thing_ids": (1,)}
+    processor = {"nms_kernel": 7, "smallest_thing": 25}
+    reader = Segmenter(str(save(tmp_path / "net", "panoptic_deeplab", processor, **labels)), "torch", "fp32").reader
+    mask, things = reader.reduced(factor).read(maps, (side // factor, side // factor), "instance", 0.1)
+    assert len(things) == (side // apart) ** 2
+    truth = discs[0, factor // 2 :: factor, factor // 2 :: factor].numpy()
+    assert ((mask > 0) == (truth > 0)).mean() > 0.9
 
 
 def mirrored(total: int, side: int, before: int) -> np.ndarray:

@@ -36,6 +36,7 @@ from cvhub.ui.segment.handlers import compose
 from cvhub.ui.segment.losses import hard_scores, matched_objects, soft_losses
 from cvhub.ui.segment.paint import painter
 from cvhub.ui.segment.reading import Thing, classes_in, components, read, things_in
+from cvhub.ui.segment.readout import levels_section
 from cvhub.ui.segment.state import Question, Seen, SegmentSession, View
 from cvhub.ui.segment.truth import decode_painting, find_truth, uploaded_truth
 from cvhub.ui.strings import speaker
@@ -408,6 +409,15 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
         monkeypatch.setattr(asking, "KEPT", kept)
 
     return set_limits
+
+
+def test_levels_are_told_to_be_missing_where_tiles_are_taken(
+    cells: Path, tmp_path: Path, small_limits: Callable[[int, int], None]
+) -> None:
+    photo(size=(210, 150)).save(tmp_path / "large.png")
+    assert "auxiliary head 1" in levels_section(asked(cells, tmp_path / "large.png"), None, speaker("en"))
+    small_limits(1000, 2**20)
+    assert "not in tiles" in levels_section(asked(cells, tmp_path / "large.png"), None, speaker("en"))
 
 
 def test_tiles_give_what_one_pass_gives(tmp_path: Path, small_limits: Callable[[int, int], None]) -> None:

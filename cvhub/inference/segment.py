@@ -1,5 +1,6 @@
 """Asks a segmenter about pictures: one, or any number of files."""
 
+import copy
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -127,6 +128,12 @@ class Segmenter:
         around = frame(self.config, (height, width))
         rows, columns = (side + sum(pixels) for side, pixels in zip((height, width), around, strict=True))
         return self.processor.do_resize or rows * columns <= MAX_PIXELS
+
+    def reduced(self, factor: int) -> "Segmenter":
+        """This segmenter, as what reads maps of which each value is the mean of `factor` x `factor`."""
+        segmenter = copy.copy(self)
+        segmenter._reader = self._reader.reduced(factor)
+        return segmenter
 
     @property
     def reader(self) -> "SegmentReader":

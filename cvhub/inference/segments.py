@@ -1,5 +1,6 @@
 """What a segmenter's maps say, as a mask of ids and a list of segments: the processors' methods, and one numbering."""
 
+import copy
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from cvhub.models.dense_processing import CvPanopticProcessor
 
 BACKGROUND = ("background", "__background__")  # what data sets call a class that is no object
 
@@ -44,6 +47,17 @@ class SegmentReader:
         self.processor = processor.from_pretrained(folder) if has_own else processor()
         if "thing_ids" in config:
             self.processor.thing_ids = list(config.thing_ids)  # what the net was made for, whatever the file says
+
+    def reduced(self, factor: int) -> "SegmentReader":
+        """What reads maps of which each value is the mean of `factor` x `factor`: things are so much smaller."""
+        reader = copy.copy(self)
+        processor: Any = copy.copy(self.processor)
+        reader.processor = processor
+        if isinstance(processor, CvPanopticProcessor):
+            processor.nms_kernel = max(3, 2 * round((processor.nms_kernel / factor - 1) / 2) + 1)  # odd, as it was
+            processor.smallest_thing = max(1, round(processor.smallest_thing / factor**2))
+            processor.smallest_stuff = max(1, round(processor.smallest_stuff / factor**2))
+        return reader
 
     @torch.inference_mode()
     def read(self, maps: Maps, size: tuple[int, int], task: str, threshold: float) -> tuple[np.ndarray, list[Segment]]:

@@ -113,12 +113,13 @@ def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") ->
     maps = ask_tile.split(joined.mean())
     if "offsets" in maps:
         maps["offsets"] /= reduced  # they lead so many pixels far
+    reader = segmenter.reduced(reduced)
     yield Seen(
         title_of(question.model),
-        segmenter,
+        reader,
         reduce_picture(windows, reduced),
         (height, width),
-        read(segmenter, maps, milliseconds),
+        read(reader, maps, milliseconds),
         reduced,
         told[-1].total,
     )

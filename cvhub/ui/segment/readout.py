@@ -113,7 +113,8 @@ def loss_figure(losses: SoftLosses, say: Say) -> str:
 def levels_section(seen: Seen, losses: SoftLosses | None, say: Say) -> str:
     """What each auxiliary head says of the picture: the probability of all that is not class 0."""
     if not seen.levels:
-        return ""
+        in_tiles = seen.tiles > 1 and seen.segmenter.config.auxiliary_weights
+        return f'<p class="facts">{escape(say("segment_levels_in_tiles"))}</p>' if in_tiles else ""
     items = "".join(
         f'<li><img class="level" src="{encoded(picture, "png")}" alt="{escape(say("segment_level_alt", n=place))}">'
         f"<b>{escape(level_title(place, say))}</b><span>{escape(level_cost(place, losses, seen, say))}</span></li>"

@@ -182,6 +182,10 @@ SEGMENT: dict[str, tuple[str, str]] = {
     "segment_tolerance_mean": ("within {n} px, mean of classes", "{n} 像素以内，各类平均"),
     # deep supervision
     "segment_by_level": ("Deep supervision, level by level", "逐层的深度监督"),
+    "segment_levels_in_tiles": (
+        "This net has auxiliary heads. What they say is shown of pictures that it is given at once, not in tiles.",
+        "此网络有辅助头。只有一次送入网络的图片才显示它们的判断，分块处理的图片不显示。",
+    ),
     "segment_output": ("output", "输出"),
     "segment_level": ("auxiliary head {n}", "辅助头 {n}"),
     "segment_level_alt": ("What level {n} says of the picture", "第 {n} 层对图片的判断"),
