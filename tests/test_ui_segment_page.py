@@ -16,15 +16,18 @@ from playwright.sync_api import expect
 from cvhub import catalog
 from cvhub.catalog import Entry
 from cvhub.evaluation.dense_metrics import SemanticTally
+from cvhub.explain.figures import boxes
 from cvhub.inference.large import TileForward
 from cvhub.inference.pool import default_pool
 from cvhub.inference.segment import Segmentation, Segmenter
 from cvhub.training.scene_layout import CLASSES, THINGS
+from cvhub.ui import numerals
 from cvhub.ui.segment import asking, samples
 from cvhub.ui.segment.losses import soft_losses
 from cvhub.ui.strings import text
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
 from tests.test_segment import photo, save
+from tests.test_ui_overlap import place
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -335,6 +338,21 @@ def test_what_training_with_and_without_did_is_a_view_of_its_own(segment, langua
     before = page.locator("#runs-drawing .summary").text_content()
     page.locator("#dense_curves_experiment input[value=skips]").check(force=True)
     expect(page.locator("#runs-drawing .summary")).not_to_have_text(before)
+    no_violation(page)
+
+
+def test_overlap_is_a_view_of_its_own(segment):
+    """Its first numbers come when it is opened, and follow a box that is moved by keys."""
+    page = segment()
+    page.get_by_role("tab", name=text("part_overlap", "en"), exact=True).click()
+    page.locator("#boxes-readout .measures").wait_for(timeout=FIRST_ANSWER)
+    before = page.locator("#boxes-readout [data-kind=giou] .now").text_content()
+    page.locator("#boxes-stage .shape.a").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    giou = page.locator("#boxes-readout [data-kind=giou] .now")
+    expect(giou).not_to_have_text(before)
+    pulls = boxes.pulls(*(place(page, "boxes", name) for name in ("a", "b")))
+    expect(giou).to_have_text(numerals.signed(pulls["giou"].agreement))
     no_violation(page)
 
 
