@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import AutoImageProcessor, pipeline
 
+from cvhub.hub.folder import add_code
 from cvhub.models import FAMILIES
 from tests.test_models_contract import train
 from tests.tiny import SEGMENTERS, TinyFamily
@@ -202,6 +203,19 @@ def test_folders_work_where_cvhub_is_not_installed(tmp_path: Path) -> None:
     for folder, (model, processor, outputs) in expected.items():
         torch.testing.assert_close(torch.tensor(answers[folder]["logits"]), outputs.logits)
         assert answers[folder]["labels"] == labels_by(processor, outputs, model.config)
+
+
+@each_segmenter
+def test_a_push_brings_the_code_that_saving_brings(family: TinyFamily, auto: str, tmp_path: Path) -> None:
+    """The processor's too, without which nothing could read the net's maps."""
+    folder, made = tmp_path / "net", tmp_path / "made"
+    family.model(auto).save_pretrained(folder)
+    processor_of(family).save_pretrained(folder)
+    add_code(folder, made, family.name)
+    for name in ("config.json", "preprocessor_config.json"):
+        saved, pushed = (json.loads((place / name).read_text(encoding="utf-8")) for place in (folder, made))
+        assert pushed["auto_map"] == saved["auto_map"]
+    assert {file.name for file in made.glob("*.py")} == {file.name for file in folder.glob("*.py")}
 
 
 def labels_by(processor: Any, outputs: SimpleNamespace, config: Any) -> list[str]:

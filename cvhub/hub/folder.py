@@ -60,16 +60,19 @@ def add_code(folder: Path, made: Path, family: str) -> dict[str, Path]:
     """Into `made`: the folder's two configs, pointing at the code that they need, and that code."""
     from cvhub.models.base import family_auto_map
 
+    config_class = _config_class(folder, family)
+    file, processor = config_class.processor
+    processor_class = getattr(importlib.import_module(f"cvhub.models.{file}"), processor)
     parts = {
-        "config.json": _config_class(folder, family),
-        "preprocessor_config.json": importlib.import_module("cvhub.models.image_processing").CvImageProcessor,
+        "config.json": (config_class, family_auto_map(config_class.__module__)),
+        "preprocessor_config.json": (processor_class, {"AutoImageProcessor": f"{file}.{processor}"}),
     }
-    for name, cls in parts.items():
+    for name, (cls, auto_map) in parts.items():
         try:
             cls.from_pretrained(folder).save_pretrained(made)  # copies the code
         except Exception as error:  # transformers wraps a field's error in its own classes
             raise CvhubError(f"{name} in {folder}: {str(error).splitlines()[-1].strip()}"[:300]) from None
-        config = read_json(folder / name) | {"auto_map": family_auto_map(cls.__module__)}
+        config = read_json(folder / name) | {"auto_map": auto_map}
         (made / name).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return {file.name: file for file in made.iterdir()}
 
