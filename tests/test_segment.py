@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import pipeline
 
 from cvhub.errors import CvhubError
 from cvhub.inference import segment
@@ -22,6 +23,7 @@ from cvhub.inference.segments import Segment
 from cvhub.inference.tiling import run_tiles
 from cvhub.inference.windows import PictureWindows
 from cvhub.load import load_model, task_of
+from cvhub.models.dense_processing import CvSemanticProcessor
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config
 from cvhub.models.panoptic_deeplab import instance_targets
 from cvhub.models.segmentation import PixelClassifier
@@ -282,6 +284,22 @@ def test_things_of_reduced_maps_are_told_apart(factor: int, tmp_path: Path) -> N
     assert len(things) == (side // apart) ** 2
     truth = discs[0, factor // 2 :: factor, factor // 2 :: factor].numpy()
     assert ((mask > 0) == (truth > 0)).mean() > 0.9
+
+
+@pytest.mark.parametrize("size", [(100, 100), (30, 41), (7, 1)])
+def test_the_pipeline_mirrors_what_valid_convolutions_need(size: tuple[int, int], tmp_path: Path) -> None:
+    """It says of every pixel what `Segmenter` does, whatever the size."""
+    names = {0: "background", 1: "cell", 2: "rim"}
+    model = tiny("unet, valid", num_labels=3, id2label=names)
+    model.save_pretrained(tmp_path)
+    processor = CvSemanticProcessor(**model.config.processor_fields)
+    processor.save_pretrained(tmp_path)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
+    mask = Segmenter(str(tmp_path), "torch", "fp32").segment(image).mask
+    found = np.zeros(size, int)
+    for answer in pipeline("image-segmentation", model=model, image_processor=processor)(image):
+        found[np.asarray(answer["mask"]) > 0] = list(names.values()).index(answer["label"])
+    assert np.array_equal(found, mask)
 
 
 def mirrored(total: int, side: int, before: int) -> np.ndarray:

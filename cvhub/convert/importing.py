@@ -133,7 +133,7 @@ def _write(
         net.config.label2id = {label: index for index, label in enumerate(labels)}
     with without_progress_bars():
         net.build().save_pretrained(folder)
-    save_processor(folder, _processor_fields(checkpoint, layout, net.config), net.config.processor)
+    save_processor(folder, _processor_fields(checkpoint, layout, net.config), net.config)
     write_model_card(folder, checkpoint, origin, net.card() | card)
 
 
@@ -288,10 +288,11 @@ def _at_own_size(fields: Fields, config: Any) -> Fields:
     return fields | {"size": square if "height" in fields["size"] else {"shortest_edge": side}, "crop_size": square}
 
 
-def save_processor(folder: Path, fields: Fields, processor: tuple[str, str]) -> None:
-    """`processor`: its file in models/ and its class, as a config names them."""
-    file, name = processor
-    getattr(importlib.import_module(f"cvhub.models.{file}"), name)(**fields).save_pretrained(folder)
+def save_processor(folder: Path, fields: Fields, config: Any) -> None:
+    """The processor that a net's config names, with these fields and what it has to know of the net."""
+    file, name = config.processor
+    processor_class = getattr(importlib.import_module(f"cvhub.models.{file}"), name)
+    processor_class(**fields | config.processor_fields).save_pretrained(folder)
 
 
 def write_model_card(folder: Path, checkpoint: Checkpoint, origin: str, known: Fields) -> None:

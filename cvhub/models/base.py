@@ -38,6 +38,11 @@ class CvImageConfig(CvConfig):
     processor: ClassVar[tuple[str, str]] = ("image_processing", "CvImageProcessor")  # the family's file and class
 
     @property
+    def processor_fields(self) -> dict[str, Any]:
+        """What the processor has to know of the net."""
+        return {}
+
+    @property
     def smallest_input(self) -> int:
         """Fewest pixels a side may have."""
         return 1

@@ -6,11 +6,14 @@ What the `post_process_…` methods return is what Mask2Former's processor, of t
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.image_processing_utils import BatchFeature
 
 from .image_processing import CvImageProcessor
+from .pixels import PixelTransform
 
 Sizes = Sequence[tuple[int, int]] | None
 BLOCK = 64  # pixels a side of what is grouped at once: few centres are near all of it
@@ -28,15 +31,44 @@ class Things(NamedTuple):
 
 
 class CvSemanticProcessor(CvImageProcessor):
-    """Pictures → `pixel_values` at their own size; logits → a map of classes."""
+    """Pictures → `pixel_values` at their own size; logits → a map of classes.
+
+    A net of valid convolutions, whose logits lack `margin` pixels on each side, is given the picture mirrored at its
+    borders (U-Net, figure 2), by so much that the sides are ones it takes: `smallest_input` and any number of
+    `size_step` more. The config's `processor_fields` say these.
+    """
 
     do_resize = False
     do_center_crop = False
+    margin = 0
+    smallest_input = 1
+    size_step = 1
+
+    def _preprocess(self, images: list, *args: Any, return_tensors: str | None = None, **settings: Any) -> BatchFeature:
+        features = super()._preprocess(images, *args, return_tensors=None, **settings)
+        if self.margin:
+            pictures = np.asarray(features["pixel_values"])
+            around = [self._around(side) for side in pictures.shape[2:]]
+            features["pixel_values"] = np.pad(pictures, [(0, 0), (0, 0), *around], mode="reflect")
+        return BatchFeature(dict(features), tensor_type=return_tensors)
+
+    def _around(self, side: int) -> tuple[int, int]:
+        """Pixels that the net wants before and behind a side of so many."""
+        steps = -(-(side + 2 * self.margin - self.smallest_input) // self.size_step)
+        return self.margin, self.smallest_input + max(0, steps) * self.size_step - side - self.margin
 
     def post_process_semantic_segmentation(self, outputs: Any, target_sizes: Sizes = None) -> list[Tensor]:
         """`outputs.logits` (N, K, h, w) → for each picture its classes (H, W), int64, at its size in `target_sizes`."""
         sizes = _sizes(outputs.logits, target_sizes)
-        return [classes_of(_resized(z[None], size)[0]) for z, size in zip(outputs.logits, sizes, strict=True)]
+        rows = zip(outputs.logits, sizes, strict=True)
+        return [classes_of(_resized(self._without_margin(z, size)[None], size)[0]) for z, size in rows]
+
+    def _without_margin(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """What a net of valid convolutions says of the picture, of `size`, alone: it may have been given more."""
+        if not self.margin:
+            return logits
+        height, width = PixelTransform.from_config(self.to_dict()).size_of(size[1], size[0])
+        return logits[:, :height, :width]
 
 
 class CvPanopticProcessor(CvSemanticProcessor):

@@ -115,6 +115,12 @@ class CvUNetConfig(CvSegmenterConfig):
         return 1 if self.padding else self.stride
 
     @property
+    def processor_fields(self) -> dict[str, Any]:
+        """Of valid convolutions: what the processor mirrors by."""
+        names = ("margin", "smallest_input", "size_step")
+        return {} if self.padding else {name: getattr(self, name) for name in names}
+
+    @property
     def margin(self) -> int:
         """Pixels that each side of the logits lacks: 92 in the paper."""
         return (self.smallest_input - self.output_size(self.smallest_input)) // 2

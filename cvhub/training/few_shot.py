@@ -114,7 +114,7 @@ def write_model(folder: Path, model: str, learned: LearnedClasses, title: str, b
 
     def build(made: Path) -> None:
         save_net(net, made, torch.float32)  # what was learned fits these very features
-        save_processor(made, asdict(processor), net.config.processor)
+        save_processor(made, asdict(processor), net.config)
         write_card(
             made,
             title=title,

@@ -35,7 +35,7 @@ def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: s
     def build(made: Path) -> None:
         save_net(trainer.result, made, getattr(torch, recipe.result.dtype))
         fields = dataclasses.asdict(trainer.transform) | recipe.result.processor
-        save_processor(made, fields, trainer.model.config.processor)
+        save_processor(made, fields, trainer.model.config)
         if recipe.data.target:
             write_truth(truth_of(shared.data), made)
         write_curve(curve(trainer.state.log_history), made / CURVES)
