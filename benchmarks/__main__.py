@@ -15,6 +15,7 @@ TOPICS = (
     "peak",
     "models",
     "segmenters",
+    "tiles",
     "training",
     "folder",
     "startup",
