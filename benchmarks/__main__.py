@@ -19,6 +19,7 @@ TOPICS = (
     "folder",
     "startup",
     "api",
+    "figures",
 )  # a module each, with run(settings) -> Report
 
 
