@@ -20,7 +20,14 @@ from cvhub.explain.tree import walk as walk_tree
 from cvhub.load import is_at_hand
 from cvhub.ui import numerals
 from cvhub.ui.explore import tree, walk
-from cvhub.ui.explore.architecture import architecture_of, choose_model, layers_csv, show_architecture, show_walk
+from cvhub.ui.explore.architecture import (
+    architecture_of,
+    choose_model,
+    layers_csv,
+    layers_json,
+    show_architecture,
+    show_walk,
+)
 from cvhub.ui.strings import speaker
 
 LITE = "efficientnet_lite0"
@@ -170,6 +177,9 @@ def test_a_model_is_shown_at_the_size_that_it_is_made_for(name: str, size: int):
         ('{"model_type": "gpt"}', 64, "model_type is 'gpt', expected one of"),
         ('{"model_type": "cvhub_resnet", "depth": 3}', 64, "has no field 'depth'"),
         ('{"model_type": "cvhub_vit", "patch_size": 13}', 64, "patch_size"),
+        ('{"model_type": "cvhub_vit", "hidden_size": 0}', 64, "This config makes a layer of nothing: vit."),
+        ('{"model_type": "cvhub_vit", "layer_norm_eps": "x"}', 224, "The model can't take 224x64 pixels: layer_norm"),
+        ('{"model_type": "cvhub_googlenet", "stem_stride": 0}', 64, "The model can't take 64x64 pixels: "),
         ("vit_base", 8, "8"),
         (LITE, None, "whole numbers from 1 to 2048"),
     ],
@@ -180,6 +190,10 @@ def test_what_can_not_be_shown_is_a_sentence(text: str, height: int | None, sent
     assert sentence in said.replace("&#x27;", "'")
     assert len(said) < 400
     assert layers["choices"] == []
+    for export in (architecture_of, layers_csv, layers_json):
+        with pytest.raises(gr.Error) as raised:
+            export(text, height, 64)
+        assert sentence in raised.value.message
 
 
 def test_an_unexpected_failure_is_a_sentence_without_details(monkeypatch, caplog: pytest.LogCaptureFixture):
@@ -192,7 +206,9 @@ def test_an_unexpected_failure_is_a_sentence_without_details(monkeypatch, caplog
     with caplog.at_level(logging.CRITICAL, "cvhub.ui.explore.architecture"):
         drawn, _ = show_architecture(True, LITE, 224, 224, "en")
         walked = show_walk(True, LITE, CAT, "x", 224, 224, "en")
-    for html in (drawn, walked):
+        with pytest.raises(gr.Error) as raised:
+            architecture_of(LITE, 224, 224)
+    for html in (drawn, walked, raised.value.message):
         assert "(RuntimeError)" in html
         assert "secret path" not in html
 

@@ -78,7 +78,11 @@ def config_class(family: str) -> Any:
 
 def net_without_weights(config: Any) -> Any:
     """The net with its head that `config` describes, on the meta device: shapes, and no memory."""
-    return _build(config, "meta")
+    net = _build(config, "meta")
+    for name, parameter in net.named_parameters():
+        if not parameter.numel():
+            raise CvhubError(f"This config makes a layer of nothing: {name} is {list(parameter.shape)}.")
+    return net
 
 
 def untrained_net(config: Any) -> Any:

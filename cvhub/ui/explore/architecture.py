@@ -259,6 +259,10 @@ def exported(make: Callable[[], Any]) -> Any:
             return make()
     except CvhubError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    except Exception as error:
+        log.exception("an architecture could not be exported")
+        failed = speaker("en")("architecture_failed", kind=type(error).__name__)
+        raise gr.Error(failed, print_exception=False) from error
 
 
 def warm_up() -> None:
