@@ -20,6 +20,7 @@ TOPICS = (
     "folder",
     "startup",
     "api",
+    "figures",
 )  # a module each, with run(settings) -> Report
 
 

@@ -113,14 +113,14 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("mobilenet_v1_100", "MobileNetV1 1.0", "mobilenet_v1", "timm/mobilenetv1_100.ra4_e3600_r224_in1k", 4_231_976),
     _classifier("mobilenet_v1_125", "MobileNetV1 1.25", "mobilenet_v1", "timm/mobilenetv1_125.ra4_e3600_r224_in1k", 6_270_840),
     _classifier("mobilenet_v1_100_hf", "MobileNetV1 1.0 (transformers)", "mobilenet_v1", "google/mobilenet_v1_1.0_224", 4_233_001, "other", 1001, depth_multiplier=1.0),
-    _classifier("mobilenet_v1_075_hf", "MobileNetV1 0.75, 192 px (transformers)", "mobilenet_v1", "google/mobilenet_v1_0.75_192", 2_586_329, "other", 1001, depth_multiplier=0.75),
+    _classifier("mobilenet_v1_075_hf", "MobileNetV1 0.75, 192 px (transformers)", "mobilenet_v1", "google/mobilenet_v1_0.75_192", 2_586_329, "other", 1001, depth_multiplier=0.75, image_size=192),
     _classifier("mobilenet_v2_050", "MobileNetV2 0.5", "mobilenet_v2", "timm/mobilenetv2_050.lamb_in1k", 1_968_680),
     _classifier("mobilenet_v2_100", "MobileNetV2 1.0", "mobilenet_v2", "timm/mobilenetv2_100.ra_in1k", 3_504_872),
     _classifier("mobilenet_v2_110d", "MobileNetV2 1.1d", "mobilenet_v2", "timm/mobilenetv2_110d.ra_in1k", 4_516_520),
     _classifier("mobilenet_v2_120d", "MobileNetV2 1.2d", "mobilenet_v2", "timm/mobilenetv2_120d.ra_in1k", 5_831_144),
     _classifier("mobilenet_v2_140", "MobileNetV2 1.4", "mobilenet_v2", "timm/mobilenetv2_140.ra_in1k", 6_108_776),
     _classifier("mobilenet_v2_100_hf", "MobileNetV2 1.0 (transformers)", "mobilenet_v2", "google/mobilenet_v2_1.0_224", 3_506_153, "other", 1001, depth_multiplier=1.0),
-    _classifier("mobilenet_v2_035_hf", "MobileNetV2 0.35, 96 px (transformers)", "mobilenet_v2", "google/mobilenet_v2_0.35_96", 1_678_409, "other", 1001, depth_multiplier=0.35),
+    _classifier("mobilenet_v2_035_hf", "MobileNetV2 0.35, 96 px (transformers)", "mobilenet_v2", "google/mobilenet_v2_0.35_96", 1_678_409, "other", 1001, depth_multiplier=0.35, image_size=96),
     _classifier("vgg11", "VGG-11", "vgg", "timm/vgg11.tv_in1k", 132_863_336, "bsd-3-clause"),
     _classifier("vgg13", "VGG-13", "vgg", "timm/vgg13.tv_in1k", 133_047_848, "bsd-3-clause"),
     _classifier("vgg16", "VGG-16", "vgg", "timm/vgg16.tv_in1k", 138_357_544, "bsd-3-clause"),
@@ -153,7 +153,7 @@ CATALOG: tuple[Entry, ...] = (
     _ours("scenes_panoptic", "Panoptic-DeepLab (synthetic scenes)", "panoptic_deeplab", "scenes", 8, 3_374_539, 67.3, 300, "panoptic-segmentation", miou=0.8398, boundary_f=0.8303, ap50=0.8309, pq=0.7884, sq=0.8647, rq=0.9062),
     _ours("nuclei_panoptic", "Panoptic-DeepLab (cell nuclei)", "panoptic_deeplab", "nuclei", 2, 3_373_957, 34.3, 65, "panoptic-segmentation", iou=0.7835, miou=0.8748, boundary_f=0.7881, ap50=0.6882, pq=0.7728, sq=0.8686, rq=0.8765),
     _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 51.1, 60, iou=0.9479, dice=0.9732, miou=0.9625, pixel_accuracy=0.9838),
-    _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8),
+    _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8, image_size=513),
 )
 # fmt: on
 

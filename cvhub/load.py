@@ -38,6 +38,20 @@ def resolve(model: str) -> Path:
     )
 
 
+def is_at_hand(entry: Entry) -> bool:
+    """Whether the weights of a row need not be fetched: they come with cvhub, or are in a package or cache here."""
+    if entry.source == "package":
+        try:
+            return bool(metadata.distribution(entry.location))
+        except metadata.PackageNotFoundError:
+            return False
+    if entry.source == "hub":
+        from huggingface_hub import try_to_load_from_cache
+
+        return isinstance(try_to_load_from_cache(entry.location, "model.safetensors"), str)
+    return True
+
+
 def is_hub_id(model: str) -> bool:
     """Whether a MODEL that is no folder can be OWNER/NAME on the Hub."""
     return model.count("/") == 1 and not model.startswith((".", "/", "~"))

@@ -39,6 +39,11 @@ def test_the_way_through_a_resnet_is_its_stages():
     assert stops[1].name == "resnet.stages.0"
 
 
+def test_the_way_through_a_segmenter_shrinks_and_grows_again():
+    stops = way(places(net_without_weights(read_config("pets_deeplab")), 224, 224))
+    assert [stop.layout.rows for stop in stops] == [112, 56, 28, 14, 56]
+
+
 @pytest.mark.parametrize("family", families_with(CLASSIFIER), indirect=True)
 def test_every_classifier_gives_maps_of_all_its_places(family: TinyFamily):
     model = family.class_for(CLASSIFIER)(family.config()).eval()

@@ -14,7 +14,8 @@ from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classifier
 from cvhub.load import load_model
-from cvhub.training.few_shot import C, find_heads, frozen_features, learn_classes, write_model
+from cvhub.training.few_shot import C, _fit, find_heads, frozen_features, learn_classes, write_model
+from cvhub.training.leave_one_out import leave_each_out
 from tests.test_inference import save, tiny
 from tests.tiny import CLASSIFIER, families_with
 
@@ -58,6 +59,34 @@ def test_each_picture_is_judged_by_a_head_that_has_not_seen_it(features: np.ndar
     np.testing.assert_array_equal(learned.left_out, apart)
     assert learned.mistaken == np.flatnonzero(apart != targets).tolist() != []
     assert learned.accuracy == 1 - len(learned.mistaken) / 18
+
+
+def slow_way(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(N, K) probabilities, of N fits."""
+    plain = LogisticRegression(C=C, max_iter=20000, tol=1e-8)
+    return np.asarray(cross_val_predict(plain, features, targets, cv=LeaveOneOut(), method="predict_proba"))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_leaving_each_out_is_as_good_as_fitting_again(features: np.ndarray, classes: int):
+    targets = np.repeat(np.arange(classes), 6)
+    points = (features[: 6 * classes] - 20) / 10
+    weight, bias = _fit(points, targets)
+    probabilities, settled = leave_each_out(points, targets, weight, bias, (2 if classes == 2 else 1) / C)
+    assert settled.all()
+    np.testing.assert_allclose(probabilities, slow_way(points, targets), atol=1e-4)
+
+
+def test_a_picture_that_is_far_from_all_others_is_left_out_too():
+    chance = np.random.default_rng(0)
+    targets = np.repeat(np.arange(4), 8)
+    features = np.eye(4, 5)[targets] + chance.standard_t(1.2, (32, 5))
+    scale = np.linalg.norm(features - features.mean(0), axis=1).mean()
+    points = (features - features.mean(0)) / scale
+    _, settled = leave_each_out(points, targets, *_fit(points, targets), 1 / C)
+    assert not settled.all()  # the case that this test is for
+    learned = learn_classes(features, targets.tolist(), list("abcd"))
+    np.testing.assert_array_equal(learned.left_out, slow_way(points, targets).argmax(1))
 
 
 @pytest.mark.parametrize("family", families_with(CLASSIFIER))

@@ -12,13 +12,22 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from cvhub.catalog import CATALOG
+from cvhub.catalog import CATALOG, CHECKPOINTS
 from cvhub.convert.named import entry_config, net_without_weights, read_config, write_config
+from cvhub.explain.activations import way
 from cvhub.explain.cost import measure
 from cvhub.explain.tree import walk as walk_tree
+from cvhub.load import is_at_hand
 from cvhub.ui import numerals
 from cvhub.ui.explore import tree, walk
-from cvhub.ui.explore.architecture import architecture_of, choose_model, layers_csv, show_architecture, show_walk
+from cvhub.ui.explore.architecture import (
+    architecture_of,
+    choose_model,
+    layers_csv,
+    layers_json,
+    show_architecture,
+    show_walk,
+)
 from cvhub.ui.strings import speaker
 
 LITE = "efficientnet_lite0"
@@ -77,8 +86,88 @@ def test_a_typed_config_is_shown():
     tree, layers = show_architecture(True, text, 64, 96, "en")
     assert "<h2>Your config</h2>" in tree
     assert "64 × 96 pixels" in tree
+    assert "resnet.stem.conv · Conv2d · 64 × 32 × 48" in [said for said, _ in layers["choices"]]
+
+
+def test_a_picture_walks_through_a_config_whose_net_is_untrained():
+    text = json.dumps({"model_type": "cvhub_resnet", "depths": [1, 1, 1, 1], "widths": [8, 16, 32, 64]})
+    _, layers = show_architecture(True, text, 64, 96, "en")
+    html = show_walk(True, text, CAT, layers["value"], 64, 96, "en")
+    assert "This net is untrained" in html
+    assert "resnet.stages.0: the 16 strongest of 32 channels" in html
+    assert html == show_walk(True, text, CAT, layers["value"], 64, 96, "en")
+    walk.untrained.cache_clear()
+    assert html == show_walk(True, text, CAT, layers["value"], 64, 96, "en")  # initial weights are always the same
+    assert "untrained" not in show_walk(True, LITE, CAT, "mobilenet_v2.stem.conv", 224, 224, "en")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"model_type": "cvhub_resnet", "num_channels": 4}, "takes pictures of 4 channels"),
+        (
+            {"model_type": "cvhub_vit", "hidden_size": 4096, "num_attention_heads": 8},
+            "No picture walks through so large",
+        ),
+    ],
+)
+def test_why_no_picture_walks_through_a_config_is_said(fields: dict, sentence: str):
+    text = json.dumps(fields)
+    tree, layers = show_architecture(True, text, 224, 224, "en")
+    assert "parameters" in tree
     assert layers["choices"] == []
-    assert "no weights" in show_walk(True, text, CAT, None, "en")
+    assert sentence in show_walk(True, text, CAT, None, 224, 224, "en")
+
+
+SEGMENTERS = [entry for entry in CATALOG if entry.task.endswith("segmentation")]
+
+
+@pytest.mark.parametrize("entry", SEGMENTERS, ids=lambda entry: entry.name)
+def test_a_segmenter_is_taken_apart_as_a_classifier_is(entry):
+    name, _, height, width = choose_model(entry.name)
+    drawn, _ = show_architecture(True, name, height, width, "en")
+    assert f"for a picture of {height} × {width} pixels" in drawn
+    data = architecture_of(name, height, width)
+    assert data["parameters"] == entry.parameters
+    rows = list(csv.DictReader(StringIO(layers_csv(name, height, width))))
+    assert len(rows) == len(data["layers"]) > 90
+    assert sum(int(row["multiply_adds"]) for row in rows) == data["multiply_adds"]
+
+
+@pytest.mark.parametrize("entry", [entry for entry in SEGMENTERS if is_at_hand(entry)], ids=lambda entry: entry.name)
+def test_a_picture_walks_through_a_segmenter(entry):
+    name, _, height, width = choose_model(entry.name)
+    _, layers = show_architecture(True, name, height, width, "en")
+    html = show_walk(True, name, CAT, layers["value"], height, width, "en")
+    assert html.count("data:image/png") == 1 + len(way(list(walk.trained(name).places))) + 16
+
+
+def test_a_picture_walks_through_a_net_of_the_hub_that_is_in_the_cache(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, file: "file")
+    monkeypatch.setattr("cvhub.load.resolve", lambda name: CHECKPOINTS / "eurosat_resnet")
+    walk.trained.cache_clear()
+    try:
+        html = show_walk(True, "resnet18", CAT, "resnet.stages.0", 224, 224, "en")
+    finally:
+        walk.trained.cache_clear()
+    assert "resnet.stages.0: the 16 strongest" in html
+    assert "untrained" not in html
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("eurosat_vgg", 64),
+        ("efficientnet_lite2", 260),
+        ("mobilenet_v1_075_hf", 192),
+        ("deeplabv3_mobilenet_v2_hf", 513),
+        ("scenes_panoptic", 192),
+        ("pets_deeplab", 224),
+        ("resnet50", 224),
+    ],
+)
+def test_a_model_is_shown_at_the_size_that_it_is_made_for(name: str, size: int):
+    assert choose_model(name)[2:] == (size, size)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +177,9 @@ def test_a_typed_config_is_shown():
         ('{"model_type": "gpt"}', 64, "model_type is 'gpt', expected one of"),
         ('{"model_type": "cvhub_resnet", "depth": 3}', 64, "has no field 'depth'"),
         ('{"model_type": "cvhub_vit", "patch_size": 13}', 64, "patch_size"),
+        ('{"model_type": "cvhub_vit", "hidden_size": 0}', 64, "This config makes a layer of nothing: vit."),
+        ('{"model_type": "cvhub_vit", "layer_norm_eps": "x"}', 224, "The model can't take 224x64 pixels: layer_norm"),
+        ('{"model_type": "cvhub_googlenet", "stem_stride": 0}', 64, "The model can't take 64x64 pixels: "),
         ("vit_base", 8, "8"),
         (LITE, None, "whole numbers from 1 to 2048"),
     ],
@@ -98,6 +190,10 @@ def test_what_can_not_be_shown_is_a_sentence(text: str, height: int | None, sent
     assert sentence in said.replace("&#x27;", "'")
     assert len(said) < 400
     assert layers["choices"] == []
+    for export in (architecture_of, layers_csv, layers_json):
+        with pytest.raises(gr.Error) as raised:
+            export(text, height, 64)
+        assert sentence in raised.value.message
 
 
 def test_an_unexpected_failure_is_a_sentence_without_details(monkeypatch, caplog: pytest.LogCaptureFixture):
@@ -106,10 +202,13 @@ def test_an_unexpected_failure_is_a_sentence_without_details(monkeypatch, caplog
 
     monkeypatch.setattr(tree, "study", fail)
     monkeypatch.setattr(walk, "walk", fail)
+    monkeypatch.setattr(walk, "find_walker", lambda *_: None)
     with caplog.at_level(logging.CRITICAL, "cvhub.ui.explore.architecture"):
         drawn, _ = show_architecture(True, LITE, 224, 224, "en")
-        walked = show_walk(True, LITE, CAT, "x", "en")
-    for html in (drawn, walked):
+        walked = show_walk(True, LITE, CAT, "x", 224, 224, "en")
+        with pytest.raises(gr.Error) as raised:
+            architecture_of(LITE, 224, 224)
+    for html in (drawn, walked, raised.value.message):
         assert "(RuntimeError)" in html
         assert "secret path" not in html
 
@@ -118,7 +217,7 @@ def test_nothing_is_computed_before_anybody_looks():
     tree, layers = show_architecture(False, LITE, 224, 224, "en")
     assert "Computing." in tree
     assert layers == gr.skip()
-    assert show_walk(False, LITE, CAT, None, "en") == ""
+    assert show_walk(False, LITE, CAT, None, 224, 224, "en") == ""
 
 
 def test_many_may_open_the_tab_at_once_in_a_process_that_has_imported_nothing():
@@ -145,15 +244,15 @@ def test_a_picture_walks_through_a_net_whose_weights_are_at_hand():
     _, layers = show_architecture(True, LITE, 224, 224, "en")
     names = [name for _, name in layers["choices"]]
     assert layers["value"] in names
-    html = show_walk(True, LITE, CAT, "mobilenet_v2.stem.conv", "en")
+    html = show_walk(True, LITE, CAT, "mobilenet_v2.stem.conv", 224, 224, "en")
     assert html.count("data:image/png") == 1 + 5 + 16  # the picture, five sizes of map, the strongest channels
     assert "mobilenet_v2.stem.conv: the 16 strongest of 32 channels" in html
-    assert "“nothing” is no layer" in show_walk(True, LITE, CAT, "nothing", "en")
-    assert "No picture yet." in show_walk(True, LITE, None, "mobilenet_v2.stem.conv", "en")
+    assert "“nothing” is no layer" in show_walk(True, LITE, CAT, "nothing", 224, 224, "en")
+    assert "No picture yet." in show_walk(True, LITE, None, "mobilenet_v2.stem.conv", 224, 224, "en")
 
 
 def test_why_no_picture_walks_through_a_net_of_the_hub_is_said():
-    html = show_walk(True, "resnet50", CAT, None, "en")
+    html = show_walk(True, "resnet50", CAT, None, 224, 224, "en")
     assert "timm/resnet50.a1_in1k" in html
     assert "EfficientNet-Lite0" in html
     assert "data:image" not in html

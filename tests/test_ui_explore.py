@@ -142,7 +142,7 @@ def test_a_config_is_changed_and_shown_at_another_size_and_saved(explore, tmp_pa
     config.fill(re.sub('"width_multiplier": 1.0', '"width_multiplier": 0.5', config.input_value()))
     page.locator("#show-config").click()
     expect(page.locator("#tree h2")).to_have_text("Your config", timeout=FIRST_ANSWER)
-    expect(page.locator("#walk")).to_contain_text("A config has no weights")
+    expect(page.locator("#walk")).to_contain_text("This net is untrained")
     page.locator("#height input").fill("96")
     page.locator("#height input").press("Enter")
     expect(page.locator("#tree .costs")).to_contain_text("96 × 224 pixels", timeout=FIRST_ANSWER)

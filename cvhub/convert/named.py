@@ -78,11 +78,28 @@ def config_class(family: str) -> Any:
 
 def net_without_weights(config: Any) -> Any:
     """The net with its head that `config` describes, on the meta device: shapes, and no memory."""
+    net = _build(config, "meta")
+    for name, parameter in net.named_parameters():
+        if not parameter.numel():
+            raise CvhubError(f"This config makes a layer of nothing: {name} is {list(parameter.shape)}.")
+    return net
+
+
+def untrained_net(config: Any) -> Any:
+    """The net with its head that `config` describes, with initial weights, the same each time."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _build(config, "cpu").eval()
+
+
+def _build(config: Any, device: str) -> Any:
     import torch
 
     model_class = _family_class(config.model_type.removeprefix("cvhub_"), *(auto for _, auto in TASKS.values()))
     try:
-        with torch.device("meta"), _few_modules():
+        with torch.device(device), _few_modules():
             return model_class(config)
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         raise CvhubError(f"No net can be built from this config: {error}"[:300]) from error

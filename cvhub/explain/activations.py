@@ -5,6 +5,7 @@ A module's output is a map in one of three layouts: (C, h, w) of convolutions, (
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,11 +70,9 @@ def places(model: "nn.Module", height: int, width: int) -> list[Place]:
 
 
 def way(passed: list[Place]) -> list[Place]:
-    """The last place of each size of map: where the picture stands before it shrinks."""
-    last: dict[tuple[int, int], Place] = {}
-    for place in passed:
-        last[place.layout.rows, place.layout.columns] = place
-    return list(last.values())
+    """The last places before maps of another size: where the picture stands before it shrinks, or grows again."""
+    runs = groupby(passed, key=lambda place: (place.layout.rows, place.layout.columns))
+    return [list(run)[-1] for _, run in runs]
 
 
 def activation_maps(model: Any, pixel_values: "Tensor", names: list[str]) -> dict[str, np.ndarray]:

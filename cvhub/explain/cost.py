@@ -153,7 +153,8 @@ def watch_forward(model: "nn.Module", height: int, width: int) -> "tuple[Watch, 
     try:
         with torch.no_grad(), watch:
             return watch, model(pixel_values)
-    except (ValueError, RuntimeError) as error:  # ours, or torch's where a map would shrink to nothing
+    # Ours, or torch's where a map would shrink to nothing; or a typed config's field of a kind that only this finds.
+    except (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError) as error:
         raise CvhubError(f"The model can't take {height}x{width} pixels: {error}"[:300]) from error
 
 

@@ -77,8 +77,9 @@ class Watch(TorchFunctionMode):
         return self.fields.get(next(tensors_in(value)))
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        output = func(*args, **(kwargs or {}))
         name = str(func.__name__)
+        # Without values torch computes a BatchNorm's shape in Python, slower than all the rest of a net together.
+        output = torch.empty_like(args[0]) if name == "batch_norm" else func(*args, **(kwargs or {}))
         arguments = dict(zip(PARAMETERS.get(name, ()), args, strict=False)) | (kwargs or {})
         if self._open:
             self._open[-1].multiply_adds += multiply_adds(name, arguments, output)

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
+from cvhub.training.leave_one_out import leave_each_out
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,8 +73,6 @@ def learn_classes(features: np.ndarray, targets: Sequence[int], labels: Sequence
 
     Raises `CvhubError` for less than two classes, or a class of less than two pictures: of none would be left.
     """
-    from sklearn.linear_model import LogisticRegression
-
     wanted = np.asarray(targets)
     _check_classes(wanted, labels)
     centre = features.mean(axis=0)
@@ -81,13 +80,15 @@ def learn_classes(features: np.ndarray, targets: Sequence[int], labels: Sequence
     # The penalised weights lie in the span of the pictures: N numbers a picture say as much as D, and are fewer.
     u, s, vt = np.linalg.svd((features - centre) / scale, full_matrices=False)
     points = u * s
-    regression = LogisticRegression(C=C, max_iter=1000)  # each fit starts anew: the last one has seen the picture
-    weight, bias = _fit(regression, points, wanted)
-    left_out = np.empty_like(wanted)
-    for number in range(len(wanted)):
+    weight, bias = _fit(points, wanted)
+    # Of two classes scikit-learn penalises the difference: ‖w‖² where the two rows ∓w/2 have ‖w‖²/2.
+    penalty = (2 if len(labels) == 2 else 1) / C
+    probabilities, settled = leave_each_out(points, wanted, weight, bias, penalty)
+    left_out = probabilities.argmax(axis=1)
+    for number in np.flatnonzero(~settled):
         rest = np.arange(len(wanted)) != number
-        regression.fit(points[rest], wanted[rest])
-        left_out[number] = regression.predict(points[number : number + 1])[0]
+        weight_without, bias_without = _fit(points[rest], wanted[rest])
+        left_out[number] = (weight_without @ points[number] + bias_without).argmax()
     weight = weight @ vt / scale
     return LearnedClasses(list(labels), weight, bias - weight @ centre, wanted, left_out)
 
@@ -171,9 +172,11 @@ def _inputs_of(layers: Sequence["nn.Linear"]) -> Iterator[dict[Any, list[np.ndar
             hook.remove()
 
 
-def _fit(regression: Any, points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _fit(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Weights (K, D) and biases (K,); of two classes scikit-learn gives the difference alone."""
-    regression.fit(points, targets)
+    from sklearn.linear_model import LogisticRegression
+
+    regression = LogisticRegression(C=C, max_iter=1000).fit(points, targets)
     weight, bias = regression.coef_, regression.intercept_
     if len(weight) == 1:
         return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

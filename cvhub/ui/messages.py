@@ -122,6 +122,7 @@ MESSAGES = {
     "{} is not a state dict: a mapping of names to tensors was expected.": "{} 不是状态字典：应为名称到张量的映射。",
     # a config typed in (convert/named.py)
     "Which architecture {} has is in its config.json only.": "{} 的架构只写在它的 config.json 中。",
+    "This config makes a layer of nothing: {} is {}.": "此配置产生了空的层：{} 为 {}。",
     "No net can be built from this config: {}": "无法由此配置构建网络：{}",
     "This is not JSON: {}.": "这不是 JSON：{}。",
     "model_type is {}, expected one of {}.": "model_type 为 {}，应为以下之一：{}。",

@@ -3,7 +3,6 @@
 For any net of ours whose every token attends to all, DeiT too. Attention itself is in `cvhub/explain/attention.py`.
 """
 
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from cvhub.catalog import CATALOG, Entry
 from cvhub.errors import CvhubError
 from cvhub.explain.attention import Attention
+from cvhub.load import is_at_hand
 from cvhub.models.vit import CvViTConfig, CvViTForImageClassification, Embeddings
 
 FAMILIES = ("vit", "deit")
@@ -19,21 +19,8 @@ FAMILIES = ("vit", "deit")
 
 def at_hand() -> Entry | None:
     """The catalogue's first ViT or DeiT whose weights need not be fetched, those that come with cvhub first."""
-    entries = [entry for entry in CATALOG if entry.family in FAMILIES and _is_at_hand(entry)]
+    entries = [entry for entry in CATALOG if entry.family in FAMILIES and is_at_hand(entry)]
     return min(entries, key=lambda entry: ("bundled", "package", "hub").index(entry.source), default=None)
-
-
-def _is_at_hand(entry: Entry) -> bool:
-    if entry.source == "package":
-        try:
-            return bool(distribution(entry.location))
-        except PackageNotFoundError:
-            return False
-    if entry.source == "hub":
-        from huggingface_hub import try_to_load_from_cache
-
-        return isinstance(try_to_load_from_cache(entry.location, "model.safetensors"), str)
-    return True
 
 
 def untrained() -> CvViTForImageClassification:

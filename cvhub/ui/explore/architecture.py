@@ -12,6 +12,7 @@ from cvhub.catalog import CATALOG, DEFAULT_MODEL, find_entry
 from cvhub.errors import CvhubError
 from cvhub.ui.answering import open_picture
 from cvhub.ui.explore import tree, walk
+from cvhub.ui.explore.walk import SIDE
 from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
@@ -22,7 +23,6 @@ from cvhub.ui.turns import turn
 
 log = logging.getLogger(__name__)
 
-SIDE = 224  # pixels, where a config doesn't tell
 LARGEST = 2048
 Update = dict[str, Any]
 
@@ -40,7 +40,7 @@ class ArchitecturePart:
 
     def build_choices(self) -> None:
         add = self.frame.add
-        names = [(entry.title, entry.name) for entry in CATALOG if entry.task == "image-classification"]
+        names = [(entry.title, entry.name) for entry in CATALOG]
         self.model = add(gr.Dropdown, {"label": "model"}, choices=names, value=DEFAULT_MODEL, elem_id="model")
         with gr.Row(elem_id="size"):
             self.height, self.width = (
@@ -107,7 +107,7 @@ class ArchitecturePart:
                 show_architecture, [seen.before, *study], [self.tree, self.layer], api_name=f"show_{name}", **quiet
             ).then(show_walk, walking, self.walk, api_name=f"walk_{name}", **quiet)
 
-        walking = [seen.before, self.shown, self.picture, self.layer, language]
+        walking = [seen.before, self.shown, self.picture, self.layer, self.height, self.width, language]
         then_show(
             seen.event.then(choose_model, self.model, api_name="open_model", api_visibility="undocumented", **chosen),
             "opened",
@@ -151,16 +151,30 @@ def choose_model(model: str) -> tuple[str, str, int, int]:
         from cvhub.convert.named import read_config, write_config
 
         config = read_config(model)
-        text = write_config(config)
-    size = getattr(config, "image_size", SIDE)
-    height, width = (size, size) if isinstance(size, int) else size
-    return model, text, height, width
+        return model, write_config(config), *own_size(model, config)
+
+
+def own_size(model: str, config: Any) -> tuple[int, int]:
+    """Height and width that a row of the catalogue is made for, as far as is known without fetching anything."""
+    from cvhub.load import is_at_hand, load_processor
+
+    entry = find_entry(model)
+    size = getattr(config, "image_size", None) or (entry and entry.config.get("image_size"))
+    if size is None and entry and is_at_hand(entry):
+        box = walk.square(load_processor(model)).crop_size
+        return box["height"], box["width"]
+    size = size or SIDE
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def sides(height: float | None, width: float | None, say: Say) -> tuple[int, int]:
+    if not height or not width:
+        raise CvhubError(say("size_missing", most=LARGEST))
+    return int(height), int(width)
 
 
 def studied(text: str, height: float | None, width: float | None, say: Say) -> tree.Study:
-    if not height or not width:
-        raise CvhubError(say("size_missing", most=LARGEST))
-    return tree.study(text, int(height), int(width))
+    return tree.study(text, *sides(height, width, say))
 
 
 def show_architecture(
@@ -174,7 +188,7 @@ def show_architecture(
     try:
         with turn():
             drawn = tree.tree_view(studied(shown, height, width, say), say)
-            return title + drawn, layers_of(shown, say)
+            return title + drawn, layers_of(shown, *sides(height, width, say), say)
     except CvhubError as error:
         return title + message(escape(translated(str(error), language))), no_layers()
     except Exception as error:
@@ -182,31 +196,40 @@ def show_architecture(
         return title + message(escape(say("architecture_failed", kind=type(error).__name__))), no_layers()
 
 
-def layers_of(shown: str, say: Say) -> Update:
+def layers_of(shown: str, height: int, width: int, say: Say) -> Update:
     try:
-        walk.check_at_hand(shown, say)
+        walking = walk.find_walker(shown, height, width, say)
     except CvhubError:
         return no_layers()
-    return gr.update(choices=walk.layer_choices(shown), value=walk.first_layer(shown), interactive=True)
+    return gr.update(choices=walk.layer_choices(walking), value=walk.first_layer(walking), interactive=True)
 
 
 def no_layers() -> Update:
     return gr.update(choices=[], value=None, interactive=False)
 
 
-def show_walk(opened: bool, shown: str, picture: str | None, layer: str | None, language: str) -> str:
+def show_walk(
+    opened: bool,
+    shown: str,
+    picture: str | None,
+    layer: str | None,
+    height: float | None,
+    width: float | None,
+    language: str,
+) -> str:
     """The picture's way through what is shown, or why there is none."""
     if not opened:
         return ""
     say = speaker(language)
     title = f"<h2>{escape(say('walk_title'))}</h2>"
     try:
-        walk.check_at_hand(shown, say)
+        with turn():
+            walking = walk.find_walker(shown, *sides(height, width, say), say)
         if picture is None:
             raise CvhubError(say("no_picture"))
         image = open_picture(picture)
         with turn():
-            return title + walk.walk(shown, image, layer or "", say)
+            return title + walk.walk(walking, image, layer or "", say)
     except CvhubError as error:
         return f'{title}<p class="aside" role="status">{escape(translated(str(error), language))}</p>'
     except Exception as error:
@@ -236,6 +259,10 @@ def exported(make: Callable[[], Any]) -> Any:
             return make()
     except CvhubError as error:
         raise gr.Error(str(error), print_exception=False) from error
+    except Exception as error:
+        log.exception("an architecture could not be exported")
+        failed = speaker("en")("architecture_failed", kind=type(error).__name__)
+        raise gr.Error(failed, print_exception=False) from error
 
 
 def warm_up() -> None:

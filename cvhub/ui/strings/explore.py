@@ -53,9 +53,19 @@ EXPLORE: dict[str, tuple[str, str]] = {
     "walk_sample": ("Samples", "示例"),
     "walk_picture": ("The picture that walks through", "走过网络的图片"),
     "walk_layers": ("Layer whose channels are shown", "显示其通道的层"),
-    "walk_config": (
-        "A config has no weights, so there is nothing yet that a picture could be shown to.",
-        "配置没有权重，因此还没有可以看图的网络。",
+    "walk_untrained": (
+        "This net is untrained: a config comes without weights, so it has its initial ones. The maps show what the "
+        "layers do to a picture before anything is learnt.",
+        "此网络未经训练：配置不含权重，因此用的是初始权重。这些图展示各层在学到任何东西之前对图片的处理。",
+    ),
+    "walk_channels": (
+        "This net takes pictures of {n} channels, and a photo has 3 or 1: only its structure is shown.",
+        "此网络的输入为 {n} 个通道，而照片只有 3 或 1 个：只显示结构。",
+    ),
+    "walk_large": (
+        "No picture walks through so large a net here ({n}, {adds} multiply-adds; at most {most} and {most_adds}): "
+        "only its structure is shown.",
+        "网络过大，此处不让图片走过（{n}，{adds} 次乘加；上限为 {most} 与 {most_adds}）：只显示结构。",
     ),
     "walk_hub": (
         "The weights of {title} are on the Hub ({place}) and not on this machine, so only its structure is shown. "
@@ -75,8 +85,9 @@ EXPLORE: dict[str, tuple[str, str]] = {
     ),
     "walk_map_alt": ("Map of {name} over the picture", "{name} 在图片上的特征图"),
     "walk_note": (
-        "Where the map is about to shrink: the mean magnitude of all channels, from least (dark) to most (light).",
-        "特征图即将缩小之处：所有通道幅值的平均，由最小（深）到最大（浅）。",
+        "Where the map is about to change its size: the mean magnitude of all channels, from least (dark) to most "
+        "(light).",
+        "特征图即将改变大小之处：所有通道幅值的平均，由最小（深）到最大（浅）。",
     ),
     "walk_layer": (
         "{layer}: the {n} strongest of {count} channels",
