@@ -25,10 +25,9 @@ from cvhub.models.swin import (
     CvSwinModel,
     PatchMerging,
     Stage,
-    WindowAttention,
     make_block,
-    relative_positions,
 )
+from cvhub.models.swin_windows import WindowAttention, relative_positions
 from tests.counting import count_multiply_adds, count_parameters
 from tests.parity import from_config, randomise, save
 from tests.tiny import TinyFamily

@@ -23,7 +23,8 @@ from cvhub.convert.family import (
     write_architecture,
 )
 from cvhub.convert.renaming import Part
-from cvhub.models.swin import CvSwinConfig, relative_positions
+from cvhub.models.swin import CvSwinConfig
+from cvhub.models.swin_windows import relative_positions
 
 Names = Iterator[tuple[Part, Part]]
 

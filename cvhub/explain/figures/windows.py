@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cvhub.models.swin import CvSwinConfig, WindowAttention
+from cvhub.models.swin import CvSwinConfig
+from cvhub.models.swin_windows import WindowAttention
 
 PROBES = 3  # values a patch is marked with; two different groups of patches agree in all of them never
 
