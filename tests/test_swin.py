@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models.swin_transformer import ShiftedWindowAttention
+from torchvision.models.swin_transformer import ShiftedWindowAttention, SwinTransformer
 from transformers import AutoModelForImageClassification, SwinConfig
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
@@ -29,7 +29,7 @@ from cvhub.models.swin import (
 )
 from cvhub.models.swin_windows import WindowAttention, relative_positions
 from tests.counting import count_multiply_adds, count_parameters
-from tests.parity import from_config, randomise, save
+from tests.parity import Foreign, from_config, randomise, save
 from tests.tiny import TinyFamily
 
 # The smallest net that still has all the family's parts: shifted windows in a map of several, a merging, one window.
@@ -91,6 +91,31 @@ FOREIGN = {
         SwinConfig(embed_dim=16, depths=[2, 2, 2, 2], num_heads=[2, 2, 4, 8], window_size=4, image_size=128),
         sizes=((131, 150), (128, 128)),
     ),
+}
+# Windows that cover the last map along one axis alone, or that don't divide the maps: window, height and width.
+OBLONG = ((7, 224, 320), (7, 320, 224), (7, 224, 448), (7, 256, 256), (4, 128, 192), (3, 160, 96))
+NARROW: dict[str, Any] = {"embed_dim": 8, "depths": [2, 2, 6, 2], "num_heads": [1, 2, 2, 4]}
+
+
+def oblong(library: str, window: int, size: tuple[int, int]) -> Foreign:
+    """A narrow net of each library's for pictures of that size."""
+    if library == "transformers":
+        return from_config(SwinConfig(window_size=window, **NARROW), sizes=(size,))
+    if library == "timm":
+        fields = NARROW | {"img_size": size, "window_size": window, "num_classes": 3}
+        name = "swin_tiny_patch4_window7_224"
+        return Foreign(lambda: timm.create_model(name, **fields), sizes=(size,), written=False)
+    return Foreign(lambda: torchvision_net(NARROW, window), arch="swin_t", sizes=(size,), written=False)
+
+
+def torchvision_net(fields: dict[str, Any], window: int, **rest: Any) -> SwinTransformer:
+    return SwinTransformer([4, 4], window_size=[window] * 2, num_classes=3, **fields, **rest)
+
+
+FOREIGN |= {
+    f"{library}, windows of {window} at {height} × {width}": oblong(library, window, (height, width))
+    for library in ("timm", "torchvision", "transformers")
+    for window, height, width in OBLONG
 }
 
 
@@ -189,7 +214,7 @@ def test_maps_are_as_large_as_a_convolutional_nets() -> None:
 def test_every_second_block_is_shifted() -> None:
     for _, j, block in blocks_of(on_meta("swin_tiny")):
         assert block.attention.shifted == (j % 2 == 0)
-        assert block.attention.shift(8) == (3 if j % 2 == 0 else 0)
+        assert block.attention.shifts(8, 8) == ((3, 3) if j % 2 == 0 else (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -397,9 +422,11 @@ def test_the_map_before_the_mean_explains_the_logits(tiny: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace", "ignore::torch.jit.TracerWarning", "ignore:`is_gradient")
-def test_a_trace_is_right_at_other_sizes(tiny: Any) -> None:
+@pytest.mark.parametrize("rule", [{}, {"fill_before_shift": False}, {"shift_axes_apart": False}], ids=str)
+def test_a_trace_is_right_at_other_sizes(rule: dict[str, bool]) -> None:
     """Windows, shifts and masks are computed from the sizes it is given: larger, smaller, odd, one window."""
-    net = plain_module(tiny, torch.randn(2, 3, 64, 64))
+    model: Any = randomise(TinyFamily("swin").model(**rule))
+    net = plain_module(model, torch.randn(2, 3, 64, 64))
     traced = torch.jit.trace(net, torch.randn(2, 3, 64, 64), strict=False, check_trace=False)
     for batch, height, width in ((1, 64, 64), (3, 101, 75), (2, 32, 32), (1, 33, 200)):
         pixels = torch.randn(batch, 3, height, width)

@@ -1,12 +1,13 @@
 """Swin's checkpoints in timm, torchvision and transformers.
 
 All three merge patches in the authors' order. They differ in their names, in whether a merging ends a stage or begins
-one, and in what they do with a map that the windows don't divide: there we follow torchvision, which fills it up at its
-end and then rolls it, each axis on its own.
+one, and in how they shift windows on a map that these don't divide or that one of them covers along one axis: fields of
+our config, which are set as a source's library computes. Written back, a net computes as the library does it.
 """
 
 from collections.abc import Iterator
 from math import isqrt, prod
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -41,11 +42,11 @@ TORCHVISION = {"swin_t": "swin_tiny", "swin_s": "swin_small", "swin_b": "swin_ba
 TORCHVISION_RESIZED = {"swin_t": 232, "swin_s": 246, "swin_b": 238}
 
 
-def _architectures(names: dict[str, str], *more: str) -> dict[str, Fields]:
-    """What makes up each net, and `more` fields of its variant."""
+def _architectures(names: dict[str, str], *more: str, **rest: Any) -> dict[str, Fields]:
+    """What makes up each net, `more` fields of its variant, and the `rest`, which is the library's."""
     fields = ("embed_dim", "depths", "num_heads", "window_size", *more)
     variants = {theirs: CvSwinConfig.variant(ours) for theirs, ours in names.items()}
-    return {theirs: {field: getattr(variant, field) for field in fields} for theirs, variant in variants.items()}
+    return {theirs: {field: getattr(variant, field) for field in fields} | rest for theirs, variant in variants.items()}
 
 
 def _blocks(config: CvSwinConfig) -> Iterator[tuple[int, int]]:
@@ -133,6 +134,7 @@ def _read_transformers(config: Fields) -> Fields:
         "dropout": config.get("hidden_dropout_prob", 0.0),
         "attention_dropout": config.get("attention_probs_dropout_prob", 0.0),
         "initializer_range": config.get("initializer_range", 0.02),
+        "shift_axes_apart": False,
     }
 
 
@@ -220,7 +222,7 @@ FAMILY = Family(
     layouts=(
         Layout(
             library="timm",
-            architectures=_architectures(TIMM, "drop_path_rate"),
+            architectures=_architectures(TIMM, "drop_path_rate", fill_before_shift=False),
             names=_timm_names,
             write=_write_timm,
             processor=_timm_processor,

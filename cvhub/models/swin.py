@@ -49,6 +49,10 @@ class CvSwinConfig(CvBackboneConfig):
 
     - `embed_dim`: C of stage 1; each later stage doubles it. `depths`: blocks a stage; `num_heads`: heads a stage.
     - `window_size`: M; `patch_size`: pixels a side of a patch; `mlp_ratio`: α, by how much an MLP widens.
+    - The paper's maps are made of whole windows, several along both axes or one. Of others, libraries shift the windows
+      in ways of their own. `fill_before_shift`: filled up and then rolled, as torchvision and transformers do, or first
+      rolled, as timm does. `shift_axes_apart`: an axis that one window covers isn't shifted, the other is, as in
+      torchvision and timm, or neither is, as in transformers.
     - `drop_path_rate`: of the last block's branches, less before. `dropout`: on patches, behind every linear layer but
       the projection to queries, keys and values; `attention_dropout`: on attention's weights. The paper has neither.
     - `initializer_range`: σ of the weights' start; `num_channels`, `label_smoothing`: see `CvClassifierConfig`.
@@ -62,6 +66,8 @@ class CvSwinConfig(CvBackboneConfig):
     window_size: int = 7
     patch_size: int = 4
     mlp_ratio: float | int = 4.0
+    fill_before_shift: bool = True
+    shift_axes_apart: bool = True
     drop_path_rate: float | int = 0.2
     dropout: float | int = 0.0
     attention_dropout: float | int = 0.0

@@ -62,25 +62,33 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
         """Also returns the weights (N, windows, heads, M², M²) where they are kept."""
-        height, width = x.shape[1:3]
-        x = fill(x, self.window)
-        rows, columns = x.shape[1] // self.window, x.shape[2] // self.window  # of windows
-        down, right = self.shift(rows), self.shift(columns)
+        (height, width), window = x.shape[1:3], self.window
+        rows, columns = (height + window - 1) // window, (width + window - 1) // window  # of windows
+        down, right = self.shifts(rows, columns)
+        if self.config.fill_before_shift:
+            x = fill(x, window)
+        rolled = x.shape[1:3]
         if self.shifted:
             x = x.roll((-down, -right), (1, 2))
+        x = fill(x, window)
         query, key, value = (self.cut(part, rows, columns) for part in self.qkv(x).chunk(3, dim=-1))
         bias = self.bias(rows, columns, down, right)
         x, weights = attend(self, query, key, value, bias, self.config.attention_dropout, keep_weights)
-        x = self.join(x, rows, columns)
+        x = self.join(x, rows, columns)[:, : rolled[0], : rolled[1]]
         if self.shifted:
             x = x.roll((down, right), (1, 2))
         if weights is not None:
             weights = weights.unflatten(1, (rows * columns, self.heads))
         return self.proj(x[:, :height, :width]), weights
 
-    def shift(self, windows: int) -> int:
-        """⌊M/2⌋ along an axis of several windows, 0 where one covers it; in arithmetic, which tracers record."""
-        return self.window // 2 * (1 - 1 // windows) if self.shifted else 0
+    def shifts(self, rows: int, columns: int) -> tuple[int, int]:
+        """⌊M/2⌋ down and right along an axis of several windows, 0 where one covers it; in arithmetic, for tracers."""
+        if not self.shifted:
+            return 0, 0
+        several_down, several_right = 1 - 1 // rows, 1 - 1 // columns
+        if not self.config.shift_axes_apart:
+            several_down = several_right = several_down * several_right
+        return self.window // 2 * several_down, self.window // 2 * several_right
 
     def cut(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """Into windows and heads, side by side, since each such pair has a bias: (N, windows · heads, M², d)."""
