@@ -1,5 +1,6 @@
 """What the paper says of Swin (Liu et al. 2021) holds for our net."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,25 @@ FOREIGN = {
 }
 # Windows that cover the last map along one axis alone, or that don't divide the maps: window, height and width.
 OBLONG = ((7, 224, 320), (7, 320, 224), (7, 224, 448), (7, 256, 256), (4, 128, 192), (3, 160, 96))
-NARROW: dict[str, Any] = {"embed_dim": 8, "depths": [2, 2, 6, 2], "num_heads": [1, 2, 2, 4]}
+NARROW: dict[str, Any] = {"embed_dim": 8, "depths": [2, 2, 2, 2], "num_heads": [1, 2, 2, 4]}
+# Other widths, depths, windows, patches and α; timm's and torchvision's nets of any name may have them.
+RANDOM: dict[str, dict[str, Any]] = {
+    "two stages, wide MLPs": dict(embed_dim=24, depths=[1, 3], num_heads=[3, 3], window_size=5, mlp_ratio=5.5),
+    "three stages of odd windows, patches of 2": dict(
+        embed_dim=12, depths=[2, 1, 3], num_heads=[1, 2, 4], window_size=3, patch_size=2, mlp_ratio=3
+    ),
+    "five stages, even windows": dict(
+        embed_dim=6, depths=[1, 2, 1, 2, 1], num_heads=[1, 2, 2, 3, 4], window_size=2, mlp_ratio=1.4
+    ),
+}
+
+
+def timm_net(size: Any, **fields: Any) -> Any:
+    return timm.create_model("swin_tiny_patch4_window7_224", img_size=size, num_classes=3, **fields)
+
+
+def torchvision_net(window_size: int, patch_size: int = 4, **fields: Any) -> SwinTransformer:
+    return SwinTransformer([patch_size] * 2, window_size=[window_size] * 2, num_classes=3, **fields)
 
 
 def oblong(library: str, window: int, size: tuple[int, int]) -> Foreign:
@@ -102,20 +121,26 @@ def oblong(library: str, window: int, size: tuple[int, int]) -> Foreign:
     if library == "transformers":
         return from_config(SwinConfig(window_size=window, **NARROW), sizes=(size,))
     if library == "timm":
-        fields = NARROW | {"img_size": size, "window_size": window, "num_classes": 3}
-        name = "swin_tiny_patch4_window7_224"
-        return Foreign(lambda: timm.create_model(name, **fields), sizes=(size,), written=False)
-    return Foreign(lambda: torchvision_net(NARROW, window), arch="swin_t", sizes=(size,), written=False)
+        return Foreign(lambda: timm_net(size, window_size=window, **NARROW), sizes=(size,))
+    return Foreign(lambda: torchvision_net(window, **NARROW), arch="swin_t", sizes=(size,))
 
 
-def torchvision_net(fields: dict[str, Any], window: int, **rest: Any) -> SwinTransformer:
-    return SwinTransformer([4, 4], window_size=[window] * 2, num_classes=3, **fields, **rest)
+def other(library: str, fields: dict[str, Any]) -> Foreign:
+    """timm's nets take the one size that they are made for; torchvision's any."""
+    if library == "timm":
+        return Foreign(lambda: timm_net((160, 96), **fields), sizes=((160, 96),))
+    return Foreign(lambda: torchvision_net(**fields), arch="swin_t", sizes=((96, 160), (100, 68)))
 
 
 FOREIGN |= {
     f"{library}, windows of {window} at {height} × {width}": oblong(library, window, (height, width))
     for library in ("timm", "torchvision", "transformers")
     for window, height, width in OBLONG
+}
+FOREIGN |= {
+    f"{library}, {name}": other(library, fields)
+    for library in ("timm", "torchvision")
+    for name, fields in RANDOM.items()
 }
 
 
@@ -488,13 +513,31 @@ def test_timm_nets_of_other_sizes(tmp_path: Path) -> None:
                 torch.testing.assert_close(ours(pixels).logits, model(pixels), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("fields", RANDOM.values(), ids=RANDOM.keys())
+def test_what_is_written_builds_the_other_librarys_net(fields: dict[str, Any], tmp_path: Path) -> None:
+    """timm's arguments stand in its config.json, torchvision's in a file beside the tensors."""
+    ours = randomise(CvSwinForImageClassification(CvSwinConfig(num_labels=3, **fields)))
+    ours.save_pretrained(tmp_path / "ours")
+    CvImageProcessor().save_pretrained(tmp_path / "ours")
+    for library in ("timm", "torchvision"):
+        export_checkpoint(tmp_path / "ours", tmp_path / library, library)
+    described = json.loads((tmp_path / "torchvision" / "torchvision.json").read_text())
+    arguments = {name: described[name] for name in ("patch_size", "window_size", *fields)}
+    theirs = [
+        timm.create_model(f"local-dir:{tmp_path / 'timm'}", pretrained=True),
+        SwinTransformer(num_classes=3, **arguments),
+    ]
+    theirs[1].load_state_dict(load_file(tmp_path / "torchvision" / "model.safetensors"))
+    size = theirs[0].patch_embed.img_size
+    pixels = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        for model in theirs:
+            torch.testing.assert_close(model.eval()(pixels), ours(pixels).logits, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("fields", "library", "field"),
     [
-        ({"window_size": 5}, "timm", "window_size"),
-        ({"mlp_ratio": 3}, "timm", "mlp_ratio"),
-        ({"depths": (2, 2, 5, 2)}, "torchvision", "depths"),
-        ({"patch_size": 2}, "torchvision", "patch_size"),
         ({"num_channels": 1}, "torchvision", "num_channels"),
     ],
 )
@@ -514,6 +557,13 @@ def test_a_config_without_foreign_form_is_refused(
 def test_what_we_have_no_form_for_is_refused(fields: dict[str, Any], tmp_path: Path) -> None:
     config = SwinConfig(embed_dim=8, depths=[1], num_heads=[2], image_size=28, **fields)
     AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / "theirs")
+    with pytest.raises(NoForeignForm, match=f"Swin has no form for {next(iter(fields))}="):
+        convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+
+
+@pytest.mark.parametrize("fields", [{"always_partition": True}, {"global_pool": "max"}])
+def test_arguments_of_timms_that_we_have_no_form_for_are_refused(fields: dict[str, Any], tmp_path: Path) -> None:
+    save(timm_net(224, **NARROW, **fields), tmp_path / "theirs")
     with pytest.raises(NoForeignForm, match=f"Swin has no form for {next(iter(fields))}="):
         convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
 
