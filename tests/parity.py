@@ -22,7 +22,7 @@ from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert.checkpoint import read_file, read_weights
 
 Sizes = Iterable[tuple[int, int]]
-SIZES = ((65, 64),)  # odd and even; a family whose nets take others names its own
+SIZES = ((65, 64), (72, 97))  # odd and even, oblong; a family whose nets take others names its own
 
 
 @dataclass(frozen=True)

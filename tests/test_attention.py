@@ -75,3 +75,11 @@ def test_rollout_finds_the_patch_that_all_layers_read() -> None:
 def test_a_net_without_attention_is_told_so(family: str) -> None:
     with pytest.raises(CvhubError, match=r"ForImageClassification has no attention between all patches"):
         attention(TinyFamily(family).model(), torch.randn(1, 3, 64, 64))
+
+
+def test_a_net_without_class_token_is_told_so_and_parts_of_patches_that_are_left_out_are_in_no_map() -> None:
+    with pytest.raises(CvhubError, match=r"ForImageClassification has no class token"):
+        attention(TinyFamily("vit").model(pooling="mean", class_token=False), torch.randn(1, 3, 64, 64))
+    pixels = torch.randn(1, 3, 70, 47)
+    grids = [attention(TinyFamily("vit").model(fill_patches=fill), pixels).grid for fill in (True, False)]
+    assert grids == [(5, 3), (4, 2)]

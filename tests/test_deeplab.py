@@ -55,12 +55,14 @@ def _mobile(**fields: Any) -> Foreign:
     return Foreign(lambda: build(config), sizes=((65, 64), (96, 40)), written=False)
 
 
+def _without_auxiliary_head(name: str) -> Foreign:
+    build = torchvision.models.get_model
+    return Foreign(lambda: build(name, weights=None, num_classes=21, **NO_DOWNLOAD), name, sizes=PARITY_SIZES[""])
+
+
 FOREIGN = {
-    "torchvision-deeplabv3_resnet50, no auxiliary head": Foreign(
-        lambda: torchvision.models.get_model("deeplabv3_resnet50", weights=None, num_classes=21, **NO_DOWNLOAD),
-        "deeplabv3_resnet50",
-        sizes=PARITY_SIZES[""],
-    ),
+    "torchvision-deeplabv3_resnet50, no auxiliary head": _without_auxiliary_head("deeplabv3_resnet50"),
+    "torchvision-deeplabv3_resnet101, no auxiliary head": _without_auxiliary_head("deeplabv3_resnet101"),
     "google/deeplabv3_mobilenet_v2_1.0_513": _mobile(output_stride=8, num_labels=21),
     "transformers, stride 16": _mobile(output_stride=16, num_labels=4),
     "transformers, stride 32, narrow": _mobile(output_stride=32, depth_multiplier=0.5, num_labels=2),

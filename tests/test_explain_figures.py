@@ -88,6 +88,17 @@ def test_every_net_has_a_gradient_in_each_layer_and_without_shortcuts_it_drifts_
     assert drift["none"] == max(drift.values()) > 2 * drift["A"]
 
 
+def test_at_56_layers_a_plain_nets_gradient_drifts_with_batch_norm_and_vanishes_without():
+    """Section 4.1: BatchNorm keeps a plain net's signals from vanishing. Without it only shortcuts do."""
+    normalised, bare = (
+        {shortcut: gradient.norms(56, shortcut, normed) for shortcut in ("A", "none")} for normed in (True, False)
+    )
+    assert {len(norms) for found in (normalised, bare) for norms in found.values()} == {55}
+    drift = {shortcut: norms[0] / norms[-1] for shortcut, norms in normalised.items()}
+    assert drift["none"] > 100 * drift["A"] > 100
+    assert 0 < 1000 * bare["none"][0] < bare["A"][0]
+
+
 def test_how_much_of_the_spiral_a_relu_loses():
     for dimensions in (2, 3, 5, 10):
         expected = bottleneck.expected_share(dimensions)

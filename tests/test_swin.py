@@ -1,5 +1,6 @@
 """What the paper says of Swin (Liu et al. 2021) holds for our net."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torchvision.models.swin_transformer import ShiftedWindowAttention
+from torchvision.models.swin_transformer import ShiftedWindowAttention, SwinTransformer
 from transformers import AutoModelForImageClassification, SwinConfig
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
@@ -25,12 +26,11 @@ from cvhub.models.swin import (
     CvSwinModel,
     PatchMerging,
     Stage,
-    WindowAttention,
     make_block,
-    relative_positions,
 )
+from cvhub.models.swin_windows import WindowAttention, relative_positions
 from tests.counting import count_multiply_adds, count_parameters
-from tests.parity import from_config, randomise, save
+from tests.parity import Foreign, from_config, randomise, save
 from tests.tiny import TinyFamily
 
 # The smallest net that still has all the family's parts: shifted windows in a map of several, a merging, one window.
@@ -92,6 +92,55 @@ FOREIGN = {
         SwinConfig(embed_dim=16, depths=[2, 2, 2, 2], num_heads=[2, 2, 4, 8], window_size=4, image_size=128),
         sizes=((131, 150), (128, 128)),
     ),
+}
+# Windows that cover the last map along one axis alone, or that don't divide the maps: window, height and width.
+OBLONG = ((7, 224, 320), (7, 320, 224), (7, 224, 448), (7, 256, 256), (4, 128, 192), (3, 160, 96))
+NARROW: dict[str, Any] = {"embed_dim": 8, "depths": [2, 2, 2, 2], "num_heads": [1, 2, 2, 4]}
+# Other widths, depths, windows, patches and α; timm's and torchvision's nets of any name may have them.
+RANDOM: dict[str, dict[str, Any]] = {
+    "two stages, wide MLPs": dict(embed_dim=24, depths=[1, 3], num_heads=[3, 3], window_size=5, mlp_ratio=5.5),
+    "three stages of odd windows, patches of 2": dict(
+        embed_dim=12, depths=[2, 1, 3], num_heads=[1, 2, 4], window_size=3, patch_size=2, mlp_ratio=3
+    ),
+    "five stages, even windows": dict(
+        embed_dim=6, depths=[1, 2, 1, 2, 1], num_heads=[1, 2, 2, 3, 4], window_size=2, mlp_ratio=1.4
+    ),
+}
+
+
+def timm_net(size: Any, **fields: Any) -> Any:
+    return timm.create_model("swin_tiny_patch4_window7_224", img_size=size, num_classes=3, **fields)
+
+
+def torchvision_net(window_size: int, patch_size: int = 4, **fields: Any) -> SwinTransformer:
+    return SwinTransformer([patch_size] * 2, window_size=[window_size] * 2, num_classes=3, **fields)
+
+
+def oblong(library: str, window: int, size: tuple[int, int]) -> Foreign:
+    """A narrow net of each library's for pictures of that size."""
+    if library == "transformers":
+        return from_config(SwinConfig(window_size=window, **NARROW), sizes=(size,))
+    if library == "timm":
+        return Foreign(lambda: timm_net(size, window_size=window, **NARROW), sizes=(size,))
+    return Foreign(lambda: torchvision_net(window, **NARROW), arch="swin_t", sizes=(size,))
+
+
+def other(library: str, fields: dict[str, Any]) -> Foreign:
+    """timm's nets take the one size that they are made for; torchvision's any."""
+    if library == "timm":
+        return Foreign(lambda: timm_net((160, 96), **fields), sizes=((160, 96),))
+    return Foreign(lambda: torchvision_net(**fields), arch="swin_t", sizes=((96, 160), (100, 68)))
+
+
+FOREIGN |= {
+    f"{library}, windows of {window} at {height} × {width}": oblong(library, window, (height, width))
+    for library in ("timm", "torchvision", "transformers")
+    for window, height, width in OBLONG
+}
+FOREIGN |= {
+    f"{library}, {name}": other(library, fields)
+    for library in ("timm", "torchvision")
+    for name, fields in RANDOM.items()
 }
 
 
@@ -190,7 +239,7 @@ def test_maps_are_as_large_as_a_convolutional_nets() -> None:
 def test_every_second_block_is_shifted() -> None:
     for _, j, block in blocks_of(on_meta("swin_tiny")):
         assert block.attention.shifted == (j % 2 == 0)
-        assert block.attention.shift(8) == (3 if j % 2 == 0 else 0)
+        assert block.attention.shifts(8, 8) == ((3, 3) if j % 2 == 0 else (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -398,9 +447,11 @@ def test_the_map_before_the_mean_explains_the_logits(tiny: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace", "ignore::torch.jit.TracerWarning", "ignore:`is_gradient")
-def test_a_trace_is_right_at_other_sizes(tiny: Any) -> None:
+@pytest.mark.parametrize("rule", [{}, {"fill_before_shift": False}, {"shift_axes_apart": False}], ids=str)
+def test_a_trace_is_right_at_other_sizes(rule: dict[str, bool]) -> None:
     """Windows, shifts and masks are computed from the sizes it is given: larger, smaller, odd, one window."""
-    net = plain_module(tiny, torch.randn(2, 3, 64, 64))
+    model: Any = randomise(TinyFamily("swin").model(**rule))
+    net = plain_module(model, torch.randn(2, 3, 64, 64))
     traced = torch.jit.trace(net, torch.randn(2, 3, 64, 64), strict=False, check_trace=False)
     for batch, height, width in ((1, 64, 64), (3, 101, 75), (2, 32, 32), (1, 33, 200)):
         pixels = torch.randn(batch, 3, height, width)
@@ -462,13 +513,31 @@ def test_timm_nets_of_other_sizes(tmp_path: Path) -> None:
                 torch.testing.assert_close(ours(pixels).logits, model(pixels), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("fields", RANDOM.values(), ids=RANDOM.keys())
+def test_what_is_written_builds_the_other_librarys_net(fields: dict[str, Any], tmp_path: Path) -> None:
+    """timm's arguments stand in its config.json, torchvision's in a file beside the tensors."""
+    ours = randomise(CvSwinForImageClassification(CvSwinConfig(num_labels=3, **fields)))
+    ours.save_pretrained(tmp_path / "ours")
+    CvImageProcessor().save_pretrained(tmp_path / "ours")
+    for library in ("timm", "torchvision"):
+        export_checkpoint(tmp_path / "ours", tmp_path / library, library)
+    described = json.loads((tmp_path / "torchvision" / "torchvision.json").read_text())
+    arguments = {name: described[name] for name in ("patch_size", "window_size", *fields)}
+    theirs = [
+        timm.create_model(f"local-dir:{tmp_path / 'timm'}", pretrained=True),
+        SwinTransformer(num_classes=3, **arguments),
+    ]
+    theirs[1].load_state_dict(load_file(tmp_path / "torchvision" / "model.safetensors"))
+    size = theirs[0].patch_embed.img_size
+    pixels = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        for model in theirs:
+            torch.testing.assert_close(model.eval()(pixels), ours(pixels).logits, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("fields", "library", "field"),
     [
-        ({"window_size": 5}, "timm", "window_size"),
-        ({"mlp_ratio": 3}, "timm", "mlp_ratio"),
-        ({"depths": (2, 2, 5, 2)}, "torchvision", "depths"),
-        ({"patch_size": 2}, "torchvision", "patch_size"),
         ({"num_channels": 1}, "torchvision", "num_channels"),
     ],
 )
@@ -488,6 +557,13 @@ def test_a_config_without_foreign_form_is_refused(
 def test_what_we_have_no_form_for_is_refused(fields: dict[str, Any], tmp_path: Path) -> None:
     config = SwinConfig(embed_dim=8, depths=[1], num_heads=[2], image_size=28, **fields)
     AutoModelForImageClassification.from_config(config).save_pretrained(tmp_path / "theirs")
+    with pytest.raises(NoForeignForm, match=f"Swin has no form for {next(iter(fields))}="):
+        convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+
+
+@pytest.mark.parametrize("fields", [{"always_partition": True}, {"global_pool": "max"}])
+def test_arguments_of_timms_that_we_have_no_form_for_are_refused(fields: dict[str, Any], tmp_path: Path) -> None:
+    save(timm_net(224, **NARROW, **fields), tmp_path / "theirs")
     with pytest.raises(NoForeignForm, match=f"Swin has no form for {next(iter(fields))}="):
         convert_checkpoint(tmp_path / "theirs", tmp_path / "ours")
 

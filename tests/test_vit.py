@@ -76,6 +76,15 @@ SMALL_SIZES = ((32, 32), (48, 20))
 FOREIGN = {
     "timm-vit_tiny_patch16_224, its own size": timm_vit(sizes=((224, 224),)),
     "timm-vit_tiny_patch16_224, mean of the patches, grey": timm_vit(global_pool="avg", in_chans=1, **TIMM_ARGUMENTS),
+    "timm-vit_tiny_patch16_224, no class token": timm_vit(
+        global_pool="avg", class_token=False, depth=2, **TIMM_ARGUMENTS
+    ),
+    "timm-vit_tiny_patch16_224, no class token, norm before the mean": timm_vit(
+        global_pool="avg", class_token=False, fc_norm=False, depth=2, **TIMM_ARGUMENTS
+    ),
+    "timm-vit_base_patch16_gap_224, narrow": timm_vit(
+        "vit_base_patch16_gap_224", embed_dim=48, depth=2, num_classes=3, **TIMM_ARGUMENTS
+    ),
     "timm-vit_tiny_patch16_224, oblong": timm_vit(sizes=((64, 160),), img_size=(64, 160), num_classes=7),
     "timm-vit_tiny_patch16_224, patches of 8, no bias of qkv": timm_vit(
         sizes=((40, 40),), patch_size=8, img_size=40, qkv_bias=False
@@ -105,6 +114,9 @@ FOREIGN = {
         qkv_bias=False,
         hidden_act="quick_gelu",
         layer_norm_eps=1e-3,
+    ),
+    "transformers, made for sides that patches don't divide": transformers_vit(
+        ((30, 30), (41, 26)), **SMALL_PATCHES | {"image_size": 30}
     ),
     "transformers, oblong, one head": from_config(
         ViTConfig(
@@ -394,6 +406,16 @@ def test_or_the_mean_of_the_patches(pixels: Tensor) -> None:
     torch.testing.assert_close(model(pixels).logits, model.classifier(model.vit.norm(mean)))
 
 
+def test_patches_alone_may_be_the_sequence(pixels: Tensor) -> None:
+    """timm's "gap" nets: no class token, and a norm before the mean."""
+    model: Any = TinyFamily("vit").model(pooling="normed_mean", class_token=False)
+    output = model.vit(pixels)
+    assert output.last_hidden_state.shape == (2, 24, 24)
+    assert model.vit.embeddings.positions.shape == (1, 16, 24)
+    torch.testing.assert_close(output.pooler_output, output.last_hidden_state.mean(1))
+    torch.testing.assert_close(model(pixels).logits, model.classifier(output.pooler_output))
+
+
 # --- Inductive bias, and what attention costs ------------------------------------------------------------------------
 
 
@@ -494,7 +516,7 @@ def test_torchvisions_older_files_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"class_token": False, "global_pool": "avg"}, "class_token=False"),
+        ({"fc_norm": True}, "fc_norm=True"),
         ({"reg_tokens": 4}, "reg_tokens=4"),
         ({"global_pool": "max"}, "global_pool='max'"),
     ],
@@ -519,6 +541,7 @@ def layout(library: str) -> Layout:
         ("torchvision", {"pooling": "mean"}, "pooling"),
         ("torchvision", {"num_channels": 1}, "num_channels"),
         ("torchvision", {"image_size": (224, 256)}, "image_size"),
+        ("torchvision", {"image_size": 225, "fill_patches": False}, "image_size"),
         ("torchvision", {"num_hidden_layers": 13}, "num_hidden_layers"),
         ("transformers", {"pooling": "mean"}, "pooling"),
     ],
@@ -554,6 +577,7 @@ def test_a_half_precision_file_keeps_its_positions(tmp_path: Path) -> None:
     ("fields", "message"),
     [
         ({"pooling": "max"}, "pooling is 'max'.*'cls', 'mean'"),
+        ({"class_token": False}, "pooling is 'cls', but there is no class_token"),
         ({"hidden_act": "geluu"}, "hidden_act is 'geluu'.*'gelu'"),
         ({"image_size": 225}, "image_size is 225, expected multiples of patch_size 16"),
         ({"image_size": (224, 230)}, r"image_size is \(224, 230\)"),

@@ -1,12 +1,15 @@
 """Swin's checkpoints in timm, torchvision and transformers.
 
 All three merge patches in the authors' order. They differ in their names, in whether a merging ends a stage or begins
-one, and in what they do with a map that the windows don't divide: there we follow torchvision, which fills it up at its
-end and then rolls it, each axis on its own.
+one, and in how they shift windows on a map that these don't divide or that one of them covers along one axis: fields of
+our config, which are set as a source's library computes. Written back, a net computes as the library does it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from math import isqrt, prod
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -18,12 +21,13 @@ from cvhub.convert.family import (
     Layout,
     NoForeignForm,
     Shapes,
+    differing,
     require,
     resize_then_crop,
-    write_architecture,
 )
 from cvhub.convert.renaming import Part
-from cvhub.models.swin import CvSwinConfig, relative_positions
+from cvhub.models.swin import CvSwinConfig
+from cvhub.models.swin_windows import relative_positions
 
 Names = Iterator[tuple[Part, Part]]
 
@@ -40,32 +44,35 @@ TORCHVISION = {"swin_t": "swin_tiny", "swin_s": "swin_small", "swin_b": "swin_ba
 TORCHVISION_RESIZED = {"swin_t": 232, "swin_s": 246, "swin_b": 238}
 
 
-def _architectures(names: dict[str, str], *more: str) -> dict[str, Fields]:
-    """What makes up each net, and `more` fields of its variant."""
+def _architectures(names: dict[str, str], *more: str, **rest: Any) -> dict[str, Fields]:
+    """What makes up each net, `more` fields of its variant, and the `rest`, which is the library's."""
     fields = ("embed_dim", "depths", "num_heads", "window_size", *more)
     variants = {theirs: CvSwinConfig.variant(ours) for theirs, ours in names.items()}
-    return {theirs: {field: getattr(variant, field) for field in fields} for theirs, variant in variants.items()}
+    return {theirs: {field: getattr(variant, field) for field in fields} | rest for theirs, variant in variants.items()}
 
 
-def _blocks(config: CvSwinConfig) -> Iterator[tuple[int, int]]:
+# Stages, and blocks of each, that names are known for: more than any net has, since tensors tell how many theirs has.
+MOST_STAGES, MOST_BLOCKS = 8, 64
+
+
+def _blocks() -> Iterator[tuple[int, int]]:
     """Stage and block."""
-    for stage, depth in enumerate(config.depths):
-        yield from ((stage, block) for block in range(depth))
+    yield from product(range(MOST_STAGES), range(MOST_BLOCKS))
 
 
-def _mergings(config: CvSwinConfig) -> Iterator[tuple[str, int]]:
+def _mergings() -> Iterator[tuple[str, int]]:
     """Our name, and the stage that it begins."""
-    for stage in range(1, len(config.depths)):
+    for stage in range(1, MOST_STAGES):
         yield f"swin.stages.{stage}.merging", stage
 
 
 def _timm_names(config: CvSwinConfig) -> Names:
     yield "swin.patch_embedding.projection", "patch_embed.proj"
     yield "swin.patch_norm", "patch_embed.norm"
-    for ours, stage in _mergings(config):
+    for ours, stage in _mergings():
         yield f"{ours}.norm", f"layers.{stage}.downsample.norm"
         yield f"{ours}.reduction", f"layers.{stage}.downsample.reduction"
-    for stage, block in _blocks(config):
+    for stage, block in _blocks():
         yield from _attention_names(f"swin.stages.{stage}.blocks.{block}", f"layers.{stage}.blocks.{block}")
         for layer in ("fc1", "fc2"):
             yield f"swin.stages.{stage}.blocks.{block}.mlp.{layer}", f"layers.{stage}.blocks.{block}.mlp.{layer}"
@@ -77,10 +84,10 @@ def _torchvision_names(config: CvSwinConfig) -> Names:
     """Patch embedding, stages and mergings are numbered through."""
     yield "swin.patch_embedding.projection", "features.0.0"
     yield "swin.patch_norm", "features.0.2"
-    for ours, stage in _mergings(config):
+    for ours, stage in _mergings():
         yield f"{ours}.norm", f"features.{2 * stage}.norm"
         yield f"{ours}.reduction", f"features.{2 * stage}.reduction"
-    for stage, block in _blocks(config):
+    for stage, block in _blocks():
         ours, theirs = f"swin.stages.{stage}.blocks.{block}", f"features.{2 * stage + 1}.{block}"
         yield from _attention_names(ours, theirs)
         yield f"{ours}.mlp.fc1", f"{theirs}.mlp.0"
@@ -101,10 +108,10 @@ def _attention_names(ours: str, theirs: str) -> Names:
 def _transformers_names(config: CvSwinConfig) -> Names:
     yield "swin.patch_embedding.projection", "swin.embeddings.patch_embeddings.projection"
     yield "swin.patch_norm", "swin.embeddings.norm"
-    for ours, stage in _mergings(config):
+    for ours, stage in _mergings():
         yield f"{ours}.norm", f"swin.encoder.layers.{stage - 1}.downsample.norm"
         yield f"{ours}.reduction", f"swin.encoder.layers.{stage - 1}.downsample.reduction"
-    for stage, block in _blocks(config):
+    for stage, block in _blocks():
         ours, theirs = f"swin.stages.{stage}.blocks.{block}", f"swin.encoder.layers.{stage}.blocks.{block}"
         attention = f"{theirs}.attention.self"
         yield f"{ours}.norm1", f"{theirs}.layernorm_before"
@@ -132,17 +139,50 @@ def _read_transformers(config: Fields) -> Fields:
         "dropout": config.get("hidden_dropout_prob", 0.0),
         "attention_dropout": config.get("attention_probs_dropout_prob", 0.0),
         "initializer_range": config.get("initializer_range", 0.02),
+        "shift_axes_apart": False,
     }
 
 
+def _read_timm(config: Fields) -> Fields:
+    """Nothing, but what we have no form for and tensors don't tell is refused."""
+    stated = config | (config.get("model_args") or {})
+    for name, only in (("global_pool", "avg"), ("always_partition", False), ("norm_layer", None)):
+        if stated.get(name, only) != only:
+            raise NoForeignForm("cvhub's Swin", name, stated[name])
+    return {}
+
+
+def _closest(config: CvSwinConfig, architectures: dict[str, Fields]) -> tuple[str, list[str]]:
+    """The most similar net's name, and the fields in which ours differs from it."""
+    differences = {name: differing(config, fields) for name, fields in architectures.items()}
+    closest = min(differences, key=lambda name: len(differences[name]))
+    return closest, differences[closest]
+
+
 def _write_timm(config: CvSwinConfig) -> Fields:
-    require(config, "timm", patch_size=4, mlp_ratio=4)
-    return write_architecture(config, "timm", _architectures(TIMM))
+    """The most similar net's name, and the arguments in which ours differs from it.
+
+    timm cuts windows down to the maps of the size that a net is made for: those must be as large.
+    """
+    closest, different = _closest(config, _architectures(TIMM, "patch_size", "mlp_ratio"))
+    arguments = {field: getattr(config, field) for field in different}
+    if {"window_size", "patch_size", "depths"} & set(different):
+        arguments["img_size"] = config.window_size * prod(config.stage_strides)
+    return {"architecture": closest, "model_args": arguments} if arguments else {"architecture": closest}
 
 
 def _write_torchvision(config: CvSwinConfig) -> Fields:
-    require(config, "torchvision", patch_size=4, mlp_ratio=4, num_channels=3)
-    return write_architecture(config, "torchvision", _architectures(TORCHVISION))
+    """The most similar net's name, and the arguments of torchvision's SwinTransformer: it takes any widths."""
+    require(config, "torchvision", num_channels=3)
+    return {
+        "architecture": _closest(config, _architectures(TORCHVISION))[0],
+        "patch_size": [config.patch_size] * 2,
+        "embed_dim": config.embed_dim,
+        "depths": list(config.depths),
+        "num_heads": list(config.num_heads),
+        "window_size": [config.window_size] * 2,
+        "mlp_ratio": config.mlp_ratio,
+    }
 
 
 def _write_transformers(config: CvSwinConfig) -> Fields:
@@ -172,18 +212,28 @@ def _write_transformers(config: CvSwinConfig) -> Fields:
 
 
 def _sizes(config: CvSwinConfig, shapes: Shapes) -> Fields:
-    """Channels, heads and windows from our tensors' shapes."""
+    """Channels, blocks, heads, windows and the MLPs' widths from our tensors' shapes."""
     embed_dim, num_channels, patch_size, _ = shapes["swin.patch_embedding.projection.weight"]
-    tables = [
-        shapes[f"swin.stages.{stage}.blocks.0.attention.relative_position_bias"] for stage in range(len(config.depths))
-    ]
+    blocks = Counter(int(name.split(".")[2]) for name in shapes if name.endswith(".relative_position_bias"))
+    first = [f"swin.stages.{stage}.blocks.0" for stage in range(len(blocks))]
+    tables = [shapes[f"{block}.attention.relative_position_bias"] for block in first]
     return {
         "num_channels": num_channels,
         "patch_size": patch_size,
         "embed_dim": embed_dim,
+        "depths": [blocks[stage] for stage in range(len(blocks))],
         "num_heads": [heads for _, heads in tables],
         "window_size": (isqrt(tables[0][0]) + 1) // 2,  # the table has (2M − 1)² rows
+        "mlp_ratio": _mlp_ratio(config.mlp_ratio, [shapes[f"{block}.mlp.fc1.weight"] for block in first]),
     }
+
+
+def _mlp_ratio(expected: float, widths: list[tuple[int, ...]]) -> float:
+    """α from an MLP's (hidden width, C) of each stage: the expected one where it gives them all, which are rounded."""
+    if all(int(channels * expected) == hidden for hidden, channels in widths):
+        return expected
+    hidden, channels = widths[-1]  # the widest, and so the least rounded
+    return hidden / channels
 
 
 def _position_indices(config: CvSwinConfig) -> dict[str, Tensor]:
@@ -191,7 +241,8 @@ def _position_indices(config: CvSwinConfig) -> dict[str, Tensor]:
     index = relative_positions(config.window_size).flatten()
     return {
         f"features.{2 * stage + 1}.{block}.attn.relative_position_index": index.clone()
-        for stage, block in _blocks(config)
+        for stage, depth in enumerate(config.depths)
+        for block in range(depth)
     }
 
 
@@ -219,8 +270,9 @@ FAMILY = Family(
     layouts=(
         Layout(
             library="timm",
-            architectures=_architectures(TIMM, "drop_path_rate"),
+            architectures=_architectures(TIMM, "drop_path_rate", fill_before_shift=False),
             names=_timm_names,
+            read=_read_timm,
             write=_write_timm,
             processor=_timm_processor,
             leftovers=("relative_position_index", "attn_mask"),

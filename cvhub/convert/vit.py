@@ -52,7 +52,6 @@ TIMM_FIELDS = {
 }
 # … and those that may only have their default, of which tensors would not tell, or not plainly.
 TIMM_DEFAULTS = {
-    "class_token": True,
     "no_embed_class": False,
     "reg_tokens": 0,
     "pre_norm": False,
@@ -60,7 +59,8 @@ TIMM_DEFAULTS = {
     "act_layer": None,
     "norm_layer": None,
 }
-TIMM_POOLINGS = {"token": "cls", "avg": "mean"}
+# What "_gap_" in timm's names stands for. `fc_norm`: whether the norm comes after the mean, as it does unless said.
+TIMM_GAP = {"class_token": False, "fc_norm": False}
 # Fields whose names and meanings transformers' config shares, with its defaults.
 TRANSFORMERS_FIELDS = {
     "image_size": 224,
@@ -84,11 +84,17 @@ def row(variant: str, patch_size: int, side: int = 224, **rest: Any) -> Fields:
     return fields | rest
 
 
+GAP = {"class_token": False, "pooling": "normed_mean"}
 TIMM_ARCHITECTURES = {
     f"vit_{variant}_patch{patch}_{side}": row(variant, patch, side)
     for variant, sizes in TIMM_SIZES.items()
     for patch, side in sizes
-} | {"vit_base_patch16_224_miil": row("base", 16, qkv_bias=False)}
+} | {
+    "vit_base_patch16_224_miil": row("base", 16, qkv_bias=False),
+    "vit_base_patch16_gap_224": row("base", 16, num_attention_heads=16, **GAP),
+    "vit_huge_patch14_gap_224": row("huge", 14, **GAP),
+    "vit_huge_patch16_gap_448": row("huge", 16, 448, **GAP),
+}
 TORCHVISION_ARCHITECTURES = {name: row(variant, patch) for name, (variant, patch) in TORCHVISION.items()}
 
 
@@ -98,14 +104,15 @@ TORCHVISION_ARCHITECTURES = {name: row(variant, patch) for name, (variant, patch
 def timm_names(config: CvViTConfig, body: str = "vit") -> Names:
     """Of the net but its classifier; `body` is our name for it."""
     yield f"{body}.embeddings.patches.projection", "patch_embed.proj"
-    yield f"{body}.embeddings.class_token", "cls_token"
+    if config.class_token:
+        yield f"{body}.embeddings.class_token", "cls_token"
     yield f"{body}.embeddings.positions", "pos_embed"
     for i in range(config.num_hidden_layers):
         for ours, theirs in (("attention.qkv", "attn.qkv"), ("attention.proj", "attn.proj")):
             yield f"{body}.blocks.{i}.{ours}", f"blocks.{i}.{theirs}"
         for part in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
             yield f"{body}.blocks.{i}.{part}", f"blocks.{i}.{part}"
-    yield f"{body}.norm", "norm" if config.pooling == "cls" else "fc_norm"
+    yield f"{body}.norm", "fc_norm" if config.pooling == "mean" else "norm"
 
 
 def transformers_names(config: CvViTConfig, body: str = "vit") -> Names:
@@ -163,21 +170,27 @@ def _transformers_classifier_names(config: CvViTConfig) -> Names:
 
 
 def read_timm(config: Fields) -> Fields:
-    arguments = config.get("model_args") or {}
+    arguments = TIMM_GAP if "_gap_" in config.get("architecture", "") else {}
+    arguments = arguments | (config.get("model_args") or {})
     for name, only in TIMM_DEFAULTS.items():
         if arguments.get(name, only) != only:
             raise NoForeignForm("cvhub's ViT", name, arguments[name])
     pooling = arguments.get("global_pool") or config.get("global_pool", "token")
-    if pooling not in TIMM_POOLINGS:
+    if pooling not in ("token", "avg"):
         raise NoForeignForm("cvhub's ViT", "global_pool", pooling)
+    fc_norm = arguments.get("fc_norm")
+    if pooling == "token" and fc_norm:
+        raise NoForeignForm("cvhub's ViT", "fc_norm", fc_norm)
     fields = {ours: _one_side(arguments[theirs]) for theirs, ours in TIMM_FIELDS.items() if theirs in arguments}
-    return fields | {"pooling": TIMM_POOLINGS[pooling]}
+    fields["pooling"] = "cls" if pooling == "token" else "normed_mean" if fc_norm is False else "mean"
+    return fields | {"class_token": arguments.get("class_token", True)}
 
 
 def read_transformers(config: Fields) -> Fields:
     fields = {name: _one_side(config.get(name, default)) for name, default in TRANSFORMERS_FIELDS.items()}
     return fields | {
         "antialias_positions": False,
+        "fill_patches": False,
         "dropout": config.get("hidden_dropout_prob", 0.0),
         "attention_dropout": config.get("attention_probs_dropout_prob", 0.0),
     }
@@ -230,9 +243,9 @@ def write_timm(config: CvViTConfig, architectures: Mapping[str, Fields]) -> Fiel
         arguments["mlp_ratio"] = ratio = config.intermediate_size / config.hidden_size
         if int(config.hidden_size * ratio) != config.intermediate_size:
             raise NoForeignForm("timm", "intermediate_size", config.intermediate_size)
-    pooling = next(theirs for theirs, ours in TIMM_POOLINGS.items() if ours == config.pooling)
-    if pooling != "token":
-        arguments["global_pool"] = pooling
+    pooling = "token" if config.pooling == "cls" else "avg"
+    if pooling == "avg":
+        arguments |= {"global_pool": pooling, "class_token": config.class_token, "fc_norm": config.pooling == "mean"}
     return {"architecture": closest, "global_pool": pooling, "model_args": arguments}
 
 
@@ -251,7 +264,7 @@ def write_transformers(config: CvViTConfig, model_type: str, architecture: str) 
 def _write_torchvision(config: CvViTConfig) -> Fields:
     """A name, and the arguments of torchvision's VisionTransformer: it takes any widths and sizes."""
     require(config, "torchvision", pooling="cls", layer_norm_eps=1e-6, hidden_act="gelu", qkv_bias=True, num_channels=3)
-    if len(set(config.sides)) > 1:
+    if len(set(config.sides)) > 1 or config.sides[0] % config.patch_size:
         raise NoForeignForm("torchvision", "image_size", config.image_size)
     depths = ("num_hidden_layers", "num_attention_heads")
     rows = {name: {field: fields[field] for field in depths} for name, fields in TORCHVISION_ARCHITECTURES.items()}

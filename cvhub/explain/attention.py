@@ -54,11 +54,15 @@ def attention(model: Any, pixel_values: "Tensor") -> Attention:
     with torch.no_grad():
         output = model(pixel_values, output_attentions=True)
     weights = output.get("attentions")
-    size = model.config.to_dict().get("patch_size")
+    config = model.config.to_dict()
+    size = config.get("patch_size")
     if not weights or not isinstance(size, int):
         raise CvhubError(f"{type(model).__name__} has no attention between all patches of a picture.")
     height, width = pixel_values.shape[2:]
-    grid = (-(-height // size), -(-width // size))
+    if not config.get("class_token", True):
+        raise CvhubError(f"{type(model).__name__} has no class token whose attention could be followed here.")
+    part = size - 1 if config.get("fill_patches", True) else 0  # which a last patch may lack
+    grid = ((height + part) // size, (width + part) // size)
     if any(layer.shape[-1] < math.prod(grid) for layer in weights):
         raise CvhubError(f"{type(model).__name__} attends within windows, not to all patches of a picture.")
     return Attention(np.stack([layer[0].double().cpu().numpy() for layer in weights]), grid)

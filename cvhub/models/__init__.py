@@ -3,10 +3,10 @@
 from os import listdir
 from os.path import dirname
 
-# What architectures share; every other file here is one.
+# What architectures share, and parts of one; every other file here is one.
 SHARED = (
     *("attention", "backbone", "base", "dense_processing", "image_processing", "layers", "losses", "losses_dense"),
-    *("pixels", "segmentation"),
+    *("pixels", "segmentation", "swin_windows"),
 )
 FAMILIES = tuple(
     name.removesuffix(".py")

@@ -52,15 +52,18 @@ class PatchEmbedding(nn.Module):
     """Cuts pictures into P×P patches and projects each to D dimensions: (N, C, H, W) → (N, D, ⌈H/P⌉, ⌈W/P⌉).
 
     One linear layer on every flattened patch is a convolution whose stride is its kernel. Where a side is no multiple
-    of P, zeros (the processor's mean colour) fill the last patch, at the bottom and right.
+    of P, zeros (the processor's mean colour) fill the last patch, at the bottom and right; without `fill` such a part
+    of a patch is left out.
     """
 
-    def __init__(self, num_channels: int, width: int, patch_size: int, bias: bool = True):
+    def __init__(self, num_channels: int, width: int, patch_size: int, bias: bool = True, fill: bool = True):
         super().__init__()
-        self.patch_size = patch_size
+        self.patch_size, self.fill = patch_size, fill
         self.projection = nn.Conv2d(num_channels, width, patch_size, patch_size, bias=bias)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
+        if not self.fill:
+            return self.projection(pixel_values)
         size = self.patch_size
         bottom, right = ((n + size - 1) // size * size - n for n in pixel_values.shape[2:])
         return self.projection(F.pad(pixel_values, (0, right, 0, bottom)))

@@ -3,8 +3,9 @@ https://arxiv.org/abs/2103.14030
 
 Where every patch attends to every other, the cost grows with the square of the picture's area. Here it attends within a
 window of M × M patches, so that the cost grows with the area itself (section 3.2, eq. 1 and 2). Every second block
-moves the windows by half of one, and so connects those that were neighbours (figure 2). Between stages 2 × 2 neighbours
-are merged (section 3.1): maps of strides 4, 8, 16 and 32 come out, as a convolutional net gives, for any task.
+moves the windows by half of one, and so connects those that were neighbours (figure 2, swin_windows.py). Between stages
+2 × 2 neighbours are merged (section 3.1): maps of strides 4, 8, 16 and 32 come out, as a convolutional net gives, for
+any task.
 
     pixels → patches → norm → stage 1 → merging → stage 2 → merging → stage 3 → merging → stage 4 → norm → mean → linear
              (N, H/4, W/4, C)           (N, H/8, W/8, 2C)   H/16, 4C              H/32, 8C                      → logits
@@ -12,13 +13,6 @@ are merged (section 3.1): maps of strides 4, 8, 16 and 32 come out, as a convolu
     a block (figure 3b, eq. 3), its attention W-MSA and, in every second block, SW-MSA
     x ─┬─ norm ─ attention ─ (+) ─┬─ norm ─ MLP ─ (+) → (N, h, w, C)
        └──────────────────────┘   └───────────────┘
-
-    W-MSA         SW-MSA          SW-MSA, its map rolled: the windows at the end
-    ┌───┬───┐     ┌─┬───┬─┐       ┌───┬─┬─┐   now hold parts that were not adjacent,
-    │   │   │     ├─┼───┼─┤       │   │ ╎ │   which a mask keeps apart (figure 4);
-    ├───┼───┤     │ │   │ │       ├───┼─┼─┤   there are four windows as before,
-    │   │   │     ├─┼───┼─┤       ├╌╌╌┼╌┼╌┤   and not nine
-    └───┴───┘     └─┴───┴─┘       └───┴─┴─┘
 
 N batch, H height and W width of the picture, h and w of a map, C channels, M window size, d channels of a head.
 """
@@ -28,14 +22,14 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils.generic import can_return_tuple
 
-from .attention import CvTransformerClassifierMixin, CvTransformerPreTrainedModel, EncoderBlock, PatchEmbedding, attend
+from .attention import CvTransformerClassifierMixin, CvTransformerPreTrainedModel, EncoderBlock, PatchEmbedding
 from .backbone import CvBackboneConfig, CvBackboneMixin
 from .layers import drop_path_rates
+from .swin_windows import WindowAttention, fill
 
 # Section 3.3; the windows of table 1; stochastic depth as in appendix A2.1 and, of Swin-L, in the authors' code.
 # name: (C of stage 1, blocks of each stage, M, rate of stochastic depth)
@@ -49,15 +43,16 @@ VARIANTS = {
 }
 HEAD_WIDTH = 32  # d of all of them
 
-# What is added to the scores of positions that must not meet; trained weights have known no other value.
-APART = -100.0
-
 
 class CvSwinConfig(CvBackboneConfig):
     """The defaults are the paper's Swin-T; `variant` gives the other rows.
 
     - `embed_dim`: C of stage 1; each later stage doubles it. `depths`: blocks a stage; `num_heads`: heads a stage.
     - `window_size`: M; `patch_size`: pixels a side of a patch; `mlp_ratio`: α, by how much an MLP widens.
+    - The paper's maps are made of whole windows, several along both axes or one. Of others, libraries shift the windows
+      in ways of their own. `fill_before_shift`: filled up and then rolled, as torchvision and transformers do, or first
+      rolled, as timm does. `shift_axes_apart`: an axis that one window covers isn't shifted, the other is, as in
+      torchvision and timm, or neither is, as in transformers.
     - `drop_path_rate`: of the last block's branches, less before. `dropout`: on patches, behind every linear layer but
       the projection to queries, keys and values; `attention_dropout`: on attention's weights. The paper has neither.
     - `initializer_range`: σ of the weights' start; `num_channels`, `label_smoothing`: see `CvClassifierConfig`.
@@ -71,6 +66,8 @@ class CvSwinConfig(CvBackboneConfig):
     window_size: int = 7
     patch_size: int = 4
     mlp_ratio: float | int = 4.0
+    fill_before_shift: bool = True
+    shift_axes_apart: bool = True
     drop_path_rate: float | int = 0.2
     dropout: float | int = 0.0
     attention_dropout: float | int = 0.0
@@ -111,12 +108,6 @@ class CvSwinConfig(CvBackboneConfig):
         return [self.embed_dim * 2**stage for stage in range(len(self.depths))]
 
 
-def fill(x: Tensor, multiple: int) -> Tensor:
-    """Zeros at the end of rows and columns of (N, h, w, C) make both multiples; tracers record it for every size."""
-    bottom, right = ((n + multiple - 1) // multiple * multiple - n for n in x.shape[1:3])
-    return F.pad(x, (0, 0, 0, right, 0, bottom))
-
-
 class PatchMerging(nn.Module):
     """2 × 2 neighbours side by side, then a linear layer (section 3.1): (N, h, w, C) → (N, ⌈h/2⌉, ⌈w/2⌉, 2C)."""
 
@@ -130,87 +121,6 @@ class PatchMerging(nn.Module):
         # Column by column: the order that the authors' weights, and so all libraries', were trained in.
         x = torch.cat([x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)], dim=-1)
         return self.reduction(self.norm(x))
-
-
-def relative_positions(window: int, device: torch.device | None = None) -> Tensor:
-    """Which row of the bias table belongs to query i and key j of a window: (M², M²), counted row by row.
-
-    Their offset along each axis is one of −M + 1 … M − 1, so the table has (2M − 1)² rows.
-    """
-    place = torch.arange(window, device=device)
-    offset = place[:, None] - place + window - 1  # (M, M), of the query and of the key
-    index = offset[:, None, :, None] * (2 * window - 1) + offset[None, :, None, :]  # (M, M, M, M)
-    return index.flatten(2).flatten(0, 1)
-
-
-def met_by_roll(windows: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """Whether positions i and j of a window along one axis met only because the axis was rolled: (windows, M, M)."""
-    place = torch.arange(windows * window, device=device)
-    wrapped = (place >= windows * window - shift).view(windows, window)
-    return wrapped[:, :, None] != wrapped[:, None, :]
-
-
-class WindowAttention(nn.Module):
-    """Attention within windows, W-MSA, or shifted ones, SW-MSA (section 3.2): (N, h, w, C) → (N, h, w, C).
-
-    softmax(q·kᵀ / √d + B)·v (eq. 4), where B is looked up by the offset from query to key.
-    """
-
-    def __init__(self, config: CvSwinConfig, channels: int, heads: int, shifted: bool):
-        super().__init__()
-        self.config = config
-        self.channels, self.heads, self.window, self.shifted = channels, heads, config.window_size, shifted
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.relative_position_bias = nn.Parameter(torch.zeros((2 * self.window - 1) ** 2, heads))
-        self.proj = nn.Linear(channels, channels)
-
-    def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Also returns the weights (N, windows, heads, M², M²) where they are kept."""
-        height, width = x.shape[1:3]
-        x = fill(x, self.window)
-        rows, columns = x.shape[1] // self.window, x.shape[2] // self.window  # of windows
-        down, right = self.shift(rows), self.shift(columns)
-        if self.shifted:
-            x = x.roll((-down, -right), (1, 2))
-        query, key, value = (self.cut(part, rows, columns) for part in self.qkv(x).chunk(3, dim=-1))
-        bias = self.bias(rows, columns, down, right)
-        x, weights = attend(self, query, key, value, bias, self.config.attention_dropout, keep_weights)
-        x = self.join(x, rows, columns)
-        if self.shifted:
-            x = x.roll((down, right), (1, 2))
-        if weights is not None:
-            weights = weights.unflatten(1, (rows * columns, self.heads))
-        return self.proj(x[:, :height, :width]), weights
-
-    def shift(self, windows: int) -> int:
-        """⌊M/2⌋ along an axis of several windows, 0 where one covers it; in arithmetic, which tracers record."""
-        return self.window // 2 * (1 - 1 // windows) if self.shifted else 0
-
-    def cut(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        """Into windows and heads, side by side, since each such pair has a bias: (N, windows · heads, M², d)."""
-        n, d = x.shape[0], self.channels // self.heads
-        x = x.reshape(n * rows, self.window, columns, self.window, self.heads, d)
-        x = x.permute(0, 2, 4, 1, 3, 5)  # (N · rows, columns, heads, M, M, d)
-        return x.reshape(n, rows * columns * self.heads, self.window**2, d)
-
-    def join(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        """The reverse, of what `attend` returns: (N, M², windows · heads · d) → (N, rows · M, columns · M, C)."""
-        n = x.shape[0]
-        x = x.reshape(n, self.window, self.window, rows, columns, self.channels).permute(0, 3, 1, 4, 2, 5)
-        return x.reshape(n, rows * self.window, columns * self.window, self.channels)
-
-    def bias(self, rows: int, columns: int, down: int, right: int) -> Tensor:
-        """What is added to the scores, B and the mask: (1, windows · heads, M², M²)."""
-        area, device = self.window**2, self.relative_position_bias.device
-        bias = self.relative_position_bias[relative_positions(self.window, device)].permute(2, 0, 1)  # (heads, M², M²)
-        if self.shifted:
-            above = met_by_roll(rows, self.window, down, device)[:, None, :, None, :, None]
-            beside = met_by_roll(columns, self.window, right, device)[None, :, None, :, None, :]
-            apart = (above | beside).reshape(rows * columns, 1, area, area)
-            bias = bias + APART * apart.to(bias.dtype)
-        else:
-            bias = bias.expand(rows * columns, -1, -1, -1)
-        return bias.reshape(1, rows * columns * self.heads, area, area)
 
 
 def make_block(config: CvSwinConfig, channels: int, heads: int, shifted: bool, drop_path: float) -> EncoderBlock:

@@ -44,7 +44,7 @@ VARIANTS = {
     "large": (24, 1024, 16),
     "huge": (32, 1280, 16),
 }
-POOLINGS = ("cls", "mean")
+POOLINGS = ("cls", "mean", "normed_mean")
 
 
 class CvViTConfig(CvClassifierConfig):
@@ -52,8 +52,11 @@ class CvViTConfig(CvClassifierConfig):
 
     - `image_size`: pixels a side, or (height, width), for which positions were learned. A picture of another size gets
       interpolated ones (section 3.2), `antialias_positions` as timm does it or else as transformers does.
-    - `pooling`: what is classified, the class token ("cls") or the mean of the patches, normalised after it ("mean";
-      appendix D.3, with timm's place of the norm).
+    - `fill_patches`: where a side is no multiple of `patch_size`, zeros fill its last patch; otherwise that part of a
+      patch is left out, as transformers does.
+    - `pooling`: what is classified, the class token ("cls") or, of the patches (appendix D.3), the mean, normalised
+      after it ("mean"), or the mean of what is normalised before it ("normed_mean"). Then a net may have no
+      `class_token`, as timm's "gap" nets haven't.
     - `dropout`: on tokens, behind every linear layer but the projection to queries, keys and values (appendix B.1). The
       paper trains on ImageNet and ImageNet-21k with 0.1, on JFT-300M and for fine-tuning with none (table 3).
     - `attention_dropout`: on attention's weights; `drop_path_rate`: of the last block's branches, less before (not in
@@ -72,6 +75,8 @@ class CvViTConfig(CvClassifierConfig):
     hidden_act: str = "gelu"
     layer_norm_eps: float = 1e-6
     qkv_bias: bool = True
+    class_token: bool = True
+    fill_patches: bool = True
     pooling: str = "cls"
     antialias_positions: bool = True
     dropout: float | int = 0.0
@@ -83,7 +88,9 @@ class CvViTConfig(CvClassifierConfig):
         for field, allowed in (("pooling", POOLINGS), ("hidden_act", ACT2FN)):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, expected one of {tuple(allowed)}.")
-        if any(side % self.patch_size for side in self.sides):
+        if self.pooling == "cls" and not self.class_token:
+            raise ValueError("pooling is 'cls', but there is no class_token to classify.")
+        if self.fill_patches and any(side % self.patch_size for side in self.sides):
             raise ValueError(f"image_size is {self.image_size}, expected multiples of patch_size {self.patch_size}.")
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(f"hidden_size {self.hidden_size} can't be shared by {self.num_attention_heads} heads.")
@@ -112,7 +119,7 @@ class CvViTConfig(CvClassifierConfig):
     @property
     def num_prefix_tokens(self) -> int:
         """Tokens before the patches."""
-        return 1
+        return int(self.class_token)
 
     @property
     def smallest_input(self) -> int:
@@ -127,14 +134,15 @@ class Embeddings(nn.Module):
         super().__init__()
         self.config = config
         rows, columns = config.grid
-        self.patches = PatchEmbedding(config.num_channels, config.hidden_size, config.patch_size)
-        self.class_token = nn.Parameter(torch.zeros(1, 1, config.hidden_size))
-        self.positions = nn.Parameter(torch.zeros(1, config.num_prefix_tokens + rows * columns, config.hidden_size))
+        width, fill = config.hidden_size, config.fill_patches
+        self.patches = PatchEmbedding(config.num_channels, width, config.patch_size, fill=fill)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if config.class_token else None
+        self.positions = nn.Parameter(torch.zeros(1, config.num_prefix_tokens + rows * columns, width))
         self.dropout = nn.Dropout(config.dropout)
 
     def prefix(self) -> list[Tensor]:
         """The learned tokens before the patches, each (1, 1, D)."""
-        return [self.class_token]
+        return [] if self.class_token is None else [self.class_token]
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         patches = self.patches(pixel_values)  # (N, D, h, w)
@@ -180,7 +188,7 @@ class CvViTPreTrainedModel(CvTransformerPreTrainedModel):
 
 
 class CvViTModel(CvViTPreTrainedModel):
-    """The encoder. Where patches are pooled, `last_hidden_state` is not normalised yet."""
+    """The encoder. Where patches are pooled before the norm, `last_hidden_state` is not normalised yet."""
 
     auto_classes = ("AutoModel",)
     embeddings_class: ClassVar[type[Embeddings]] = Embeddings
@@ -226,10 +234,11 @@ class CvViTModel(CvViTPreTrainedModel):
 
     def pool(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The last block's tokens (N, 1 + h·w, D) → the tokens to give out, and what is classified (eq. 4), (N, D)."""
+        first = self.config.num_prefix_tokens
         if self.config.pooling == "mean":
-            return x, self.norm(x[:, self.config.num_prefix_tokens :].mean(1))
+            return x, self.norm(x[:, first:].mean(1))
         x = self.norm(x)
-        return x, x[:, 0]
+        return x, x[:, 0] if self.config.pooling == "cls" else x[:, first:].mean(1)
 
 
 class CvViTForImageClassification(CvTransformerClassifierMixin, CvViTPreTrainedModel):

@@ -4,12 +4,14 @@ Nothing is drawn from memory: the model's own attention runs on a map, and its a
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cvhub.models.swin import CvSwinConfig, WindowAttention
+from cvhub.models.swin import CvSwinConfig
+from cvhub.models.swin_windows import WindowAttention
 
 PROBES = 3  # values a patch is marked with; two different groups of patches agree in all of them never
 
@@ -44,7 +46,7 @@ def partition(config: CvSwinConfig, height: int, width: int, stage: int, shifted
     rows, columns = -(-height // patch), -(-width // patch)
     masked, unmasked = (probe(kind, config, shifted) for kind in (WindowAttention, UnmaskedAttention))
     across = -(-rows // masked.window), -(-columns // masked.window)  # windows
-    down, right = (masked.shift(windows) for windows in across)
+    down, right = masked.shifts(*across)
     with torch.no_grad():
         masks = masked.bias(*across, down, right)[0] < 0
     return Partition(
@@ -58,7 +60,9 @@ def partition(config: CvSwinConfig, height: int, width: int, stage: int, shifted
 
 def probe(kind: type[WindowAttention], config: CvSwinConfig, shifted: bool) -> WindowAttention:
     """Attention whose queries and keys are 0 and whose values are the map itself: it averages what it may attend to."""
-    eager = CvSwinConfig.variant("swin_tiny", window_size=config.window_size, attn_implementation="eager")
+    fields = ("window_size", "fill_before_shift", "shift_axes_apart")
+    same: dict[str, Any] = {field: getattr(config, field) for field in fields}
+    eager = CvSwinConfig.variant("swin_tiny", attn_implementation="eager", **same)
     attention = kind(eager, PROBES, 1, shifted).double()
     with torch.no_grad():
         for parameter in attention.parameters():
