@@ -37,9 +37,11 @@ from cvhub.training.machine import orthogonalise_in_fp32
 from cvhub.training.nets import build_net, make_family_config, picture_transform, whole_net
 from cvhub.training.plan import make_plan
 from cvhub.training.progress import TIMES, Progress, read_curve
-from cvhub.training.recipe import Augmentation, Recipe
+from cvhub.training.recipe import Augmentation, Model, Recipe
 from cvhub.training.recipe_file import load_recipe, names, read_recipe
 from cvhub.training.run import outcome, train
+from tests.test_inference import save
+from tests.tiny import TinyFamily
 
 ROOT = Path(__file__).parents[1]
 TINY_NET = {"block": "basic", "depths": [1, 1], "widths": [8, 16], "stem": "cifar", "stem_width": 8}
@@ -609,6 +611,23 @@ def test_a_head_is_kept_where_the_classes_are_the_same(finished: Path, data: Pat
     assert torch.equal(other.resnet.stem.conv.weight, old.resnet.stem.conv.weight)
     with pytest.raises(CvhubError, match=r"model\.config doesn't fit the weights of"):
         build_net(replace(model, config={"widths": [8, 32]}), ["x", "y"], seed=1)
+
+
+@pytest.mark.parametrize("part", ["all", "head"])
+@pytest.mark.parametrize("labels", ["abcde", "xyz"], ids=["its own classes", "other classes"])
+def test_labels_train_both_heads_of_a_distilled_net(labels: str, part: str, tmp_path: Path) -> None:
+    """There is no teacher in a recipe: a head that nobody trains would go on answering with the other."""
+    save(tmp_path / "old", TinyFamily("deit").model(id2label=dict(enumerate("abcde"))))
+    net = build_net(Model(from_=str(tmp_path / "old"), train=part), list(labels), seed=0).train()
+    net.base_model.requires_grad_(part == "all")
+    net(torch.randn(2, 3, 64, 64), labels=torch.tensor([0, 2])).loss.backward()
+    trained = {name for name, parameter in net.named_parameters() if parameter.requires_grad}
+    assert {name for name, parameter in net.named_parameters() if parameter.grad is not None} == trained
+    assert {"classifier.weight", "distillation_classifier.weight"} <= trained
+    assert all(parameter.grad.any() for name, parameter in net.named_parameters() if name.endswith("classifier.weight"))
+    old = load_model(str(tmp_path / "old"))
+    same = torch.equal(old.distillation_classifier.weight[:3], net.distillation_classifier.weight[:3])
+    assert same == (labels == "abcde")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
     before = load_model(model.from_)
     same_head = [before.config.id2label[index] for index in range(before.config.num_labels)] == list(labels)
     fields = before.config.to_dict() | names
-    fields |= _checked(model.config, type(before.config))
+    fields |= without_teacher(type(before.config)) | _checked(model.config, type(before.config))
     net = type(before)(make_config(type(before.config), fields))
     source, target = (before, net) if same_head else (before.base_model, net.base_model)
     try:
@@ -68,7 +68,7 @@ def start_backbone(net: Any, model: str) -> None:
 def make_family_config(model: Model, **more: Any) -> Any:
     """The config that `[model]` describes; `more` are fields that a recipe doesn't set."""
     config_class = _classes(model.family)["AutoConfig"]
-    fields = _checked(model.config, config_class) | more
+    fields = without_teacher(config_class) | _checked(model.config, config_class) | more
     if model.backbone_from:
         before = read_json(resolve(model.backbone_from) / "config.json")
         own = {name: value for name, value in before.items() if name not in DERIVED}
@@ -80,6 +80,11 @@ def make_family_config(model: Model, **more: Any) -> Any:
         known = ", ".join(variants)
         raise CvhubError(f"model.variant is {model.variant!r}, expected one of {known}."[:300])
     return config_class.variant(model.variant, **fields)
+
+
+def without_teacher(config_class: Any) -> dict[str, Any]:
+    """What a config says of a run that has labels only: they train all that answers."""
+    return {"teacher": False} if "teacher" in config_class().to_dict() else {}
 
 
 def picture_transform(recipe: Recipe) -> PixelTransform:
