@@ -23,6 +23,7 @@ from cvhub.convert.family import (
     write_architecture,
 )
 from cvhub.convert.renaming import Part
+from cvhub.convert.timm_arguments import AVERAGE, into, must_be, timm_reader
 from cvhub.models.swin import CvSwinConfig, relative_positions
 
 Names = Iterator[tuple[Part, Part]]
@@ -116,6 +117,20 @@ def _transformers_names(config: CvSwinConfig) -> Names:
         yield f"{ours}.mlp.fc2", f"{theirs}.output.dense"
     yield "swin.norm", "swin.layernorm"
     yield "classifier", "classifier"
+
+
+_read_timm = timm_reader(
+    "Swin",
+    {
+        **{name: into(name) for name in ("embed_dim", "depths", "num_heads", "mlp_ratio")},
+        **{name: into(name) for name in ("window_size", "patch_size")},
+        "global_pool": AVERAGE,
+        "always_partition": must_be(False),
+        "qkv_bias": must_be(True),
+        "norm_layer": must_be("layernorm"),
+    },
+    told=("img_size", "strict_img_size", "dynamic_img_size"),  # ours takes any size
+)
 
 
 def _read_transformers(config: Fields) -> Fields:
@@ -221,6 +236,7 @@ FAMILY = Family(
             library="timm",
             architectures=_architectures(TIMM, "drop_path_rate"),
             names=_timm_names,
+            read=_read_timm,
             write=_write_timm,
             processor=_timm_processor,
             leftovers=("relative_position_index", "attn_mask"),

@@ -21,6 +21,7 @@ from cvhub.convert.family import (
     write_architecture,
 )
 from cvhub.convert.renaming import Part
+from cvhub.convert.timm_arguments import choice, into, must_be, one_side, timm_reader
 from cvhub.models.vit import VARIANTS, CvViTConfig
 
 Names = Iterator[tuple[Part, Part]]
@@ -41,7 +42,7 @@ TORCHVISION = {
     "vit_l_32": ("large", 32),
     "vit_h_14": ("huge", 14),
 }
-# Arguments of timm's VisionTransformer that a config.json may hold: those that we have fields for …
+# Arguments of timm's VisionTransformer that we have fields for.
 TIMM_FIELDS = {
     "img_size": "image_size",
     "patch_size": "patch_size",
@@ -50,16 +51,8 @@ TIMM_FIELDS = {
     "num_heads": "num_attention_heads",
     "qkv_bias": "qkv_bias",
 }
-# … and those that may only have their default, of which tensors would not tell, or not plainly.
-TIMM_DEFAULTS = {
-    "class_token": True,
-    "no_embed_class": False,
-    "reg_tokens": 0,
-    "pre_norm": False,
-    "pool_include_prefix": False,
-    "act_layer": None,
-    "norm_layer": None,
-}
+TIMM_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "quick_gelu": "quick_gelu", "relu": "relu"}
+TIMM_ACTIVATIONS |= {"silu": "silu", "swish": "silu"}
 TIMM_POOLINGS = {"token": "cls", "avg": "mean"}
 # Fields whose names and meanings transformers' config shares, with its defaults.
 TRANSFORMERS_FIELDS = {
@@ -162,32 +155,29 @@ def _transformers_classifier_names(config: CvViTConfig) -> Names:
 # --- Configs of theirs to ours ---------------------------------------------------------------------------------------
 
 
-def read_timm(config: Fields) -> Fields:
-    arguments = config.get("model_args") or {}
-    for name, only in TIMM_DEFAULTS.items():
-        if arguments.get(name, only) != only:
-            raise NoForeignForm("cvhub's ViT", name, arguments[name])
-    pooling = arguments.get("global_pool") or config.get("global_pool", "token")
-    if pooling not in TIMM_POOLINGS:
-        raise NoForeignForm("cvhub's ViT", "global_pool", pooling)
-    fields = {ours: _one_side(arguments[theirs]) for theirs, ours in TIMM_FIELDS.items() if theirs in arguments}
-    return fields | {"pooling": TIMM_POOLINGS[pooling]}
+read_timm = timm_reader(
+    "ViT",
+    {
+        **{theirs: into(ours) for theirs, ours in TIMM_FIELDS.items()},
+        "global_pool": choice("pooling", TIMM_POOLINGS),
+        "act_layer": choice("hidden_act", TIMM_ACTIVATIONS),
+        "pos_embed": must_be("learn"),
+        **dict.fromkeys(("class_token", "proj_bias", "final_norm"), must_be(True)),
+        **dict.fromkeys(("qk_norm", "scale_attn_norm", "scale_mlp_norm"), must_be(False)),
+        **dict.fromkeys(("no_embed_class", "pre_norm", "pool_include_prefix"), must_be(False)),
+        "reg_tokens": must_be(0),
+    },
+    told=("mlp_ratio", "dynamic_img_size", "dynamic_img_pad"),
+)
 
 
 def read_transformers(config: Fields) -> Fields:
-    fields = {name: _one_side(config.get(name, default)) for name, default in TRANSFORMERS_FIELDS.items()}
+    fields = {name: one_side(config.get(name, default)) for name, default in TRANSFORMERS_FIELDS.items()}
     return fields | {
         "antialias_positions": False,
         "dropout": config.get("hidden_dropout_prob", 0.0),
         "attention_dropout": config.get("attention_probs_dropout_prob", 0.0),
     }
-
-
-def _one_side(value: Any) -> Any:
-    """A square's (side, side) as a number."""
-    if isinstance(value, (list, tuple)) and len(set(value)) == 1:
-        return value[0]
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _torchvision_read(config: Fields) -> Fields:
