@@ -41,7 +41,7 @@ from cvhub.training.recipe import Augmentation, Model, Recipe
 from cvhub.training.recipe_file import load_recipe, names, read_recipe
 from cvhub.training.run import outcome, train
 from tests.test_inference import save
-from tests.tiny import TinyFamily
+from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 ROOT = Path(__file__).parents[1]
 TINY_NET = {"block": "basic", "depths": [1, 1], "widths": [8, 16], "stem": "cifar", "stem_width": 8}
@@ -163,6 +163,27 @@ def test_a_wrong_override_is_one_sentence(override: str, sentence: str | None) -
         load_recipe("eurosat_resnet", [override])
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("family", families_with(CLASSIFIER))
+def test_each_classifier_has_its_variants(family: str) -> None:
+    variants = importlib.import_module(f"cvhub.models.{family}").VARIANTS
+    config = make_family_config(Model(family=family, variant=list(variants)[-1]), num_labels=3)
+    assert config.model_type == f"cvhub_{family}"
+    with pytest.raises(CvhubError, match=rf"model\.variant is 'middling', expected one of {next(iter(variants))}"):
+        make_family_config(Model(family=family, variant="middling"))
+
+
+def test_a_variant_with_a_wrong_field_is_one_sentence() -> None:
+    model = Model(family="deit", variant="tiny", config={"image_size": 230})
+    with pytest.raises(CvhubError, match="CvDeiTConfig: image_size is 230, expected multiples of patch_size 16"):
+        make_family_config(model)
+
+
+@pytest.mark.parametrize("family", ["unet", "deeplab", "panoptic_deeplab"])
+def test_other_families_have_no_variants(family: str) -> None:
+    with pytest.raises(CvhubError, match=f"model.variant is 'tiny', but {family} has none; model.config sets"):
+        make_family_config(Model(family=family, variant="tiny"))
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:

@@ -21,8 +21,11 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .base import CvImageClassifierMixin
+from .vit import VARIANTS as VIT_VARIANTS
 from .vit import CvViTConfig, CvViTModel, CvViTPreTrainedModel, Embeddings
 
+# The rows of table 1: ViT's.
+VARIANTS = {name: VIT_VARIANTS[name] for name in ("tiny", "small", "base")}
 # What there is of distillation: the token and its head, the token alone, neither.
 DISTILLATIONS = ("head", "token", "none")
 

@@ -75,11 +75,13 @@ def make_family_config(model: Model, **more: Any) -> Any:
         fields["backbone"] = own | fields.get("backbone", {})
     if not model.variant:
         return make_config(config_class, fields)
-    variants = importlib.import_module(f"cvhub.models.{model.family}").VARIANTS
+    variants = getattr(importlib.import_module(f"cvhub.models.{model.family}"), "VARIANTS", None)
+    if variants is None:
+        raise CvhubError(f"model.variant is {model.variant!r}, but {model.family} has none; model.config sets fields.")
     if model.variant not in variants:
         known = ", ".join(variants)
         raise CvhubError(f"model.variant is {model.variant!r}, expected one of {known}."[:300])
-    return config_class.variant(model.variant, **fields)
+    return make_config(config_class, fields, model.variant)
 
 
 def without_teacher(config_class: Any) -> dict[str, Any]:
