@@ -23,6 +23,8 @@ from cvhub.training.recipe import Model, Picture, Recipe
 
 # The Auto class of a family's whole net.
 WHOLE = ("AutoModelForImageClassification", "AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
+# More classes than any field may name.
+MANY = 1000
 
 
 def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
@@ -82,6 +84,18 @@ def make_family_config(model: Model, **more: Any) -> Any:
         known = ", ".join(variants)
         raise CvhubError(f"model.variant is {model.variant!r}, expected one of {known}."[:300])
     return make_config(config_class, fields, model.variant)
+
+
+def check_model(model: Model) -> None:
+    """Raises `CvhubError` for what `[model]` can't say, as far as that doesn't depend on the data or other weights."""
+    if model.from_:
+        if model.config:
+            before = read_json(resolve(model.from_) / "config.json")
+            _checked(model.config, _classes(before["model_type"].removeprefix("cvhub_"))["AutoConfig"])
+    elif model.backbone_from:
+        _checked(model.config, _classes(model.family)["AutoConfig"])
+    else:
+        make_family_config(model, num_labels=MANY)
 
 
 def without_teacher(config_class: Any) -> dict[str, Any]:
