@@ -37,6 +37,11 @@ def test_a_config_is_read_from_a_name_or_from_json() -> None:
     assert read_config("efficientnet_lite1").padding == "same"
     assert read_config("mobilenet_v2_035_hf").num_labels == 1001
     assert read_config("resnext101_32x8d").groups == 32  # torchvision's and timm's, not in the catalogue
+    for name, millions in {"alexnet": 61.100840, "vit_b_16": 86.567656, "swin_t": 28.288354}.items():  # as published
+        config = read_config(name)
+        assert config.num_labels == 1000
+        assert net_without_weights(config).num_parameters() == round(millions * 1e6)
+    assert read_config("googlenet").num_labels == 1000
     typed = read_config('{"model_type": "cvhub_resnet", "block": "basic", "depths": [1, 1], "widths": [8, 16]}')
     assert net_without_weights(typed).config.depths == [1, 1]
 
