@@ -172,6 +172,10 @@ def test_classes_match_by_name_not_by_number() -> None:
     assert match_classes(["Sea_Lake", "annual crop", "RIVER"], ["river", "x", "AnnualCrop", "Sea Lake"]) == [3, 2, 0]
 
 
+def test_hyphens_do_not_count() -> None:
+    assert match_classes(["sea-lake", "t-shirt"], ["T shirt", "Sea_Lake"]) == [1, 0]
+
+
 def test_equal_names_match_in_order() -> None:
     assert match_classes(["crane", "cat", "crane"], ["background", "crane", "crane", "cat"]) == [1, 3, 2]
     with pytest.raises(CvhubError, match="1 classes named 'crane' and the model 2"):
