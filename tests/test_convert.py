@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoModelForImageClassification
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert import processor as processors
+from cvhub.convert.checkpoint import read_file
 from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
 from cvhub.convert.importing import find_layouts
 from cvhub.convert.renaming import Reshaped, rename
@@ -366,6 +367,14 @@ def test_what_timm_was_asked_for_and_ours_can_not_be_is_refused(name: str, argum
     layout.read({"model_args": harmless})
     with pytest.raises(NoForeignForm, match=f"cvhub's .* has no form for {argument}={value!r}"):
         layout.read({"model_args": harmless | {argument: value}})
+
+
+def test_a_file_of_data_parallel_is_read(tmp_path: Path) -> None:
+    tensors = {"conv.weight": torch.ones(2), "module.bias": torch.zeros(2)}
+    torch.save(tensors, tmp_path / "plain.pth")
+    torch.save({f"module.{name}": tensor for name, tensor in tensors.items()}, tmp_path / "parallel.pth")
+    for name in ("plain", "parallel"):
+        assert read_file(tmp_path / f"{name}.pth").keys() == tensors.keys()
 
 
 def test_weights_of_another_depth_are_refused(resnet18: Path, tmp_path: Path) -> None:
