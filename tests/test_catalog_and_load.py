@@ -56,7 +56,9 @@ def test_a_config_is_read_from_a_name_or_from_json() -> None:
         ('{"model_type": "cvhub_resnet", "block": "odd"}', "block is 'odd'"),
         ('{"model_type": "cvhub_resnet", "depths": [9999999, 1, 1, 1]}', "9999999 is more than"),
         ('{"model_type": "cvhub_resnet", "depths": [99999, 1, 1, 1]}', "more than 20000 modules"),
-        ('{"model_type": "cvhub_resnet", "widths": [-1, 1, 1, 1]}', "No net can be built"),
+        ('{"model_type": "cvhub_resnet", "widths": [-1, 1, 1, 1]}', "widths is [-1, 1, 1, 1], expected at least 1."),
+        ('{"model_type": "cvhub_alexnet", "widths": [0, 0, 0, 0, 0]}', "expected at least 1."),
+        ('{"model_type": "cvhub_vit", "num_labels": 0}', "num_labels is 0, expected at least 1."),
     ],
 )
 def test_what_is_wrong_with_a_config_is_said_in_a_sentence(text: str, told: str) -> None:
