@@ -37,6 +37,11 @@ def test_a_config_is_read_from_a_name_or_from_json() -> None:
     assert read_config("efficientnet_lite1").padding == "same"
     assert read_config("mobilenet_v2_035_hf").num_labels == 1001
     assert read_config("resnext101_32x8d").groups == 32  # torchvision's and timm's, not in the catalogue
+    for name, millions in {"alexnet": 61.100840, "vit_b_16": 86.567656, "swin_t": 28.288354}.items():  # as published
+        config = read_config(name)
+        assert config.num_labels == 1000
+        assert net_without_weights(config).num_parameters() == round(millions * 1e6)
+    assert read_config("googlenet").num_labels == 1000
     typed = read_config('{"model_type": "cvhub_resnet", "block": "basic", "depths": [1, 1], "widths": [8, 16]}')
     assert net_without_weights(typed).config.depths == [1, 1]
 
@@ -51,7 +56,9 @@ def test_a_config_is_read_from_a_name_or_from_json() -> None:
         ('{"model_type": "cvhub_resnet", "block": "odd"}', "block is 'odd'"),
         ('{"model_type": "cvhub_resnet", "depths": [9999999, 1, 1, 1]}', "9999999 is more than"),
         ('{"model_type": "cvhub_resnet", "depths": [99999, 1, 1, 1]}', "more than 20000 modules"),
-        ('{"model_type": "cvhub_resnet", "widths": [-1, 1, 1, 1]}', "No net can be built"),
+        ('{"model_type": "cvhub_resnet", "widths": [-1, 1, 1, 1]}', "widths is [-1, 1, 1, 1], expected at least 1."),
+        ('{"model_type": "cvhub_alexnet", "widths": [0, 0, 0, 0, 0]}', "expected at least 1."),
+        ('{"model_type": "cvhub_vit", "num_labels": 0}', "num_labels is 0, expected at least 1."),
     ],
 )
 def test_what_is_wrong_with_a_config_is_said_in_a_sentence(text: str, told: str) -> None:

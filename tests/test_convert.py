@@ -19,7 +19,9 @@ from transformers import AutoModel, AutoModelForImageClassification
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
 from cvhub.convert import processor as processors
+from cvhub.convert.checkpoint import read_file
 from cvhub.convert.family import HALF, IMAGENET, NoForeignForm, resize_then_crop
+from cvhub.convert.importing import find_layouts
 from cvhub.convert.renaming import Reshaped, rename
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classifier
@@ -357,6 +359,38 @@ def test_what_one_layout_holds_in_another_shape() -> None:
     for shape in ((), (5,), (5, 3)):
         odd, _ = rename({"fc.weight": torch.ones(shape)}, names)
         assert odd["conv.weight"].shape == shape
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    [
+        ("resnet18", "act_layer", "gelu"),
+        ("resnet18", "avg_down", True),
+        ("resnet18", "global_pool", "max"),
+        ("mobilenetv1_100", "act_layer", "silu"),
+        ("mobilenetv1_100", "pad_type", "valid"),
+        ("mobilenetv2_050", "act_layer", "relu"),
+        ("vgg11", "act_layer", "gelu"),
+        ("swin_tiny_patch4_window7_224", "always_partition", True),
+        ("vit_tiny_patch16_224", "qk_norm", True),
+        ("deit_tiny_patch16_224", "act_layer", "mish"),
+    ],
+)
+def test_what_timm_was_asked_for_and_ours_can_not_be_is_refused(name: str, argument: str, value: Any) -> None:
+    """Tensors alone would not tell, and the answers would be wrong."""
+    (_, layout), *_ = find_layouts(name, "timm")
+    harmless = {"num_classes": 3, "in_chans": 1, "drop_rate": 0.2, "drop_path_rate": 0.1, "norm_layer": None}
+    layout.read({"model_args": harmless})
+    with pytest.raises(NoForeignForm, match=f"cvhub's .* has no form for {argument}={value!r}"):
+        layout.read({"model_args": harmless | {argument: value}})
+
+
+def test_a_file_of_data_parallel_is_read(tmp_path: Path) -> None:
+    tensors = {"conv.weight": torch.ones(2), "module.bias": torch.zeros(2)}
+    torch.save(tensors, tmp_path / "plain.pth")
+    torch.save({f"module.{name}": tensor for name, tensor in tensors.items()}, tmp_path / "parallel.pth")
+    for name in ("plain", "parallel"):
+        assert read_file(tmp_path / f"{name}.pth").keys() == tensors.keys()
 
 
 def test_weights_of_another_depth_are_refused(resnet18: Path, tmp_path: Path) -> None:

@@ -172,6 +172,17 @@ def test_the_class_head_learns_the_true_label(distillation: str, pixels: Tensor)
         assert model.deit.embeddings.distillation_token.grad.any()  # it is attended to
 
 
+def test_without_a_teacher_labels_train_all_that_answers(pixels: Tensor) -> None:
+    """As timm does it: their loss is that of the mean, so that the distillation head's start doesn't stay in it."""
+    model = TinyFamily("deit").model(distillation="head", teacher=False).train()
+    labels = torch.tensor([1, 3])
+    output = model(pixels, labels=labels)
+    torch.testing.assert_close(output.loss, F.cross_entropy(output.logits, labels))
+    output.loss.backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    assert model.distillation_classifier.weight.grad.any()
+
+
 def test_a_token_without_a_head_takes_part_in_attention(pixels: Tensor) -> None:
     """transformers' DeiTForImageClassification."""
     model = TinyFamily("deit").model(distillation="token")

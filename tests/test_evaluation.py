@@ -172,6 +172,10 @@ def test_classes_match_by_name_not_by_number() -> None:
     assert match_classes(["Sea_Lake", "annual crop", "RIVER"], ["river", "x", "AnnualCrop", "Sea Lake"]) == [3, 2, 0]
 
 
+def test_hyphens_do_not_count() -> None:
+    assert match_classes(["sea-lake", "t-shirt"], ["T shirt", "Sea_Lake"]) == [1, 0]
+
+
 def test_equal_names_match_in_order() -> None:
     assert match_classes(["crane", "cat", "crane"], ["background", "crane", "crane", "cat"]) == [1, 3, 2]
     with pytest.raises(CvhubError, match="1 classes named 'crane' and the model 2"):
@@ -381,6 +385,69 @@ def test_a_folder_with_splits(model: Path, pictures: Path, tmp_path: Path, capsy
     assert (code, report["split"], report["n"]) == (0, "test", 12)
     _, report, _ = run(capsys, model, tmp_path / "set", "--split", "train")
     assert (report["split"], report["n"]) == ("train", 3)
+
+
+def counts(folder: Path, split: str | None = None) -> dict[str, int]:
+    """Pictures by class."""
+    found = open_split(str(folder), split)
+    labels = [row.label for row in found]
+    return {name: labels.count(number) for number, name in enumerate(found.classes)}
+
+
+def test_what_lies_beside_the_pictures_does_not_matter(pictures: Path) -> None:
+    """`datasets` alone would read test_1.png of each class, as the split `test`, or guess other classes."""
+    (pictures / "Empty").mkdir()
+    (pictures / ".cache").mkdir()
+    photo(0).save(pictures / ".cache" / "thumb.png")
+    (pictures / "Red" / "deeper" / "still").mkdir(parents=True)
+    photo(1).save(pictures / "Red" / "deeper" / "still" / "train_7.JPG", "JPEG")
+    for name in ("metadata.txt", "README.md", "labels.csv", "Red/notes.txt"):
+        (pictures / name).write_text("x,y\n1,2\n")
+    assert counts(pictures) == {"Grey Ish": 5, "Red": 5, "dark_green": 3}
+    assert open_split(str(pictures)).name == "train"
+
+
+def test_splits_have_class_folders_too(pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    shutil.copytree(pictures, tmp_path / "set" / "val")
+    shutil.copytree(pictures, tmp_path / "set" / "train_images")
+    (tmp_path / "set" / "val" / "Red" / "0.png").unlink()
+    (tmp_path / "set" / "val" / "Red" / "deeper").mkdir()
+    photo(0).save(tmp_path / "set" / "val" / "Red" / "deeper" / "train.png")
+    (tmp_path / "set" / "train_images" / "Red" / "0.png").unlink()
+    assert open_split(str(tmp_path / "set")).name == "validation"
+    assert counts(tmp_path / "set") == {"Grey Ish": 5, "Red": 4, "dark_green": 3}
+    assert counts(tmp_path / "set", "train") == {"Grey Ish": 5, "Red": 3, "dark_green": 3}
+
+
+def test_a_class_may_be_called_as_a_split(pictures: Path) -> None:
+    (pictures / "Red").rename(pictures / "train")
+    assert counts(pictures) == {"Grey Ish": 5, "dark_green": 3, "train": 4}
+
+
+def test_pictures_without_a_class_are_not_left_out(pictures: Path, tmp_path: Path) -> None:
+    photo(0).save(pictures / "loose.png")
+    with pytest.raises(CvhubError, match=r"holds pictures beside its folders of classes: loose\.png"):
+        open_split(str(pictures))
+    (pictures / "loose.png").unlink()
+    (tmp_path / "set" / "extra").mkdir(parents=True)
+    pictures.rename(tmp_path / "set" / "test")
+    photo(0).save(tmp_path / "set" / "extra" / "0.png")
+    with pytest.raises(CvhubError, match=r"holds splits \(test\) beside other folders \(extra\)"):
+        open_split(str(tmp_path / "set"))
+    for name in ("train", "test"):
+        (tmp_path / "flat" / name).mkdir(parents=True)
+        photo(0).save(tmp_path / "flat" / name / "0.png")
+    with pytest.raises(CvhubError, match=r"holds splits \(test, train\) of pictures without folders of classes"):
+        open_split(str(tmp_path / "flat"))
+
+
+def test_a_table_beside_the_pictures_is_read(pictures: Path) -> None:
+    lines = [f"{file.relative_to(pictures)},{file.stem}" for file in sorted(pictures.glob("*/*.png"))]
+    (pictures / "metadata.csv").write_text("\n".join(["file_name,kind", *lines]))
+    split = open_split(str(pictures), target="kind")
+    assert split.classes == ["0", "2", "3", "4", "test_1"]
+    assert len(list(split)) == 12  # and not the three that are called test_1.png
 
 
 def test_damaged_pictures_are_reported_and_counted(

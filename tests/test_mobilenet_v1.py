@@ -39,6 +39,12 @@ def thin(**fields: Any) -> MobileNetV1Config:
 # What tests/test_parity.py compares besides the named nets of timm.
 FOREIGN = {
     "timm-mobilenetv1_100, grey": Foreign(lambda: timm.create_model("mobilenetv1_100", in_chans=1, num_classes=3)),
+    "timm-mobilenetv1_100, SAME, ReLU, another eps, dilated": Foreign(
+        lambda: timm.create_model(
+            "mobilenetv1_100", pad_type="same", act_layer="relu", bn_eps=1e-2, output_stride=8, num_classes=3
+        ),
+        written=False,
+    ),
     "google/mobilenet_v1_1.0_224": from_config(MobileNetV1Config(num_labels=1001)),
     "google/mobilenet_v1_0.75_192": from_config(MobileNetV1Config(depth_multiplier=0.75, num_labels=1001)),
     "transformers, thin": from_config(thin(), sizes=((64, 64), (97, 50))),

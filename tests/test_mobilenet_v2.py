@@ -40,6 +40,13 @@ FOREIGN = {
     "timm-tf_efficientnet_lite0, five channels": Foreign(
         lambda: timm.create_model("tf_efficientnet_lite0", in_chans=5, num_classes=6)
     ),
+    "timm-mobilenetv2_050, SAME, another eps, dilated": Foreign(
+        lambda: timm.create_model("mobilenetv2_050", pad_type="same", bn_eps=1e-2, output_stride=16, num_classes=3),
+        written=False,
+    ),
+    "timm-tf_efficientnet_lite0, symmetric": Foreign(
+        lambda: timm.create_model("tf_efficientnet_lite0", pad_type="", num_classes=3), written=False
+    ),
     "torchvision, α 0.6": Foreign(lambda: mobilenet_v2(width_mult=0.6, num_classes=4), "mobilenet_v2"),
     "torchvision, α 1.3": Foreign(lambda: mobilenet_v2(width_mult=1.3, num_classes=9), "mobilenet_v2"),
     "torchvision, α 0.35 by 4": Foreign(

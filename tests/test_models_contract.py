@@ -64,6 +64,18 @@ def logits_of(model: Any, pixels: Tensor) -> Tensor:
 # --- The Auto classes ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_widths_and_depths_are_at_least_1(name: str) -> None:
+    family = TinyFamily(name)
+    for field in family.config().counts:
+        value = getattr(family.config(), field)
+        zeros = [0] * max(1, len(value)) if isinstance(value, (list, tuple)) else 0
+        with pytest.raises(ValueError, match=rf"{field} is .*0.*, expected at least 1"):
+            family.config(**{field: zeros})
+    with pytest.raises(ValueError, match="num_labels is 0"):
+        family.config(num_labels=0)
+
+
 @each_role
 def test_auto_classes_build_our_classes(family: TinyFamily, auto: str) -> None:
     assert type(BUILDERS[auto].from_config(family.config())) is family.class_for(auto)

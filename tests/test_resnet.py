@@ -32,6 +32,12 @@ GIANT = ("resnext101_32x16d", "resnext101_32x32d")
 FOREIGN = {
     "timm-resnet18, grey": Foreign(lambda: timm.create_model("resnet18", in_chans=1, num_classes=2)),
     "timm-resnet50, four channels": Foreign(lambda: timm.create_model("resnet50", in_chans=4, num_classes=7)),
+    "timm-resnet18, dilated": Foreign(
+        lambda: timm.create_model("resnet18", output_stride=8, drop_rate=0.1, num_classes=3), written=False
+    ),
+    "timm-resnet26, dilated": Foreign(
+        lambda: timm.create_model("resnet26", output_stride=16, num_classes=3), written=False
+    ),
     "microsoft/resnet-18": from_config(
         ResNetConfig(layer_type="basic", hidden_sizes=[64, 128, 256, 512], depths=[2, 2, 2, 2])
     ),

@@ -51,6 +51,20 @@ LARGE = ("swin_s", "swin_b", "swin_l", "swin-s", "swin-b", "swin-l")
 GIANT = ("swin_large_patch4_window12_384",)
 FOREIGN_SIZES = ((260, 250), (200, 224))
 FOREIGN = {
+    "timm, three stages of wide MLPs, another window": Foreign(
+        lambda: timm.create_model(
+            "swin_tiny_patch4_window7_224",
+            embed_dim=12,
+            depths=(2, 1, 2),
+            num_heads=(1, 2, 4),
+            window_size=4,
+            mlp_ratio=3.0,
+            img_size=96,
+            num_classes=3,
+        ),
+        sizes=((96, 96),),
+        written=False,
+    ),
     "microsoft/swin-tiny-patch4-window7-224": from_config(SwinConfig(), sizes=FOREIGN_SIZES),
     "microsoft/swin-small-patch4-window7-224": from_config(SwinConfig(depths=[2, 2, 18, 2]), sizes=FOREIGN_SIZES),
     "microsoft/swin-base-patch4-window7-224": from_config(

@@ -37,9 +37,12 @@ from cvhub.training.machine import orthogonalise_in_fp32
 from cvhub.training.nets import build_net, make_family_config, picture_transform, whole_net
 from cvhub.training.plan import make_plan
 from cvhub.training.progress import TIMES, Progress, read_curve
-from cvhub.training.recipe import Augmentation, Recipe
+from cvhub.training.recipe import Augmentation, Model, Optimiser, Recipe
 from cvhub.training.recipe_file import load_recipe, names, read_recipe
 from cvhub.training.run import outcome, train
+from cvhub.training.trainer import make_optimizer
+from tests.test_inference import save
+from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 ROOT = Path(__file__).parents[1]
 TINY_NET = {"block": "basic", "depths": [1, 1], "widths": [8, 16], "stem": "cifar", "stem_width": 8}
@@ -148,6 +151,18 @@ def test_overrides_reach_any_key_by_its_path_or_its_last_part() -> None:
         ("train=head", "model.train is 'head', which needs model.from"),
         ("from=resnet18", "either model.family, to start from scratch, or model.from"),
         ("epochs=0", "A recipe needs budget.epochs or budget.minutes."),
+        ("mixup=-1", "augmentation.mixup is -1.0, expected at least 0."),
+        ("cutmix=NaN", "augmentation.cutmix is nan, expected at least 0."),
+        ("weight_decay=-0.1", "optimiser.weight_decay is -0.1, expected at least 0."),
+        ("clip=-1", "optimiser.clip is -1.0, expected at least 0."),
+        ("warmup_epochs=-2", "optimiser.warmup_epochs is -2.0, expected at least 0."),
+        ("minutes=-3", "budget.minutes is -3.0, expected at least 0."),
+        ("batch=1", "optimiser.batch is 1, expected at least 2."),
+        ("momentum=-5", "optimiser.momentum is -5.0, expected 0 or more and less than 1."),
+        ("ema=1", "optimiser.ema is 1.0, expected 0 or more and less than 1."),
+        ("hue=0.6", "augmentation.hue is 0.6, expected 0 to 0.5."),
+        ("std=[1, 0, 1]", "picture.std is [1.0, 0.0, 1.0], expected values of more than 0."),
+        ("seed=-1", "seed is -1, expected at least 0."),
         ("lr", "'lr' is not KEY=VALUE"),
         ("model.config.widht=3", None),
     ],
@@ -161,6 +176,67 @@ def test_a_wrong_override_is_one_sentence(override: str, sentence: str | None) -
         load_recipe("eurosat_resnet", [override])
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("policy", ["nonsense", "rand-q9", "rand-mx3-n2", "augmix-z9"])
+def test_a_policy_that_timm_does_not_know_is_one_sentence(policy: str) -> None:
+    augmentation = Augmentation(policy=policy)
+    with pytest.raises(CvhubError, match=f"augmentation.policy is '{policy}', expected timm's words, such as rand-m7"):
+        Batches([], PixelTransform.default({"image_size": 16}), augmentation, 3, seed=0)  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"name": "sdg"}, "optimiser.name is 'sdg', which timm doesn't know."),
+        ({"name": "adamw", "lr": float("nan")}, "The optimiser 'adamw' refuses its numbers: Invalid learning rate"),
+    ],
+)
+def test_an_optimiser_that_can_not_be_is_one_sentence(values: dict[str, Any], sentence: str) -> None:
+    recipe = replace(Recipe(), optimiser=Optimiser(**values))
+    with pytest.raises(CvhubError, match=sentence):
+        make_optimizer(torch.nn.Linear(2, 2), recipe)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "override", "sentence"),
+    [
+        ("eurosat_resnet", "model.config.x=3", "CvResNetConfig has no field 'x'"),
+        ("eurosat_vit", "model.config.patch_size=7", "image_size is 64, expected multiples of patch_size 7"),
+        ("eurosat_resnet", "variant=resnet19", "model.variant is 'resnet19', expected one of"),
+        ("pets_deeplab", "model.config.x=3", "CvDeepLabConfig has no field 'x'"),
+        ("finetune", "model.config.x=3", "CvMobileNetV2Config has no field 'x'"),
+    ],
+)
+def test_what_training_refuses_is_not_shown(
+    recipe: str, override: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [override, f"from={save(tmp_path / 'old', TinyFamily('mobilenet_v2').model())}"]
+    assert main(["train", recipe, "--show", *overrides[: 2 if recipe == "finetune" else 1]]) == 1
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("family", families_with(CLASSIFIER))
+def test_each_classifier_has_its_variants(family: str) -> None:
+    variants = importlib.import_module(f"cvhub.models.{family}").VARIANTS
+    config = make_family_config(Model(family=family, variant=list(variants)[-1]), num_labels=3)
+    assert config.model_type == f"cvhub_{family}"
+    with pytest.raises(CvhubError, match=rf"model\.variant is 'middling', expected one of {next(iter(variants))}"):
+        make_family_config(Model(family=family, variant="middling"))
+
+
+def test_a_variant_with_a_wrong_field_is_one_sentence() -> None:
+    model = Model(family="deit", variant="tiny", config={"image_size": 230})
+    with pytest.raises(CvhubError, match="CvDeiTConfig: image_size is 230, expected multiples of patch_size 16"):
+        make_family_config(model)
+
+
+@pytest.mark.parametrize("family", ["unet", "deeplab", "panoptic_deeplab"])
+def test_other_families_have_no_variants(family: str) -> None:
+    with pytest.raises(CvhubError, match=f"model.variant is 'tiny', but {family} has none; model.config sets"):
+        make_family_config(Model(family=family, variant="tiny"))
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
@@ -609,6 +685,23 @@ def test_a_head_is_kept_where_the_classes_are_the_same(finished: Path, data: Pat
     assert torch.equal(other.resnet.stem.conv.weight, old.resnet.stem.conv.weight)
     with pytest.raises(CvhubError, match=r"model\.config doesn't fit the weights of"):
         build_net(replace(model, config={"widths": [8, 32]}), ["x", "y"], seed=1)
+
+
+@pytest.mark.parametrize("part", ["all", "head"])
+@pytest.mark.parametrize("labels", ["abcde", "xyz"], ids=["its own classes", "other classes"])
+def test_labels_train_both_heads_of_a_distilled_net(labels: str, part: str, tmp_path: Path) -> None:
+    """There is no teacher in a recipe: a head that nobody trains would go on answering with the other."""
+    save(tmp_path / "old", TinyFamily("deit").model(id2label=dict(enumerate("abcde"))))
+    net = build_net(Model(from_=str(tmp_path / "old"), train=part), list(labels), seed=0).train()
+    net.base_model.requires_grad_(part == "all")
+    net(torch.randn(2, 3, 64, 64), labels=torch.tensor([0, 2])).loss.backward()
+    trained = {name for name, parameter in net.named_parameters() if parameter.requires_grad}
+    assert {name for name, parameter in net.named_parameters() if parameter.grad is not None} == trained
+    assert {"classifier.weight", "distillation_classifier.weight"} <= trained
+    assert all(parameter.grad.any() for name, parameter in net.named_parameters() if name.endswith("classifier.weight"))
+    old = load_model(str(tmp_path / "old"))
+    same = torch.equal(old.distillation_classifier.weight[:3], net.distillation_classifier.weight[:3])
+    assert same == (labels == "abcde")
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ FOREIGN = {
     "timm-vit_tiny_patch16_224, other widths": timm_vit(
         embed_dim=40, depth=3, num_heads=5, mlp_ratio=2.5, num_classes=4, **TIMM_ARGUMENTS
     ),
+    "timm-vit_tiny_patch16_224, another activation": Foreign(
+        lambda: timm.create_model("vit_tiny_patch16_224", act_layer="quick_gelu", depth=2, **TIMM_ARGUMENTS),
+        sizes=SIZES,
+        written=False,
+    ),
     "torchvision, B, narrow": torchvision_vit(
         "vit_b_16", image_size=32, patch_size=8, num_layers=12, num_heads=12, hidden_dim=48, mlp_dim=40, num_classes=3
     ),

@@ -31,6 +31,9 @@ def run(options: argparse.Namespace) -> int:
         raise CvhubError(f"Name a recipe: a TOML file, or one of {', '.join(recipes.names())}.")
     recipe = recipes.load_recipe(options.recipe, options.settings)
     if options.show:
+        from cvhub.training.nets import check_model
+
+        check_model(recipe.model)
         print_json(recipe.as_dict()) if options.json else print(recipe.as_toml(), end="")
         return 0
     from cvhub.training.run import train

@@ -14,6 +14,8 @@ from cvhub.convert.family import Fields
 from cvhub.errors import CvhubError
 from cvhub.hub.download import PICKLES
 
+PARALLEL = "module."  # before each name of what DataParallel saved
+
 
 @dataclass
 class Checkpoint:
@@ -110,7 +112,10 @@ def read_file(file: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise CvhubError(f"{file.name} is not a state dict: a mapping of names to tensors was expected.")
-    return {str(name): tensor for name, tensor in content.items()}
+    names = [str(name) for name in content]
+    if all(name.startswith(PARALLEL) for name in names):
+        names = [name.removeprefix(PARALLEL) for name in names]
+    return dict(zip(names, content.values(), strict=True))
 
 
 def _first_line(error: Exception) -> str:

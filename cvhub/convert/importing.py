@@ -229,9 +229,10 @@ def _follows(name: str, tensor: Tensor, layout: Layout, constants: Mapping[str, 
     return name in constants and torch.equal(tensor, constants[name])
 
 
-def make_config(config_class: Any, fields: Fields) -> Any:
+def make_config(config_class: Any, fields: Fields, variant: str = "") -> Any:
+    """Of these fields, over those of a `variant`; raises `CvhubError` with the config's own sentence."""
     try:
-        return config_class(**fields)
+        return config_class.variant(variant, **fields) if variant else config_class(**fields)
     except Exception as error:  # transformers wraps a field's error in its own classes
         raise CvhubError(f"{config_class.__name__}: {str(error).splitlines()[-1].strip()}"[:300]) from None
 

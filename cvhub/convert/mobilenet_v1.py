@@ -16,6 +16,7 @@ from cvhub.convert.family import (
     require,
     write_architecture,
 )
+from cvhub.convert.timm_arguments import AVERAGE, OUTPUT_STRIDE, PADDING, choice, into, must_be, timm_reader
 from cvhub.models.layers import ACTIVATIONS
 from cvhub.models.mobilenet_v1 import MOBILENET_V1_ROWS, CvMobileNetV1Config
 
@@ -48,6 +49,20 @@ def _transformers_names(config: CvMobileNetV1Config) -> Names:
         yield f"{ours}.conv", f"{theirs}.convolution"
         yield f"{ours}.norm", f"{theirs}.normalization"
     yield "classifier", "classifier"
+
+
+_read_timm = timm_reader(
+    "MobileNetV1",
+    {
+        "output_stride": OUTPUT_STRIDE,
+        "global_pool": AVERAGE,
+        "pad_type": PADDING,
+        "bn_eps": into("batch_norm_eps"),
+        "act_layer": choice("activation", {name: name for name in ACTIVATIONS}),
+        "fix_stem_head": must_be(False),
+        "head_conv": must_be(False),
+    },
+)
 
 
 def _read_transformers(config: Fields) -> Fields:
@@ -108,6 +123,7 @@ FAMILY = Family(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
             names=_timm_names,
+            read=_read_timm,
             write=_write_timm,
             processor=imagenet_224(Image.Resampling.BICUBIC, **HALF),
         ),

@@ -20,6 +20,7 @@ from cvhub.convert.family import (
     resize_then_crop,
     write_architecture,
 )
+from cvhub.convert.timm_arguments import AVERAGE, OUTPUT_STRIDE, PADDING, into, must_be, timm_reader
 from cvhub.models.mobilenet_v2 import MOBILENET_V2_ROWS, VARIANTS, CvMobileNetV2Config
 
 SAME = {"padding": "same", "batch_norm_eps": 1e-3}  # as TensorFlow trained them
@@ -99,6 +100,18 @@ def _lite_names(config: CvMobileNetV2Config) -> Names:
     yield "mobilenet_v2.head.conv", "_conv_head"
     yield "mobilenet_v2.head.norm", "_bn1"
     yield "classifier", "_fc"
+
+
+_read_timm = timm_reader(
+    "MobileNetV2",
+    {
+        "output_stride": OUTPUT_STRIDE,
+        "global_pool": AVERAGE,
+        "pad_type": PADDING,
+        "bn_eps": into("batch_norm_eps"),
+        "act_layer": must_be("relu6"),
+    },
+)
 
 
 def read_transformers(config: Fields) -> Fields:
@@ -218,6 +231,7 @@ FAMILY = Family(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
             names=_timm_names,
+            read=_read_timm,
             write=_write_named("timm", TIMM_ARCHITECTURES),
             processor=imagenet_224(Image.Resampling.BICUBIC, **IMAGENET),
         ),

@@ -9,12 +9,15 @@ from typing import Any
 
 from cvhub.catalog import CHECKPOINTS, TASKS, Entry, find_entry
 from cvhub.convert.checkpoint import read_json
-from cvhub.convert.family import Fields, Layout
+from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.importing import check_fields, families, find_layouts, make_config
 from cvhub.errors import CvhubError
 from cvhub.models import FAMILIES
 
 LIBRARIES = ("timm", "torchvision", "transformers")
+
+# Whose named classifiers are ImageNet's; of transformers' a config.json tells.
+IMAGENET_LIBRARIES = ("timm", "torchvision")
 
 # What transformers writes beside a net's own fields.
 DERIVED = (
@@ -39,7 +42,12 @@ def read_config(text: str) -> Any:
     if entry is not None:
         return entry_config(entry)
     family, layout = next(find_layouts(text))
-    return make_config(config_class(family.name), dict(layout.architectures[text]))
+    classes = {"num_labels": 1000} if layout.library in IMAGENET_LIBRARIES and _classifies(family) else {}
+    return make_config(config_class(family.name), classes | dict(layout.architectures[text]))
+
+
+def _classifies(family: Family) -> bool:
+    return family.suffix == "ForImageClassification"
 
 
 def write_config(config: Any) -> str:

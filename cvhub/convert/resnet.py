@@ -15,6 +15,7 @@ from cvhub.convert.family import (
     require,
     write_architecture,
 )
+from cvhub.convert.timm_arguments import AVERAGE, OUTPUT_STRIDE, must_be, timm_reader
 from cvhub.models.resnet import EXPANSION, VARIANTS, CvResNetConfig
 
 TORCHVISION = (
@@ -72,6 +73,22 @@ def _transformers_names(config: CvResNetConfig) -> Iterator[tuple[str, str]]:
                 yield f"{ours}.conv{i}.{our_part}", f"{theirs}.layer.{i - 1}.{their_part}"
             yield f"{ours}.shortcut.{our_part}", f"{theirs}.shortcut.{their_part}"
     yield "classifier", "classifier.1"
+
+
+_read_timm = timm_reader(
+    "ResNet",
+    {
+        "output_stride": OUTPUT_STRIDE,
+        "global_pool": AVERAGE,
+        "act_layer": must_be("relu"),
+        "stem_type": must_be(""),
+        "replace_stem_pool": must_be(False),
+        "block_reduce_first": must_be(1),
+        "down_kernel_size": must_be(1),
+        "avg_down": must_be(False),
+    },
+    told=("cardinality", "base_width", "stem_width", "channels"),
+)
 
 
 def _read_transformers(config: Fields) -> Fields:
@@ -156,6 +173,7 @@ FAMILY = Family(
             library="timm",
             architectures=TIMM_ARCHITECTURES,
             names=torchvision_names,
+            read=_read_timm,
             write=lambda config: _write_named(config, "timm", TIMM_ARCHITECTURES),
             processor=imagenet_224(Image.Resampling.BICUBIC, **IMAGENET),
         ),

@@ -26,6 +26,7 @@ from cvhub.convert.family import (
     resize_then_crop,
 )
 from cvhub.convert.renaming import Part
+from cvhub.convert.timm_arguments import AVERAGE, into, must_be, timm_reader
 from cvhub.models.swin import CvSwinConfig
 from cvhub.models.swin_windows import relative_positions
 
@@ -125,6 +126,20 @@ def _transformers_names(config: CvSwinConfig) -> Names:
     yield "classifier", "classifier"
 
 
+_read_timm = timm_reader(
+    "Swin",
+    {
+        **{name: into(name) for name in ("embed_dim", "depths", "num_heads", "mlp_ratio")},
+        **{name: into(name) for name in ("window_size", "patch_size")},
+        "global_pool": AVERAGE,
+        "always_partition": must_be(False),
+        "qkv_bias": must_be(True),
+        "norm_layer": must_be("layernorm"),
+    },
+    told=("img_size", "strict_img_size", "dynamic_img_size"),  # ours takes any size
+)
+
+
 def _read_transformers(config: Fields) -> Fields:
     fixed = (("hidden_act", "gelu"), ("use_absolute_embeddings", False), ("qkv_bias", True), ("layer_norm_eps", 1e-5))
     for field, only in fixed:
@@ -141,15 +156,6 @@ def _read_transformers(config: Fields) -> Fields:
         "initializer_range": config.get("initializer_range", 0.02),
         "shift_axes_apart": False,
     }
-
-
-def _read_timm(config: Fields) -> Fields:
-    """Nothing, but what we have no form for and tensors don't tell is refused."""
-    stated = config | (config.get("model_args") or {})
-    for name, only in (("global_pool", "avg"), ("always_partition", False), ("norm_layer", None)):
-        if stated.get(name, only) != only:
-            raise NoForeignForm("cvhub's Swin", name, stated[name])
-    return {}
 
 
 def _closest(config: CvSwinConfig, architectures: dict[str, Fields]) -> tuple[str, list[str]]:

@@ -20,6 +20,7 @@ from cvhub.convert.family import (
     write_architecture,
 )
 from cvhub.convert.renaming import Part, Reshaped
+from cvhub.convert.timm_arguments import AVERAGE, must_be, timm_reader
 from cvhub.models.vgg import VARIANTS, CvVggConfig
 
 Names = Iterator[tuple[Part, Part]]
@@ -78,6 +79,13 @@ def _write_timm(config: CvVggConfig) -> Fields:
     return _write("timm", dense=True)(config) | {"num_features": config.widths[-1]}
 
 
+_read_timm = timm_reader(
+    "VGG",
+    {"output_stride": must_be(32), "global_pool": AVERAGE, "act_layer": must_be("relu")},
+    told=("mlp_ratio",),
+)
+
+
 def _sizes(config: CvVggConfig, shapes: Shapes) -> Fields:
     """Channels and widths from our tensors' shapes."""
     stages = range(len(config.kernel_sizes))
@@ -107,7 +115,7 @@ FAMILY = Family(
             library="timm",
             architectures=ARCHITECTURES,
             names=_timm_names,
-            read=lambda config: {"dense": True},
+            read=lambda config: _read_timm(config) | {"dense": True},
             write=_write_timm,
             processor=_PROCESSOR,
         ),

@@ -21,6 +21,7 @@ from cvhub.convert.family import (
     write_architecture,
 )
 from cvhub.convert.renaming import Part
+from cvhub.convert.timm_arguments import choice, into, must_be, one_side, timm_reader
 from cvhub.models.vit import VARIANTS, CvViTConfig
 
 Names = Iterator[tuple[Part, Part]]
@@ -41,7 +42,7 @@ TORCHVISION = {
     "vit_l_32": ("large", 32),
     "vit_h_14": ("huge", 14),
 }
-# Arguments of timm's VisionTransformer that a config.json may hold: those that we have fields for …
+# Arguments of timm's VisionTransformer that we have fields for.
 TIMM_FIELDS = {
     "img_size": "image_size",
     "patch_size": "patch_size",
@@ -50,17 +51,10 @@ TIMM_FIELDS = {
     "num_heads": "num_attention_heads",
     "qkv_bias": "qkv_bias",
 }
-# … and those that may only have their default, of which tensors would not tell, or not plainly.
-TIMM_DEFAULTS = {
-    "no_embed_class": False,
-    "reg_tokens": 0,
-    "pre_norm": False,
-    "pool_include_prefix": False,
-    "act_layer": None,
-    "norm_layer": None,
-}
 # What "_gap_" in timm's names stands for. `fc_norm`: whether the norm comes after the mean, as it does unless said.
 TIMM_GAP = {"class_token": False, "fc_norm": False}
+TIMM_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_pytorch_tanh", "quick_gelu": "quick_gelu", "relu": "relu"}
+TIMM_ACTIVATIONS |= {"silu": "silu", "swish": "silu"}
 # Fields whose names and meanings transformers' config shares, with its defaults.
 TRANSFORMERS_FIELDS = {
     "image_size": 224,
@@ -169,38 +163,43 @@ def _transformers_classifier_names(config: CvViTConfig) -> Names:
 # --- Configs of theirs to ours ---------------------------------------------------------------------------------------
 
 
+_read_arguments = timm_reader(
+    "ViT",
+    {
+        **{theirs: into(ours) for theirs, ours in TIMM_FIELDS.items()},
+        "class_token": into("class_token"),
+        "global_pool": must_be("token", "avg"),
+        "fc_norm": must_be(True, False),
+        "act_layer": choice("hidden_act", TIMM_ACTIVATIONS),
+        "pos_embed": must_be("learn"),
+        **dict.fromkeys(("proj_bias", "final_norm"), must_be(True)),
+        **dict.fromkeys(("qk_norm", "scale_attn_norm", "scale_mlp_norm"), must_be(False)),
+        **dict.fromkeys(("no_embed_class", "pre_norm", "pool_include_prefix"), must_be(False)),
+        "reg_tokens": must_be(0),
+    },
+    told=("mlp_ratio", "dynamic_img_size", "dynamic_img_pad"),
+)
+
+
 def read_timm(config: Fields) -> Fields:
     arguments = TIMM_GAP if "_gap_" in config.get("architecture", "") else {}
     arguments = arguments | (config.get("model_args") or {})
-    for name, only in TIMM_DEFAULTS.items():
-        if arguments.get(name, only) != only:
-            raise NoForeignForm("cvhub's ViT", name, arguments[name])
-    pooling = arguments.get("global_pool") or config.get("global_pool", "token")
-    if pooling not in ("token", "avg"):
-        raise NoForeignForm("cvhub's ViT", "global_pool", pooling)
+    fields = _read_arguments(config | {"model_args": arguments})
+    pooling = arguments.get("global_pool") or config.get("global_pool") or "token"
     fc_norm = arguments.get("fc_norm")
     if pooling == "token" and fc_norm:
         raise NoForeignForm("cvhub's ViT", "fc_norm", fc_norm)
-    fields = {ours: _one_side(arguments[theirs]) for theirs, ours in TIMM_FIELDS.items() if theirs in arguments}
-    fields["pooling"] = "cls" if pooling == "token" else "normed_mean" if fc_norm is False else "mean"
-    return fields | {"class_token": arguments.get("class_token", True)}
+    return fields | {"pooling": "cls" if pooling == "token" else "normed_mean" if fc_norm is False else "mean"}
 
 
 def read_transformers(config: Fields) -> Fields:
-    fields = {name: _one_side(config.get(name, default)) for name, default in TRANSFORMERS_FIELDS.items()}
+    fields = {name: one_side(config.get(name, default)) for name, default in TRANSFORMERS_FIELDS.items()}
     return fields | {
         "antialias_positions": False,
         "fill_patches": False,
         "dropout": config.get("hidden_dropout_prob", 0.0),
         "attention_dropout": config.get("attention_probs_dropout_prob", 0.0),
     }
-
-
-def _one_side(value: Any) -> Any:
-    """A square's (side, side) as a number."""
-    if isinstance(value, (list, tuple)) and len(set(value)) == 1:
-        return value[0]
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _torchvision_read(config: Fields) -> Fields:

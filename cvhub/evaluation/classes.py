@@ -19,9 +19,10 @@ def match_classes(
     """For each of the data set's `classes` the index of its name among the classifier's `labels`, of which there may be
     more.
 
-    Names are equal but for upper and lower case, underscores and spaces. `renamed` tells the label of classes that are
-    called otherwise. Where several classes have one name (ImageNet has two cranes), they match as many labels of that
-    name, in order. Raises CvhubError that names the classes without a label, and gives the `hint`.
+    Names are equal but for upper and lower case, underscores, hyphens and spaces. `renamed` tells the label of classes
+    that are called otherwise. Where several classes have one name (ImageNet has two cranes), they match as many labels
+    of that name, in order. Raises CvhubError that names the classes without a label, and gives
+    the `hint`.
     """
     names = _names(classes, renamed or {})
     columns, rows = _places(labels), _places(names)
@@ -58,7 +59,7 @@ def _places(names: Sequence[str]) -> dict[str, list[int]]:
     """Where each name stands, by what is compared of it."""
     places: defaultdict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
-        places[re.sub(r"[\s_]+", "", name).casefold()].append(index)
+        places[re.sub(r"[\s_-]+", "", name).casefold()].append(index)
     return dict(places)
 
 

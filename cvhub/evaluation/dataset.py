@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from cvhub.errors import CvhubError
-from cvhub.inference.images import SUFFIXES, decoded
+from cvhub.evaluation.class_folders import find_class_folders, has_one_table
+from cvhub.inference.images import decoded
 from cvhub.inference.runtime import one_line
 from cvhub.load import is_hub_id
 
@@ -109,13 +110,7 @@ def open_rows(dataset: str, split: str | None = None, streaming: bool = True) ->
     datasets = _import_datasets()
     if not (Path(dataset).is_dir() or is_hub_id(dataset)):
         raise CvhubError(f"{dataset!r} is neither a folder nor a Hub id OWNER/NAME.")
-    settings: dict[str, Any] = {"path": dataset}
-    if _holds_classes(Path(dataset)):  # else datasets would take files such as test_1.png for the split `test`
-        settings = {"path": "imagefolder", "data_dir": dataset, "data_files": {"train": "*/*"}}
-    try:
-        splits = datasets.load_dataset(**settings, streaming=streaming)
-    except Exception as error:  # of many kinds, for what is missing, unreachable or in no known form
-        raise CvhubError(f"{dataset} can't be read as a data set: {one_line(error)}.") from error
+    splits = _open_class_folders(Path(dataset)) or _load(dataset, streaming)
     name = _choose_split(dataset, [str(known) for known in splits], split)
     rows = splits[name]
     features = rows.features or {}
@@ -125,24 +120,37 @@ def open_rows(dataset: str, split: str | None = None, streaming: bool = True) ->
     return Rows(dataset, name, rows, dict(features), picture_column)
 
 
+def _load(dataset: str, streaming: bool) -> Any:
+    settings: dict[str, Any] = {"path": dataset}
+    if has_one_table(Path(dataset)):  # else test_1.png would be taken for the split `test`
+        settings = {"path": "imagefolder", "data_dir": dataset, "data_files": {"train": "**"}}
+    try:
+        return _import_datasets().load_dataset(**settings, streaming=streaming)
+    except Exception as error:  # of many kinds, for what is missing, unreachable or in no known form
+        raise CvhubError(f"{dataset} can't be read as a data set: {one_line(error)}.") from error
+
+
+def _open_class_folders(folder: Path) -> dict[str, Any] | None:
+    """The splits of a folder of class folders, as `datasets` gives them; None for any other."""
+    found = find_class_folders(folder) if folder.is_dir() else None
+    if found is None:
+        return None
+    datasets = _import_datasets()
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=found.classes)})
+    return {
+        split: datasets.Dataset.from_dict(
+            {"image": [str(file) for file, _ in pictures], "label": [number for _, number in pictures]}, features
+        )
+        for split, pictures in found.splits.items()
+    }
+
+
 def _import_datasets() -> Any:
     try:
         import datasets
     except ImportError:
         raise CvhubError("evaluating needs the package datasets: pip install datasets") from None
     return datasets
-
-
-def _holds_classes(folder: Path) -> bool:
-    """Whether this is a folder of folders of pictures, one a class, without splits and without a table of its own."""
-    if not folder.is_dir() or any(folder.glob("metadata.*")):
-        return False
-    children = [child for child in folder.iterdir() if child.is_dir() and not child.name.startswith(".")]
-    return bool(children) and all(any(_is_picture(file) for file in child.iterdir()) for child in children)
-
-
-def _is_picture(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES
 
 
 def _choose_split(dataset: str, names: list[str], wanted: str | None) -> str:

@@ -55,6 +55,7 @@ class CvAlexNetConfig(CvConvNetConfig):
     """
 
     model_type = "cvhub_alexnet"
+    counts: ClassVar[tuple[str, ...]] = ("widths", "hidden_sizes", "pooled_size")
 
     widths: list[int] | tuple[int, ...] = (96, 256, 384, 384, 256)
     groups: int = 2

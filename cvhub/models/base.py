@@ -35,7 +35,17 @@ class CvImageConfig(CvConfig):
     """Config of a net that sees pictures."""
 
     num_channels: int = 3
+    counts: ClassVar[tuple[str, ...]] = ()  # fields that hold a number from 1 on, or several, as num_channels does
     processor: ClassVar[tuple[str, str]] = ("image_processing", "CvImageProcessor")  # the family's file and class
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for name in ("num_channels", *self.counts):
+            value = getattr(self, name)
+            if any(number < 1 for number in (value if isinstance(value, (list, tuple)) else [value])):
+                raise ValueError(f"{name} is {value}, expected at least 1.")
+        super().__post_init__(**kwargs)
+        if not self.id2label:
+            raise ValueError("num_labels is 0, expected at least 1.")
 
     @property
     def processor_fields(self) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class CvDeepLabConfig(CvSegmenterConfig):
     """
 
     model_type = "cvhub_deeplab"
+    counts: ClassVar[tuple[str, ...]] = ("aspp_channels", "low_level_channels")
 
     high_level_feature: str | None = None
     atrous_rates: list[int] | tuple[int, ...] = (6, 12, 18)

@@ -21,8 +21,11 @@ from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .base import CvImageClassifierMixin
+from .vit import VARIANTS as VIT_VARIANTS
 from .vit import CvViTConfig, CvViTModel, CvViTPreTrainedModel, Embeddings
 
+# The rows of table 1: ViT's.
+VARIANTS = {name: VIT_VARIANTS[name] for name in ("tiny", "small", "base")}
 # What there is of distillation: the token and its head, the token alone, neither.
 DISTILLATIONS = ("head", "token", "none")
 
@@ -32,6 +35,7 @@ class CvDeiTConfig(CvViTConfig):
 
     - `distillation`: "head", a distillation token that is classified by a head of its own; "token", one that takes part
       in attention only; "none", ViT's net.
+    - `teacher`: whether one trains the distillation head. Without it labels train both heads, by the mean that answers.
     - The others are ViT's, with the values of table 9: stochastic depth 0.1 and no dropout.
     """
 
@@ -39,6 +43,7 @@ class CvDeiTConfig(CvViTConfig):
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["cls_logits", "distillation_logits"]
 
     distillation: str = "head"
+    teacher: bool = True
     drop_path_rate: float | int = 0.1
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -72,7 +77,8 @@ class DistilledEmbeddings(Embeddings):
 class DistilledClassifierOutput(ModelOutput):
     """Logits (N, K) of the two heads, and `logits`, their mean. With one head `logits` are that one's.
 
-    `loss` is what the class head has to pay for labels: the distillation head has nothing to learn from but a teacher.
+    `loss` is what the class head has to pay for labels, while a teacher trains the distillation head. Where there is no
+    teacher it is what the mean has to pay: a head that nobody trains must not answer.
     """
 
     loss: Tensor | None = None
@@ -135,7 +141,7 @@ class CvDeiTForImageClassification(CvImageClassifierMixin, CvDeiTPreTrainedModel
             distillation_logits = self.distillation_classifier(features.last_hidden_state[:, 1])
             logits = (cls_logits + distillation_logits) / 2
         return DistilledClassifierOutput(
-            loss=self.loss(cls_logits, labels),
+            loss=self.loss(cls_logits if self.config.teacher else logits, labels),
             logits=logits,
             cls_logits=cls_logits,
             distillation_logits=distillation_logits,

@@ -90,6 +90,13 @@ class CvGoogLeNetConfig(CvConvNetConfig):
     """
 
     model_type = "cvhub_googlenet"
+    counts: ClassVar[tuple[str, ...]] = (
+        "stem_channels",
+        "stem_kernel",
+        "stem_stride",
+        "auxiliary_channels",
+        "auxiliary_features",
+    )
 
     rows: list[Any] | tuple[Any, ...] = TABLE_1
     stem_channels: list[int] | tuple[int, ...] = (64, 64, 192)

@@ -74,6 +74,7 @@ class CvMobileNetV1Config(CvConvNetConfig):
     """
 
     model_type = "cvhub_mobilenet_v1"
+    counts: ClassVar[tuple[str, ...]] = ("min_channels", "stem_channels")
 
     rows: list[Any] | tuple[Any, ...] = MOBILENET_V1_ROWS
     width_multiplier: float | int = 1.0

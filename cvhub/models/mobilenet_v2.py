@@ -94,6 +94,7 @@ class CvMobileNetV2Config(CvConvNetConfig):
     """
 
     model_type = "cvhub_mobilenet_v2"
+    counts: ClassVar[tuple[str, ...]] = ("channel_divisor", "stem_channels")
 
     rows: list[Any] | tuple[Any, ...] = MOBILENET_V2_ROWS
     width_multiplier: float | int = 1.0

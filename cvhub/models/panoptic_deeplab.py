@@ -42,6 +42,14 @@ class CvPanopticDeepLabConfig(CvSegmenterConfig):
     """
 
     model_type = "cvhub_panoptic_deeplab"
+    counts: ClassVar[tuple[str, ...]] = (
+        "semantic_channels",
+        "semantic_projections",
+        "instance_channels",
+        "instance_projections",
+        "head_channels",
+        "kernel_size",
+    )
     processor: ClassVar[tuple[str, str]] = ("dense_processing", "CvPanopticProcessor")
 
     thing_ids: list[int] | tuple[int, ...] = (1,)

@@ -57,6 +57,14 @@ class CvResNetConfig(CvConvNetConfig):
     """
 
     model_type = "cvhub_resnet"
+    counts: ClassVar[tuple[str, ...]] = (
+        "depths",
+        "widths",
+        "stem_width",
+        "first_stage_stride",
+        "groups",
+        "width_per_group",
+    )
 
     block: str = "bottleneck"
     depths: list[int] | tuple[int, ...] = (3, 4, 6, 3)

@@ -59,6 +59,7 @@ class CvSwinConfig(CvBackboneConfig):
     """
 
     model_type = "cvhub_swin"
+    counts: ClassVar[tuple[str, ...]] = ("embed_dim", "depths")
 
     embed_dim: int = 96
     depths: list[int] | tuple[int, ...] = (2, 2, 6, 2)

@@ -54,6 +54,7 @@ class CvUNetConfig(CvSegmenterConfig):
     """
 
     model_type = "cvhub_unet"
+    counts: ClassVar[tuple[str, ...]] = ("widths", "decoder_widths", "head_kernel_size")
 
     num_channels: int = 1
     widths: list[int] | tuple[int, ...] = (64, 128, 256, 512, 1024)

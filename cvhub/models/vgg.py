@@ -56,6 +56,7 @@ class CvVggConfig(CvConvNetConfig):
     """
 
     model_type = "cvhub_vgg"
+    counts: ClassVar[tuple[str, ...]] = ("widths", "hidden_sizes", "pooled_size")
 
     kernel_sizes: list[Any] | tuple[Any, ...] = TABLE_1["vgg16"]
     widths: list[int] | tuple[int, ...] = (64, 128, 256, 512, 512)

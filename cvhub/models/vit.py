@@ -65,6 +65,7 @@ class CvViTConfig(CvClassifierConfig):
     """
 
     model_type = "cvhub_vit"
+    counts: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "intermediate_size")
 
     image_size: int | list[int] | tuple[int, ...] = 224
     patch_size: int = 16

@@ -84,21 +84,7 @@ class Batches(Dataset):
         self.memory_format = memory_format
         height, width = transform.crop_size["height"], transform.crop_size["width"]
         self.turns = augmentation.quarter_turns
-        parts: Any = create_transform(
-            (height, width),
-            is_training=True,
-            separate=True,
-            scale=augmentation.crop_scale,
-            ratio=augmentation.crop_ratio,
-            hflip=augmentation.flip_horizontal,
-            vflip=augmentation.flip_vertical,
-            auto_augment=augmentation.policy or None,
-            color_jitter=augmentation.colour_jitter or None,  # pyright: ignore[reportArgumentType]
-            interpolation=Image.Resampling(transform.resample).name.lower(),
-            mean=tuple(transform.image_mean),
-            std=tuple(transform.image_std),
-        )
-        self.crop, self.policy, _ = parts  # the rest is done for a whole batch at once
+        self.crop, self.policy = timm_parts((height, width), transform, augmentation)
         self.offset, self.scale = affine(transform)
         self.erase = RandomErasing(augmentation.erasing, mode="pixel", device="cpu")
         self.mix = None
@@ -158,6 +144,30 @@ class Loader(DataLoader):
 
 def as_it_is(batch: Any) -> Any:
     return batch
+
+
+def timm_parts(size: tuple[int, int], transform: PixelTransform, augmentation: Augmentation) -> tuple[Any, Any]:
+    """timm's crop and flips, and its policy, of pictures; what it does to numbers is done for a whole batch at once."""
+    try:
+        parts: Any = create_transform(
+            size,
+            is_training=True,
+            separate=True,
+            scale=augmentation.crop_scale,
+            ratio=augmentation.crop_ratio,
+            hflip=augmentation.flip_horizontal,
+            vflip=augmentation.flip_vertical,
+            auto_augment=augmentation.policy or None,
+            color_jitter=augmentation.colour_jitter or None,  # pyright: ignore[reportArgumentType]
+            interpolation=Image.Resampling(transform.resample).name.lower(),
+            mean=tuple(transform.image_mean),
+            std=tuple(transform.image_std),
+        )
+    except (AssertionError, ValueError):  # timm's word for a policy that it can't read
+        expected = "timm's words, such as rand-m7-n2-mstd0.5, 3a or augmix-m3-w3"
+        raise CvhubError(f"augmentation.policy is {augmentation.policy!r}, expected {expected}.") from None
+    crop, policy, _ = parts
+    return crop, policy
 
 
 def affine(transform: PixelTransform) -> tuple[Tensor, Tensor]:

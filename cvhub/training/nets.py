@@ -23,6 +23,8 @@ from cvhub.training.recipe import Model, Picture, Recipe
 
 # The Auto class of a family's whole net.
 WHOLE = ("AutoModelForImageClassification", "AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
+# More classes than any field may name.
+MANY = 1000
 
 
 def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
@@ -40,7 +42,7 @@ def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
     before = load_model(model.from_)
     same_head = [before.config.id2label[index] for index in range(before.config.num_labels)] == list(labels)
     fields = before.config.to_dict() | names
-    fields |= _checked(model.config, type(before.config))
+    fields |= without_teacher(type(before.config)) | _checked(model.config, type(before.config))
     net = type(before)(make_config(type(before.config), fields))
     source, target = (before, net) if same_head else (before.base_model, net.base_model)
     try:
@@ -68,18 +70,37 @@ def start_backbone(net: Any, model: str) -> None:
 def make_family_config(model: Model, **more: Any) -> Any:
     """The config that `[model]` describes; `more` are fields that a recipe doesn't set."""
     config_class = _classes(model.family)["AutoConfig"]
-    fields = _checked(model.config, config_class) | more
+    fields = without_teacher(config_class) | _checked(model.config, config_class) | more
     if model.backbone_from:
         before = read_json(resolve(model.backbone_from) / "config.json")
         own = {name: value for name, value in before.items() if name not in DERIVED}
         fields["backbone"] = own | fields.get("backbone", {})
     if not model.variant:
         return make_config(config_class, fields)
-    variants = importlib.import_module(f"cvhub.models.{model.family}").VARIANTS
+    variants = getattr(importlib.import_module(f"cvhub.models.{model.family}"), "VARIANTS", None)
+    if variants is None:
+        raise CvhubError(f"model.variant is {model.variant!r}, but {model.family} has none; model.config sets fields.")
     if model.variant not in variants:
         known = ", ".join(variants)
         raise CvhubError(f"model.variant is {model.variant!r}, expected one of {known}."[:300])
-    return config_class.variant(model.variant, **fields)
+    return make_config(config_class, fields, model.variant)
+
+
+def check_model(model: Model) -> None:
+    """Raises `CvhubError` for what `[model]` can't say, as far as that doesn't depend on the data or other weights."""
+    if model.from_:
+        if model.config:
+            before = read_json(resolve(model.from_) / "config.json")
+            _checked(model.config, _classes(before["model_type"].removeprefix("cvhub_"))["AutoConfig"])
+    elif model.backbone_from:
+        _checked(model.config, _classes(model.family)["AutoConfig"])
+    else:
+        make_family_config(model, num_labels=MANY)
+
+
+def without_teacher(config_class: Any) -> dict[str, Any]:
+    """What a config says of a run that has labels only: they train all that answers."""
+    return {"teacher": False} if "teacher" in config_class().to_dict() else {}
 
 
 def picture_transform(recipe: Recipe) -> PixelTransform:

@@ -192,20 +192,32 @@ def _check_values(recipe: Recipe) -> None:
     ):
         if value not in allowed:
             raise CvhubError(f"{path} is {value!r}, expected one of {', '.join(allowed)}.")
-    for path, value in _shares(recipe):
-        if not 0 <= value <= 1:
-            raise CvhubError(f"{path} is {value}, expected 0 to 1.")
-    for path, value in _positive(recipe):
-        if not value > 0:
-            raise CvhubError(f"{path} is {value}, expected more than 0.")
+    for path, value, fits, expected in _numbers(recipe):
+        if not fits:
+            raise CvhubError(f"{path} is {value}, expected {expected}.")
     augmentation = recipe.augmentation
     for name, pair in (("crop_scale", augmentation.crop_scale), ("crop_ratio", augmentation.crop_ratio)):
         if not 0 < pair[0] <= pair[1]:
             raise CvhubError(f"augmentation.{name} is {list(pair)}, expected the least and the greatest value.")
 
 
+def _numbers(recipe: Recipe) -> Iterator[tuple[str, Any, bool, str]]:
+    """Of each number its path, its value, whether that may be (not of NaN), and what may."""
+    for path, value in _shares(recipe):
+        yield path, value, 0 <= value <= 1, "0 to 1"
+    for path, value in _positive(recipe):
+        yield path, value, value > 0, "more than 0"
+    for path, value, least in _bounded_below(recipe):
+        yield path, value, value >= least, f"at least {least}"
+    for path, value in (("optimiser.momentum", recipe.optimiser.momentum), ("optimiser.ema", recipe.optimiser.ema)):
+        yield path, value, 0 <= value < 1, "0 or more and less than 1"
+    hue, std = recipe.augmentation.hue, recipe.picture.std
+    yield "augmentation.hue", hue, 0 <= hue <= 0.5, "0 to 0.5"
+    yield "picture.std", list(std), all(value > 0 for value in std), "values of more than 0"
+
+
 def _shares(recipe: Recipe) -> list[tuple[str, float]]:
-    a, o = recipe.augmentation, recipe.optimiser
+    a = recipe.augmentation
     return [
         ("data.validation", recipe.data.validation),
         ("data.share", recipe.data.share),
@@ -216,8 +228,7 @@ def _shares(recipe: Recipe) -> list[tuple[str, float]]:
         ("augmentation.invert", a.invert),
         ("augmentation.erasing", a.erasing),
         ("augmentation.mix_probability", a.mix_probability),
-        ("optimiser.lr_end", o.lr_end),
-        ("optimiser.ema", o.ema),
+        ("optimiser.lr_end", recipe.optimiser.lr_end),
         ("augmentation.crop_scale", a.crop_scale[1]),
     ]
 
@@ -227,7 +238,28 @@ def _positive(recipe: Recipe) -> list[tuple[str, float]]:
         ("data.share", recipe.data.share),
         ("data.border_sigma", recipe.data.border_sigma),
         ("optimiser.lr", recipe.optimiser.lr),
-        ("optimiser.batch", recipe.optimiser.batch),
         ("budget.validate_every", recipe.budget.validate_every),
         ("budget.save_minutes", recipe.budget.save_minutes),
+    ]
+
+
+def _bounded_below(recipe: Recipe) -> list[tuple[str, float, int]]:
+    """A batch is dealt out in pairs."""
+    data, augmentation, optimiser, budget = recipe.data, recipe.augmentation, recipe.optimiser, recipe.budget
+    return [
+        ("seed", recipe.seed, 0),
+        ("data.holdout_seed", data.holdout_seed, 0),
+        ("data.shorter_side", data.shorter_side, 0),
+        ("data.memory_mb", data.memory_mb, 0),
+        ("data.workers", data.workers, 0),
+        ("picture.size", recipe.picture.size, 0),
+        ("augmentation.colour_jitter", augmentation.colour_jitter, 0),
+        ("augmentation.mixup", augmentation.mixup, 0),
+        ("augmentation.cutmix", augmentation.cutmix, 0),
+        ("optimiser.batch", optimiser.batch, 2),
+        ("optimiser.weight_decay", optimiser.weight_decay, 0),
+        ("optimiser.clip", optimiser.clip, 0),
+        ("optimiser.warmup_epochs", optimiser.warmup_epochs, 0),
+        ("budget.epochs", budget.epochs, 0),
+        ("budget.minutes", budget.minutes, 0),
     ]

@@ -101,11 +101,12 @@ def check_packages() -> None:
 def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "RecipeTrainer":
     """Everything up to the first step: the data, the net, the plan."""
     from cvhub.training.batches import Deal, Loader
-    from cvhub.training.nets import picture_transform
+    from cvhub.training.nets import check_model, picture_transform
     from cvhub.training.plan import make_plan, read_plan, write_plan
     from cvhub.training.progress import Progress
     from cvhub.training.trainer import RecipeTrainer, memory_format
 
+    check_model(recipe.model)
     transform = picture_transform(recipe)
     net, batches, judge = assemble(recipe, transform)
     processes = arguments.world_size

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, get_optimizer_info
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -18,6 +18,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from cvhub.cache import publish
 from cvhub.errors import CvhubError
+from cvhub.inference.runtime import one_line
 from cvhub.inference.torch_runtime import has_native_bf16
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance
@@ -268,6 +269,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """timm's, with weight decay on matrices and kernels only."""
     optimiser = recipe.optimiser
     try:
+        get_optimizer_info(optimiser.name)
+    except ValueError:
+        raise CvhubError(f"optimiser.name is {optimiser.name!r}, which timm doesn't know.") from None
+    try:
         return create_optimizer_v2(
             model,
             opt=optimiser.name,
@@ -275,8 +280,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             weight_decay=optimiser.weight_decay,
             momentum=optimiser.momentum,
         )
-    except ValueError:
-        raise CvhubError(f"optimiser.name is {optimiser.name!r}, which timm doesn't know.") from None
+    except ValueError as error:
+        raise CvhubError(f"The optimiser {optimiser.name!r} refuses its numbers: {one_line(error)}.") from None
 
 
 def training_arguments(recipe: Recipe, folder: Path) -> TrainingArguments:
