@@ -96,6 +96,7 @@ CATALOG: tuple[Entry, ...] = (
     _eurosat("mobilenet_v1", "MobileNetV1", 823_722, 44.0, accuracy=0.9515, top5=0.9995, ece=0.11, nll=0.2455),
     _eurosat("mobilenet_v2", "MobileNetV2", 2_236_682, 23.0, accuracy=0.9675, top5=0.999, ece=0.1179, nll=0.2098),
     _eurosat("vit", "ViT", 1_026_954, 21.1, accuracy=0.9545, top5=0.999, ece=0.1054, nll=0.2366),
+    _eurosat("deit", "DeiT", 1_027_210, 52.5, accuracy=0.956, top5=0.9985, ece=0.1066, nll=0.2292),
     _eurosat("swin", "Swin", 2_646_062, 19.6, accuracy=0.957, top5=1.0, ece=0.103, nll=0.2177),
     _classifier("resnet18", "ResNet-18", "resnet", "timm/resnet18.a1_in1k", 11_689_512),
     _classifier("resnet34", "ResNet-34", "resnet", "timm/resnet34.a1_in1k", 21_797_672),
@@ -152,6 +153,7 @@ CATALOG: tuple[Entry, ...] = (
     _classifier("deit_tiny_hf", "DeiT-Ti (transformers, as a ViT)", "vit", "facebook/deit-tiny-patch16-224", 5_717_416, hidden_size=192, num_attention_heads=3, intermediate_size=768),
     _ours("scenes_panoptic", "Panoptic-DeepLab (synthetic scenes)", "panoptic_deeplab", "scenes", 8, 3_374_539, 67.3, 300, "panoptic-segmentation", miou=0.8398, boundary_f=0.8303, ap50=0.8309, pq=0.7884, sq=0.8647, rq=0.9062),
     _ours("nuclei_panoptic", "Panoptic-DeepLab (cell nuclei)", "panoptic_deeplab", "nuclei", 2, 3_373_957, 34.3, 65, "panoptic-segmentation", iou=0.7835, miou=0.8748, boundary_f=0.7881, ap50=0.6882, pq=0.7728, sq=0.8686, rq=0.8765),
+    _ours("nuclei_unet", "U-Net (cell nuclei)", "unet", "nuclei", 2, 1_061_254, 42.5, 65, iou=0.8001, dice=0.8889, miou=0.8842, pixel_accuracy=0.9718, boundary_f=0.8035),
     _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 51.1, 60, iou=0.9479, dice=0.9732, miou=0.9625, pixel_accuracy=0.9838),
     _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8, image_size=513),
 )
