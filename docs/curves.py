@@ -202,9 +202,10 @@ def make(name: str, source: str, work: Path, into: Path) -> None:
     recipe = recipe_of(name, source)
     outcome = train(recipe, work, name)
     parameters, pictures, verdicts = judge(work, recipe)
-    run = Run(name, parameters, pictures, outcome.epochs, outcome.steps, round(outcome.seconds, 1), **verdicts)
+    run = Run(name, parameters, pictures, outcome.epochs, outcome.steps, round(outcome.cpu_seconds, 1), **verdicts)
     keep(work, into, finished(into) | {name: run}, list(TABLES))
-    print(f"{name}: {run.validation.accuracy:.4f} validation, {run.train.accuracy:.4f} train, {run.seconds:.0f} s")
+    accuracies = f"{run.validation.accuracy:.4f} validation, {run.train.accuracy:.4f} train"
+    print(f"{name}: {accuracies}, {run.cpu_seconds:.0f} s of processors")
 
 
 def keep(work: Path, into: Path, runs: dict[str, Any], order: list[str]) -> None:

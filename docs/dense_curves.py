@@ -190,11 +190,13 @@ def make(name: str, source: str, work: Path, into: Path) -> None:
     parameters = load_model(str(work)).num_parameters()
     weights = tuple(recipe.model.config.get("auxiliary_weights", ()))
     tenths = tuple(row for _, row in sorted(watch.found.items()))
-    seconds = round(outcome.seconds, 1)
+    seconds = round(outcome.cpu_seconds, 1)
     run = DenseRun(name, parameters, len(pictures.train), outcome.epochs, outcome.steps, seconds, weights, tenths)
     keep(work, into, read_runs(into) | {name: run}, list(NETS))
     read_runs.cache_clear()
-    print(f"{name}: IoU {run.last.iou:.4f}, boundary F {run.last.boundary_f:.4f}, {run.seconds:.0f} s")
+    print(
+        f"{name}: IoU {run.last.iou:.4f}, boundary F {run.last.boundary_f:.4f}, {run.cpu_seconds:.0f} processor seconds"
+    )
 
 
 def main(arguments: list[str] | None = None) -> None:

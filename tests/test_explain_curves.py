@@ -135,7 +135,7 @@ def test_what_ships_is_what_the_recipes_leave(folder: Path) -> None:
     assert set(runs) == files
     for name, run in runs.items():
         last = read_curve(folder / f"{name}.csv")[-1]
-        assert (last["step"], last["seconds"]) == (run.steps, pytest.approx(run.seconds, abs=0.1))
+        assert (last["step"], last["cpu_seconds"]) == (run.steps, pytest.approx(run.cpu_seconds, abs=0.1))
         assert last["validation_accuracy"] == pytest.approx(run.validation.accuracy, abs=0.01)
         assert all(np.isfinite(value) for column in ("loss", "lr", "validation_loss") for _, value in run.curve(column))
         recipe = read_recipe(tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8")))

@@ -35,7 +35,7 @@ PACKAGES = ("accelerate", "datasets")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run; `seconds` are of training.
+    """What came of a run; `seconds` are of training, `cpu_seconds` the sum of what processors worked on it.
 
     `validation_accuracy` is a classifier's, `validation_iou` a segmenter's, None where nothing was held out.
     """
@@ -44,6 +44,7 @@ class Outcome:
     steps: int
     epochs: float
     seconds: float
+    cpu_seconds: float
     loss: float
     validation_accuracy: float | None
     validation_iou: float | None = None
@@ -211,6 +212,7 @@ def outcome(folder: Path) -> Outcome:
         steps=int(last["step"]),
         epochs=last["epoch"],
         seconds=last["seconds"],
+        cpu_seconds=last["cpu_seconds"],
         loss=next(row["loss"] for row in reversed(rows) if "loss" in row),
         validation_accuracy=last.get("validation_accuracy"),
         validation_iou=last.get("validation_iou"),

@@ -35,14 +35,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `pictures` it was trained on; `seconds` of training; `train` and `validation` at its end."""
+    """One run. `pictures` it was trained on; `cpu_seconds` of processors that worked on it, in sum; `train` and
+    `validation` at its end."""
 
     name: str
     parameters: int
     pictures: int
     epochs: float
     steps: int
-    seconds: float
+    cpu_seconds: float
     train: Verdict
     validation: Verdict
 

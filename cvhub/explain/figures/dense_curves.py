@@ -46,15 +46,15 @@ class Tenth:
 
 @dataclass(frozen=True)
 class DenseRun:
-    """One run. `pictures` it was trained on; `seconds` of training; `weights`: what each supervised level's loss
-    counts."""
+    """One run. `pictures` it was trained on; `cpu_seconds` of processors that worked on it, in sum; `weights`: what the
+    loss of each supervised level counts."""
 
     name: str
     parameters: int
     pictures: int
     epochs: float
     steps: int
-    seconds: float
+    cpu_seconds: float
     weights: tuple[float, ...]
     tenths: tuple[Tenth, ...]
 

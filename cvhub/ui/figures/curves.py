@@ -101,7 +101,7 @@ STRINGS = {
     "curves_validation": ("held-out tiles", "留出集"),
     "curves_gap": ("gap", "差距"),
     "curves_parameters": ("parameters", "参数"),
-    "curves_cost": ("pictures · steps · time", "图片 · 步数 · 用时"),
+    "curves_cost": ("pictures · steps · processor time", "图片 · 步数 · 处理器用时"),
     "curves_caption": ("Accuracy at the end, in float32, without dropout", "结束时的正确率，float32，无 dropout"),
     "curves_note": (
         "EuroSAT tiles; a tenth of the training split is held out. The training loss is what training minimises, with "
@@ -175,7 +175,7 @@ def verdicts(say: Say, made: "tuple[Run, ...]", names: dict[str, str]) -> str:
             Cell(numerals.percent(run.validation.accuracy), run.validation.accuracy),
             Cell(numerals.percent(run.gap)),
             Cell(numerals.count(run.parameters)),
-            Cell(f"{run.pictures:,} · {run.steps:,} · {run.seconds / 60:.1f} min"),
+            Cell(f"{run.pictures:,} · {run.steps:,} · {run.cpu_seconds / 60:.1f} min"),
         ]
         for run in made
     ]

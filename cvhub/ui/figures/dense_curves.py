@@ -86,7 +86,7 @@ STRINGS = {
     ),
     "dense_curves_net": ("run", "运行"),
     "dense_curves_parameters": ("parameters", "参数"),
-    "dense_curves_cost": ("pictures · steps · time", "图片 · 步数 · 用时"),
+    "dense_curves_cost": ("pictures · steps · processor time", "图片 · 步数 · 处理器用时"),
     "dense_curves_caption": (
         "What each net is worth at the end, on what was held out",
         "结束时各网络在留出图片上的表现",
@@ -193,7 +193,7 @@ def verdicts(say: Say, made: "tuple[DenseRun, ...]", names: dict[str, str]) -> s
             Cell(f"{run.last.iou:.3f}", run.last.iou),
             Cell(f"{run.last.boundary_f:.3f}", run.last.boundary_f),
             Cell(numerals.count(run.parameters)),
-            Cell(f"{run.pictures:,} · {run.steps:,} · {run.seconds / 60:.1f} min"),
+            Cell(f"{run.pictures:,} · {run.steps:,} · {run.cpu_seconds / 60:.1f} min"),
         ]
         for run in made
     ]
