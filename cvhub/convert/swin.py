@@ -26,7 +26,7 @@ from cvhub.convert.family import (
     resize_then_crop,
 )
 from cvhub.convert.renaming import Part
-from cvhub.convert.timm_arguments import AVERAGE, into, must_be, timm_reader
+from cvhub.convert.timm_arguments import AVERAGE, each, into, must_be, timm_reader
 from cvhub.models.swin import CvSwinConfig
 from cvhub.models.swin_windows import relative_positions
 
@@ -129,8 +129,8 @@ def _transformers_names(config: CvSwinConfig) -> Names:
 _read_timm = timm_reader(
     "Swin",
     {
-        **{name: into(name) for name in ("embed_dim", "depths", "num_heads", "mlp_ratio")},
-        **{name: into(name) for name in ("window_size", "patch_size")},
+        **{name: into(name) for name in ("embed_dim", "mlp_ratio", "window_size", "patch_size")},
+        **{name: each(name) for name in ("depths", "num_heads")},
         "global_pool": AVERAGE,
         "always_partition": must_be(False),
         "qkv_bias": must_be(True),

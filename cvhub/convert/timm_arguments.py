@@ -21,6 +21,11 @@ def into(name: str) -> Reader:
     return lambda value: {name: one_side(value)}
 
 
+def each(name: str) -> Reader:
+    """A value for each stage, as it is."""
+    return lambda value: {name: list(value)}
+
+
 def choice(name: str, values: Mapping[Any, Any]) -> Reader:
     """The field `name` by a table of timm's values and ours."""
     return lambda value: {name: values[value]}

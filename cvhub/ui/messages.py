@@ -179,6 +179,7 @@ MESSAGES = {
     "a mask can't be read: {}": "无法读取掩码：{}",
     "{} learns no position of patches.": "{} 不学习图块的位置。",
     "{} has no attention between all patches of a picture.": "{} 没有图片所有图块之间的注意力。",
+    "{} has no class token whose attention could be followed here.": "{} 没有类别 token，此处无法跟踪其注意力。",
     "{} attends within windows, not to all patches of a picture.": "{} 只在窗口内计算注意力，而非图片的所有图块。",
 }
 
