@@ -14,7 +14,7 @@ def checkpoint_labels(config: dict[str, Any], num_labels: int, segments: bool = 
     if len(config.get("label_names") or []) == num_labels:
         return [str(name) for name in config["label_names"]]
     if segments:
-        return {2: ["background", "foreground"], 21: voc_labels()}.get(num_labels)
+        return ["background", "foreground"] if num_labels == 2 else voc_labels() if num_labels == 21 else None
     if num_labels == 1000:
         return imagenet_labels()
     if num_labels == 1001:

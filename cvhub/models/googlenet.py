@@ -91,11 +91,7 @@ class CvGoogLeNetConfig(CvConvNetConfig):
 
     model_type = "cvhub_googlenet"
     counts: ClassVar[tuple[str, ...]] = (
-        "stem_channels",
-        "stem_kernel",
-        "stem_stride",
-        "auxiliary_channels",
-        "auxiliary_features",
+        *("stem_channels", "stem_kernel", "stem_stride", "auxiliary_channels", "auxiliary_features"),
     )
 
     rows: list[Any] | tuple[Any, ...] = TABLE_1

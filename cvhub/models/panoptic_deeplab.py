@@ -43,12 +43,8 @@ class CvPanopticDeepLabConfig(CvSegmenterConfig):
 
     model_type = "cvhub_panoptic_deeplab"
     counts: ClassVar[tuple[str, ...]] = (
-        "semantic_channels",
-        "semantic_projections",
-        "instance_channels",
-        "instance_projections",
-        "head_channels",
-        "kernel_size",
+        *("semantic_channels", "semantic_projections", "instance_channels", "instance_projections"),
+        *("head_channels", "kernel_size"),
     )
     processor: ClassVar[tuple[str, str]] = ("dense_processing", "CvPanopticProcessor")
 

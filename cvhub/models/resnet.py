@@ -58,12 +58,7 @@ class CvResNetConfig(CvConvNetConfig):
 
     model_type = "cvhub_resnet"
     counts: ClassVar[tuple[str, ...]] = (
-        "depths",
-        "widths",
-        "stem_width",
-        "first_stage_stride",
-        "groups",
-        "width_per_group",
+        *("depths", "widths", "stem_width", "first_stage_stride", "groups", "width_per_group"),
     )
 
     block: str = "bottleneck"
