@@ -45,10 +45,10 @@ STRINGS = {
     ),
     "dense_curves_see_supervision": (
         "The claim: losses at the levels below carry gradient to the early layers, so that the net learns sooner and "
-        "ends better. On what was held out at the end: IoU {ious}. With them the first level's gradient is {factor} "
-        "times as large at the start.",
+        "ends better. On what was held out at the end: IoU {ious}. With them the gradient at the start is {factor} "
+        "times as large at the first level, and {deepest} times at the deepest.",
         "论断：在各级加上损失能把梯度送到浅层，网络学得更快，最终也更好。结束时在留出图片上的 IoU：{ious}。有了它们，"
-        "开始时第一级的梯度是原来的 {factor} 倍。",
+        "开始时第一级的梯度是原来的 {factor} 倍，最深一级是 {deepest} 倍。",
     ),
     "dense_curves_see_skips": (
         "The claim: skip connections bring back where things are, which pooling loses. On what was held out at the "
@@ -108,11 +108,13 @@ def draw(say: Say, experiment: str) -> Drawing:
     if len(made) < 2:  # one alone tells nothing
         return Drawing(say("dense_curves_none", experiment=say(f"dense_curves_experiment_{experiment}")), "")
     names = {run.name: say(f"dense_curves_run_{run.name}") for run in made}
+    start = made[-1].tenths[0]
     numbers = {
         "early": joined(names, {run.name: f"{run.tenths[1].iou:.3f}" for run in made}),
         "ious": joined(names, {run.name: f"{run.last.iou:.3f}" for run in made}),
         "boundaries": joined(names, {run.name: f"{run.last.boundary_f:.3f}" for run in made}),
-        "factor": f"{made[-1].tenths[0].supervised_gradient[0] / made[-1].tenths[0].gradient[0]:.2g}",
+        "factor": f"{start.supervised_gradient[0] / start.gradient[0]:.2g}",
+        "deepest": f"{start.supervised_gradient[-1] / start.gradient[-1]:.2g}",
     }
     drawn = progress(say, made, names) + gradients(say, made, names) + levels(say, made, names)
     see = say(f"dense_curves_see_{SEES[experiment]}", **numbers)
