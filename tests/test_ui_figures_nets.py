@@ -217,9 +217,12 @@ def test_what_supervision_does_is_drawn_by_level_and_tenth(monkeypatch: pytest.M
     assert (
         html.count("<polyline") == 2 + 2 + 3 + 3 + 3
     )  # two measures, gradients at start and end, three levels' losses
-    assert "first level&#x27;s gradient is 3 times as large" in html
+    assert "the gradient at the start is 3 times as large at the first level, and 2 times at the deepest" in html
     assert html.count("<span>0.800</span>") == 2
     assert "720 · 90 · 2.2 min" in html
     assert drawn("dense_curves", experiment="skips").count("<polyline") == 2 + 2 + 2 + 2
+    assert "After the first tenth: IoU deeply supervised 0.080; on EfficientNet-Lite0 0.080" in drawn(
+        "dense_curves", experiment="encoder"
+    )
     made.pop("no_skips")
     assert "`python -m docs.dense_curves` in the project" in drawn("dense_curves", experiment="skips")
