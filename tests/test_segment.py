@@ -13,10 +13,12 @@ from PIL import Image
 from transformers import pipeline
 
 from cvhub.errors import CvhubError
-from cvhub.inference import segment
+from cvhub.inference import images, large, segment
 from cvhub.inference.classify import Classifier
 from cvhub.inference.large import TileForward, plan_tiles
+from cvhub.inference.mask_folder import plan_masks, write_masks
 from cvhub.inference.pool import ModelPool
+from cvhub.inference.reducing import Reduced, reduce_picture
 from cvhub.inference.runtime import build_runtime, example_pixels
 from cvhub.inference.segment import Segmentation, Segmenter
 from cvhub.inference.segments import Segment
@@ -27,7 +29,6 @@ from cvhub.models.dense_processing import CvSemanticProcessor
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config
 from cvhub.models.panoptic_deeplab import instance_targets
 from cvhub.models.segmentation import PixelClassifier
-from cvhub.ui.segment.asking import Reduced
 from tests.test_deeplab import TINY_BACKBONE
 from tests.test_panoptic_deeplab import disks
 from tests.test_segmenters_contract import processor_of
@@ -328,6 +329,27 @@ def test_a_mask_has_the_pictures_size_where_the_net_saw_another(
     assert found.logits.shape == (5, *seen)
     enlarged = torch.nn.functional.interpolate(torch.from_numpy(found.logits)[None], (60, 120), mode="bilinear")
     assert np.array_equal(found.mask, enlarged[0].argmax(0).numpy() + 1)
+
+
+@pytest.mark.parametrize("task", ["semantic", "instance", "panoptic"])
+def test_a_net_that_sees_pictures_small_is_given_a_reduced_one_of_a_huge_tiff(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = {"do_resize": True, "size": {"longest_edge": 48}}
+    segmenter = Segmenter(str(save(tmp_path / "net", "panoptic_deeplab", processor)), "torch", "fp32")
+    image = photo(0, (190, 121))
+    image.save(tmp_path / "huge.tif", tiffinfo={278: 16})
+    image.save(tmp_path / "huge.png")
+    monkeypatch.setattr(images, "MAX_PIXELS", 190 * 121 - 1)
+    monkeypatch.setattr(large, "MAX_PIXELS", 6000)
+    tasks = plan_masks([tmp_path / "huge.tif", tmp_path / "huge.png"], tmp_path / "out")
+    tiff, png = write_masks(segmenter, tasks, task)
+    assert png.error == "huge.png has 190x121 pixels, the limit is 22,989."
+    assert tiff.error is None
+    expected = segmenter.segment(reduce_picture(PictureWindows(image), 2), task)
+    assert tiff.segments == expected.segments
+    mask = np.asarray(Image.open(tiff.mask))
+    assert np.array_equal(mask, expected.mask.repeat(2, axis=0).repeat(2, axis=1)[:121, :190])
 
 
 def test_a_folder_without_a_processor_keeps_sizes(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures of any size: tiles give the whole picture's answer, TIFFs are read by windows, masks written by rows."""
 
 import io
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,9 +18,10 @@ from scipy.ndimage import uniform_filter
 from torch import nn
 
 from cvhub.errors import CvhubError
-from cvhub.inference import images, windows
+from cvhub.inference import images, reducing, windows
 from cvhub.inference.images import open_picture
 from cvhub.inference.mask_file import MaskWriter
+from cvhub.inference.reducing import Reduced, reduce_picture
 from cvhub.inference.tiling import TilePlan, read_mirrored, run_tiles
 from cvhub.inference.windows import PictureWindows, TiffWindows, open_windows
 from cvhub.models.pixels import to_mode
@@ -480,3 +482,27 @@ def test_a_mask_that_cannot_be_written(tmp_path: Path) -> None:
         MaskWriter(tmp_path / "mask.png", 4, 5, bits=12)
     with pytest.raises(CvhubError, match="5x0 pixels was asked for"):
         MaskWriter(tmp_path / "mask.png", 0, 5)
+
+
+# A reduced picture
+
+
+def test_a_mean_of_squares_needs_no_whole_picture() -> None:
+    values = np.random.default_rng(0).random((2, 11, 13), np.float32)
+    reduced = Reduced(2, 11, 13, 4)
+    for top, rows in ((0, 5), (5, 2), (7, 4)):
+        reduced.add(values[:, top : top + rows], top)
+    for i, j in ((0, 0), (2, 3), (1, 2)):
+        expected = values[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean((1, 2))
+        np.testing.assert_allclose(reduced.mean()[:, i, j], expected, rtol=1e-5)
+
+
+def test_a_picture_is_reduced_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reducing, "ROWS", 10)  # which 4 doesn't divide
+    told: list[tuple[int, int]] = []
+    reduced = reduce_picture(PictureWindows(Image.fromarray(RGB)), 4, lambda done, total: told.append((done, total)))
+    assert reduced.size == (math.ceil(WIDTH / 4), math.ceil(HEIGHT / 4))
+    whole = Image.fromarray(RGB[: HEIGHT // 4 * 4, : WIDTH // 4 * 4]).reduce(4)
+    difference = np.asarray(reduced).astype(int)[: whole.height, : whole.width] - np.asarray(whole)
+    assert np.abs(difference).max() <= 1  # of rounding
+    assert told[-1] == (HEIGHT, HEIGHT)

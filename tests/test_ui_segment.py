@@ -31,7 +31,7 @@ from cvhub.load import load_model
 from cvhub.models import losses_dense
 from cvhub.training.scene_layout import CLASSES, THINGS
 from cvhub.ui.segment import asking, files, handlers, outgoing, samples
-from cvhub.ui.segment.asking import Progress, Reduced, ask
+from cvhub.ui.segment.asking import Progress, ask
 from cvhub.ui.segment.handlers import compose
 from cvhub.ui.segment.losses import hard_scores, matched_objects, soft_losses
 from cvhub.ui.segment.paint import painter
@@ -447,16 +447,6 @@ def test_a_large_picture_is_kept_reduced(
     assert seen.size == seen.answer.logits.shape[1:] == (67, 101)
     found = files.at_own_size(seen, seen.answer)
     assert found.mask.shape == seen.own == (201, 301)
-
-
-def test_a_mean_of_squares_needs_no_whole_picture() -> None:
-    values = np.random.default_rng(0).random((2, 11, 13), np.float32)
-    reduced = Reduced(2, 11, 13, 4)
-    for top, rows in ((0, 5), (5, 2), (7, 4)):
-        reduced.add(values[:, top : top + rows], top)
-    for i, j in ((0, 0), (2, 3), (1, 2)):
-        expected = values[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean((1, 2))
-        np.testing.assert_allclose(reduced.mean()[:, i, j], expected, rtol=1e-5)
 
 
 def test_tiles_can_be_stopped(rows: tuple[str, str], tmp_path: Path, small_limits: Callable[[int, int], None]) -> None:

@@ -1,5 +1,5 @@
 """Segments pictures that a network can't be given at once: tile by tile, band by band, into a file of ids, so that
-neither the picture nor its mask is ever in memory."""
+neither the picture nor its mask is ever in memory. A net that sees all pictures small is given a reduced one."""
 
 import tempfile
 import zlib
@@ -12,7 +12,8 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.inference.large_things import ThingBands
 from cvhub.inference.mask_file import MaskWriter
-from cvhub.inference.segment import THRESHOLDS, Segmenter
+from cvhub.inference.reducing import factor_for, reduce_picture
+from cvhub.inference.segment import MAX_PIXELS, THRESHOLDS, Segmenter
 from cvhub.inference.segments import Segment, enlarged
 from cvhub.inference.tiling import Progress, TilePlan, run_tiles
 from cvhub.inference.windows import Windows
@@ -72,15 +73,31 @@ def segment_large(
 ) -> list[Segment]:
     """Writes a picture's mask into `file`, a PNG, and says what its segments are.
 
-    `progress(done, total)` counts tiles; what it raises stops the work, and no file is left. Segments below `threshold`
-    are left out, unless said those of `THRESHOLDS`; classes have no score.
+    `progress(done, total)` counts tiles, or the rows of a picture that is reduced; what it raises stops the work, and
+    no file is left. Segments below `threshold` are left out, unless said those of `THRESHOLDS`; classes have no score.
     """
-    forward = TileForward(segmenter)
     segmenter.check_task(task)
+    if segmenter.processor.do_resize:
+        return _write_reduced(segmenter, windows, file, task, progress, threshold)
+    forward = TileForward(segmenter)
     bands = (forward.split(band) for _, band in run_tiles(windows, forward, plan_tiles(segmenter), progress=progress))
     if task == "semantic":
         return _write_classes(segmenter, bands, windows, file)
     return _write_things(segmenter, bands, windows, file, task, THRESHOLDS[task] if threshold is None else threshold)
+
+
+def _write_reduced(
+    segmenter: Segmenter, windows: Windows, file: Path, task: str, progress: Progress | None, threshold: float | None
+) -> list[Segment]:
+    """Each pixel of the reduced picture's mask stands for a square of the picture's."""
+    factor = factor_for(windows.height, windows.width, MAX_PIXELS)
+    answer = segmenter.segment(reduce_picture(windows, factor, progress), task, threshold)
+    bits = 8 if answer.mask.max(initial=0) < 256 else 16
+    with MaskWriter(file, windows.height, windows.width, bits) as writer:
+        for row in answer.mask:
+            squares = np.broadcast_to(row.repeat(factor)[: windows.width], (factor, windows.width))
+            writer.write(squares[: windows.height - writer.rows_written])
+    return answer.segments
 
 
 def _write_classes(segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path) -> list[Segment]:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
+from cvhub.inference import images
 from cvhub.inference.images import decoded
 from cvhub.inference.runtime import build_runtime
 from cvhub.inference.stream import answer_all
@@ -123,11 +124,13 @@ class Segmenter:
         return next(self._segment([self._frame(image)], task, threshold))
 
     def fits(self, height: int, width: int) -> bool:
-        """Whether the network is given such a picture at once. A larger one it is given in tiles (`large.py`), unless
-        it sees all pictures at one size."""
+        """Whether the network is given such a picture at once. A larger one it is given in tiles (`large.py`), or where
+        it sees all pictures at one size, and whole ones are not even decoded, reduced."""
+        if self.processor.do_resize:
+            return height * width <= images.MAX_PIXELS
         around = frame(self.config, (height, width))
         rows, columns = (side + sum(pixels) for side, pixels in zip((height, width), around, strict=True))
-        return self.processor.do_resize or rows * columns <= MAX_PIXELS
+        return rows * columns <= MAX_PIXELS
 
     def reduced(self, factor: int) -> "Segmenter":
         """This segmenter, as what reads maps of which each value is the mean of `factor` x `factor`."""

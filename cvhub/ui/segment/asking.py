@@ -12,7 +12,6 @@ from PIL import Image
 
 from cvhub.cache import cache_in
 from cvhub.errors import CvhubError
-from cvhub.models.pixels import to_mode
 from cvhub.ui.answering import forward, title_of
 from cvhub.ui.segment.state import Question, Seen
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 WHOLE = 2**20  # pixels that a network is given at once; larger pictures go through it in tiles
 KEPT = 2**22  # pixels of a picture and its maps that a visit keeps; larger ones are reduced to fewer
-ROWS = 256  # of a picture that is read to reduce it
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ def load(model: str, runtime: str, precision: str) -> "Segmenter":
 
 def ask(question: Question, model: str) -> Iterator[Progress | Seen]:
     """What the net in MODEL says of the picture: perhaps how far it is, at last the answer."""
+    from cvhub.inference.reducing import factor_for, reduce_picture
     from cvhub.inference.windows import open_windows
 
     assert question.picture is not None
@@ -55,7 +54,7 @@ def ask(question: Question, model: str) -> Iterator[Progress | Seen]:
         if math.prod(own) > WHOLE and segmenter.processor.size_of(windows.width, windows.height) == own:
             yield from ask_tiles(question, segmenter, windows)
             return
-        reduced = math.ceil(math.sqrt(math.prod(own) / KEPT))  # by a net that sees all pictures small anyway
+        reduced = factor_for(*own, KEPT)  # by a net that sees all pictures small anyway
         image = reduce_picture(windows, reduced) if reduced > 1 else Image.fromarray(windows.read(0, 0, *own))
     with forward:
         answer = segmenter.segment(image)
@@ -85,10 +84,11 @@ def ask_levels(segmenter: "Segmenter", image: Image.Image) -> list[np.ndarray]:
 def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") -> Iterator[Progress | Seen]:
     """The overlap-tile strategy: what the net says tile by tile, reduced as it comes to what a visit keeps."""
     from cvhub.inference.large import TileForward, plan_tiles
+    from cvhub.inference.reducing import Reduced, factor_for, reduce_picture
     from cvhub.inference.tiling import run_tiles
 
     height, width = windows.height, windows.width
-    reduced = math.ceil(math.sqrt(height * width / KEPT))
+    reduced = factor_for(height, width, KEPT)
     told: list[Progress] = []
     ask_tile = TileForward(segmenter)
 
@@ -131,31 +131,3 @@ def read(segmenter: "Segmenter", maps: dict[str, np.ndarray], milliseconds: floa
 
     blank = np.zeros(maps["logits"].shape[1:], np.int32)
     return segmenter.read_again(Segmentation(blank, [], maps, milliseconds, 0.0), "semantic")
-
-
-class Reduced:
-    """Values (C, height, width) that come in bands, as the mean of each square of `factor` pixels a side."""
-
-    def __init__(self, channels: int, height: int, width: int, factor: int):
-        self.height, self.width, self.factor = height, width, factor
-        self._sums = np.zeros((channels, math.ceil(height / factor), math.ceil(width / factor)), np.float32)
-
-    def add(self, band: np.ndarray, top: int) -> None:
-        columns = np.add.reduceat(band, range(0, self.width, self.factor), axis=2, dtype=np.float32)
-        rows = (top + np.arange(band.shape[1])) // self.factor
-        np.add.at(self._sums.transpose(1, 0, 2), rows, columns.transpose(1, 0, 2))
-
-    def mean(self) -> np.ndarray:
-        down, across = (
-            np.minimum(self.factor, length - np.arange(0, length, self.factor)) for length in (self.height, self.width)
-        )
-        return self._sums / (down[:, None] * across).astype(np.float32)
-
-
-def reduce_picture(windows: "Windows", factor: int) -> Image.Image:
-    """The picture, a pixel the mean of `factor` x `factor`."""
-    reduced = Reduced(3, windows.height, windows.width, factor)
-    for top in range(0, windows.height, ROWS):
-        rows = windows.read(top, 0, min(ROWS, windows.height - top), windows.width)
-        reduced.add(rows.transpose(2, 0, 1), top)
-    return to_mode(Image.fromarray(np.rint(reduced.mean()).astype(np.uint8).transpose(1, 2, 0).copy()), "RGB")
