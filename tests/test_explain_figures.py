@@ -22,7 +22,7 @@ from cvhub.explain.figures import (
     surface,
 )
 from cvhub.explain.latency import milliseconds, timed_net
-from cvhub.models.googlenet import TABLE_1
+from cvhub.models.inception import TABLE_1
 from cvhub.models.mobilenet_v1 import MOBILENET_V1_ROWS
 
 SAMPLES = Path(__file__).parents[1] / "cvhub" / "ui" / "samples"

@@ -18,15 +18,9 @@ from cvhub.convert.googlenet import FAMILY
 from cvhub.convert.renaming import rename
 from cvhub.explain.cost import measure
 from cvhub.inference.torch_runtime import Logits
-from cvhub.models.googlenet import (
-    TABLE_1,
-    CvGoogLeNetConfig,
-    CvGoogLeNetForImageClassification,
-    CvGoogLeNetModel,
-    Inception,
-    Row,
-)
+from cvhub.models.googlenet import CvGoogLeNetConfig, CvGoogLeNetForImageClassification, CvGoogLeNetModel
 from cvhub.models.image_processing import CvImageProcessor
+from cvhub.models.inception import TABLE_1, Inception, Row
 from cvhub.models.layers import MaxPool, Sampling
 from tests.counting import count_multiply_adds, count_parameters, count_weights
 from tests.parity import Foreign, randomise

@@ -1,16 +1,9 @@
 """GoogLeNet: Going Deeper with Convolutions, Szegedy et al. 2015, https://arxiv.org/abs/1409.4842
 
-What matters in a picture is small here and large there, so an Inception block looks at several sizes at once and puts
-the answers side by side. Large kernels on many channels would cost too much: a 1×1 convolution reduces the channels
-first, and projects what was pooled (section 4). So 22 layers take fewer parameters than AlexNet's 8. In training two
-small classifiers halfway up add their losses, to bring gradients to the lower layers (section 5).
-
-    Inception (figure 2b)                    x (N, C, H, W)
-                     ┌───────────────┬───────────────┼───────────────┐
-                    1×1             1×1             1×1         max pool 3×3/1
-                     │              3×3             5×5             1×1
-                     └───────────────┴───────┬───────┴───────────────┘
-                                   (N, ΣC_i, H, W), joined in this order
+What matters in a picture is small here and large there, so an Inception block (inception.py) looks at several sizes at
+once and puts the answers side by side. Large kernels on many channels would cost too much: a 1×1 convolution reduces
+the channels first, and projects what was pooled (section 4). So 22 layers take fewer parameters than AlexNet's 8. In
+training two small classifiers halfway up add their losses, to bring gradients to the lower layers (section 5).
 
     pixels → conv 7×7/2 → pool, 1×1, 3×3 → pool, 3a 3b → pool, 4a 4b 4c 4d 4e → pool, 5a 5b → mean → linear → logits
              stem, H/2    stage1, H/4      stage2, H/8         │        │       stage4, H/32
@@ -21,49 +14,19 @@ N batch, C channels, H height, W width, K classes; every convolution ends in a R
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby, pairwise
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 from transformers.utils.generic import can_return_tuple
 
 from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
 from .base import CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, LocalResponseNorm, MaxPool, dilate_strides
+from .inception import TABLE_1, Inception, Row, convolution
+from .layers import LocalResponseNorm, MaxPool, dilate_strides
 
-
-class Row(NamedTuple):
-    """A block of table 1: channels of the 1×1, of 3×3 and 5×5 behind their reductions, of the pooling's projection."""
-
-    name: str
-    conv1: int
-    reduce3: int
-    conv3: int
-    reduce5: int
-    conv5: int
-    project: int
-
-    @property
-    def out_channels(self) -> int:
-        return self.conv1 + self.conv3 + self.conv5 + self.project
-
-
-TABLE_1 = (
-    Row("3a", 64, 96, 128, 16, 32, 32),
-    Row("3b", 128, 128, 192, 32, 96, 64),
-    Row("4a", 192, 96, 208, 16, 48, 64),
-    Row("4b", 160, 112, 224, 24, 64, 64),
-    Row("4c", 128, 128, 256, 24, 64, 64),
-    Row("4d", 112, 144, 288, 32, 64, 64),
-    Row("4e", 256, 160, 320, 32, 128, 128),
-    Row("5a", 256, 160, 320, 32, 128, 128),
-    Row("5b", 384, 192, 384, 48, 128, 128),
-)
 # name: the fields in which a net differs from the paper's
 VARIANTS: dict[str, dict[str, Any]] = {
     "googlenet": {},
@@ -182,33 +145,9 @@ class CvGoogLeNetClassifierOutput(ImageClassifierOutputWithNoAttention):
     aux_logits: tuple[Tensor, ...] | None = None
 
 
-def convolution(config: CvGoogLeNetConfig) -> partial[ConvNormAct]:
-    """The convolution of this net: with BatchNorm or, as in 2014, without."""
-    return partial(ConvNormAct, eps=config.batch_norm_eps if config.normalization == "batch" else None)
-
-
 def response_norm(config: CvGoogLeNetConfig, channels: int) -> nn.Module:
     """As torch's is unless told otherwise; nothing where each convolution has BatchNorm."""
     return LocalResponseNorm(channels, k=1.0, alpha=2e-5) if config.normalization == "lrn" else nn.Identity()
-
-
-class Inception(GradientCheckpointingLayer):
-    """Figure 2(b): four views of one map, joined: (N, C, H, W) → (N, ΣC_i, H, W)."""
-
-    def __init__(self, config: CvGoogLeNetConfig, in_channels: int, row: Row, dilation: int):
-        super().__init__()
-        conv, branch = partial(convolution(config), dilation=dilation), nn.Sequential
-        self.branch1x1 = conv(in_channels, row.conv1, 1)
-        self.branch3x3 = branch(conv(in_channels, row.reduce3, 1), conv(row.reduce3, row.conv3, 3))
-        self.branch5x5 = branch(conv(in_channels, row.reduce5, 1), conv(row.reduce5, row.conv5, config.third_kernel))
-        pool: nn.Module = nn.MaxPool2d(3, 1, padding=1)
-        if dilation > 1:  # a pooling itself pads half a kernel at most
-            pool = nn.Sequential(nn.ConstantPad2d(dilation, -torch.inf), nn.MaxPool2d(3, 1, dilation=dilation))
-        self.branch_pool = branch(pool, conv(in_channels, row.project, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        branches = (self.branch1x1, self.branch3x3, self.branch5x5, self.branch_pool)
-        return torch.cat([branch(x) for branch in branches], dim=1)
 
 
 class AuxiliaryClassifier(nn.Module):

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cvhub.models.googlenet import TABLE_1, CvGoogLeNetConfig, CvGoogLeNetForImageClassification
+from cvhub.models.googlenet import CvGoogLeNetConfig, CvGoogLeNetForImageClassification
+from cvhub.models.inception import TABLE_1
 
 NARROWER = 8  # times than the paper's net, which would take a minute
 SIDE, BATCH, CLASSES = 64, 4, 10

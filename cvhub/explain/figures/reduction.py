@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from cvhub.explain.cost import Cost, measure
-from cvhub.models.googlenet import CvGoogLeNetConfig, Inception, Row, convolution
+from cvhub.models.googlenet import CvGoogLeNetConfig
+from cvhub.models.inception import Inception, Row, convolution
 
 
 class NaiveInception(nn.Module):
