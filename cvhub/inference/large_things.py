@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from cvhub.inference.segments import BACKGROUND, Segment
-from cvhub.models.dense_processing import CvPanopticProcessor, classes_of, find_centres, group_pixels
+from cvhub.models.dense_processing import CvPanopticProcessor, classes_of, find_centres, group_pixels, highest
 
 REACH = 256  # pixels from a thing's centre to any of its own, at most: what a tile shows is no larger
 COLUMNS = 512  # that are grouped at once
@@ -80,7 +80,7 @@ class ThingBands:
         return torch.where(of_things, ids, -1 - classes).int().numpy()
 
     def _count(self, ids: Tensor, classes: Tensor, of_things: Tensor, probabilities: Tensor) -> None:
-        likeliest = probabilities[self.thing_ids].argmax(0)
+        likeliest = highest(probabilities[self.thing_ids])
         grouped, count = ids > 0, len(self.thing_ids)
         votes = torch.bincount((ids[grouped] - 1) * count + likeliest[grouped], minlength=self.votes.numel())
         self.votes = self.votes + votes.reshape(self.votes.shape)
