@@ -20,7 +20,7 @@ from torch import nn
 from cvhub.errors import CvhubError
 from cvhub.inference import images, reducing, windows
 from cvhub.inference.images import open_picture
-from cvhub.inference.mask_file import MaskWriter
+from cvhub.inference.mask_file import MaskWriter, bits_for, read_mask
 from cvhub.inference.reducing import Reduced, reduce_picture
 from cvhub.inference.tiling import TilePlan, read_mirrored, run_tiles
 from cvhub.inference.windows import PictureWindows, TiffWindows, open_windows
@@ -431,7 +431,9 @@ def test_tiles_left_out_are_black(tmp_path: Path) -> None:
 # Masks.
 
 
-@pytest.mark.parametrize(("bits", "dtype"), [(8, np.uint8), (8, np.int64), (16, np.uint16), (16, np.int32)])
+@pytest.mark.parametrize(
+    ("bits", "dtype"), [(8, np.uint8), (8, np.int64), (16, np.uint16), (16, np.int32), (24, np.int64)]
+)
 @pytest.mark.parametrize("size", [(1, 1), (64, 50), (7, 200)])
 def test_a_mask_is_read_back(bits: int, dtype: type, size: tuple[int, int], tmp_path: Path) -> None:
     ids = np.random.default_rng(0).integers(0, 2**bits, size).astype(dtype)
@@ -439,9 +441,19 @@ def test_a_mask_is_read_back(bits: int, dtype: type, size: tuple[int, int], tmp_
         for top in range(0, size[0], 5):
             writer.write(ids[top : top + 5])
     mask = open_picture(tmp_path / "mask.png")  # which checks the sums too
-    assert mask.mode == ("L" if bits == 8 else "I;16")
-    assert np.array_equal(np.asarray(mask), ids)
+    assert mask.mode == {8: "L", 16: "I;16", 24: "RGB"}[bits]
+    values = np.asarray(mask, np.int64)
+    assert np.array_equal(values if bits < 24 else values[..., 0] + 256 * values[..., 1] + 65536 * values[..., 2], ids)
+    assert np.array_equal(read_mask(tmp_path / "mask.png"), ids)
     assert os.listdir(tmp_path) == ["mask.png"]
+
+
+@pytest.mark.parametrize(
+    ("highest", "bits"), [(0, 8), (255, 8), (256, 16), (65535, 16), (65536, 24), (2**24 - 1, 24), (2**24, 24)]
+)
+def test_a_mask_has_as_many_bits_as_its_ids_need(highest: int, bits: int) -> None:
+    """2^24 things are more than a mask can hold: writing that one says so."""
+    assert bits_for(highest) == bits
 
 
 @pytest.mark.parametrize(
@@ -478,7 +490,7 @@ def test_a_mask_left_early_leaves_no_file(tmp_path: Path) -> None:
 def test_a_mask_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(CvhubError, match=r"mask\.png cannot be written: No such file"):
         MaskWriter(tmp_path / "absent" / "mask.png", 4, 5).__enter__()
-    with pytest.raises(CvhubError, match="12 bits was asked for, expected 8 or 16"):
+    with pytest.raises(CvhubError, match="12 bits was asked for, expected 8, 16 or 24"):
         MaskWriter(tmp_path / "mask.png", 4, 5, bits=12)
     with pytest.raises(CvhubError, match="5x0 pixels was asked for"):
         MaskWriter(tmp_path / "mask.png", 0, 5)

@@ -20,6 +20,7 @@ from cvhub.evaluation.segment_metrics import VOID, InstanceTally, PanopticTally
 from cvhub.evaluation.truth import IGNORED, MaskedRows, Masks, Truth, parse_map, read_truth
 from cvhub.inference.images import decoded
 from cvhub.inference.large import segment_large
+from cvhub.inference.mask_file import read_mask
 from cvhub.inference.segment import Segmenter
 from cvhub.inference.segments import Segment
 from cvhub.inference.windows import PictureWindows
@@ -187,8 +188,7 @@ def _asked(segmenter: Segmenter, image: Image.Image) -> Iterator[Reads]:
         def read_tiles(task: str, threshold: float | None) -> tuple[np.ndarray, list[Segment]]:
             file = Path(folder, f"{task}.png")
             segments = segment_large(segmenter, PictureWindows(image), file, task, threshold=threshold)
-            with Image.open(file) as mask:
-                return np.asarray(mask, np.int64), segments
+            return read_mask(file), segments
 
         yield read_tiles
 

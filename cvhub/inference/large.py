@@ -11,7 +11,7 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.large_things import ThingBands
-from cvhub.inference.mask_file import MaskWriter
+from cvhub.inference.mask_file import MaskWriter, bits_for
 from cvhub.inference.reducing import factor_for, reduce_picture
 from cvhub.inference.segment import MAX_PIXELS, THRESHOLDS, Segmenter
 from cvhub.inference.segments import Segment, enlarged
@@ -92,7 +92,7 @@ def _write_reduced(
     """Each pixel of the reduced picture's mask stands for a square of the picture's."""
     factor = factor_for(windows.height, windows.width, MAX_PIXELS)
     answer = segmenter.segment(reduce_picture(windows, factor, progress), task, threshold)
-    bits = 8 if answer.mask.max(initial=0) < 256 else 16
+    bits = bits_for(int(answer.mask.max(initial=0)))
     with MaskWriter(file, windows.height, windows.width, bits) as writer:
         for row in answer.mask:
             squares = np.broadcast_to(row.repeat(factor)[: windows.width], (factor, windows.width))
@@ -102,7 +102,7 @@ def _write_reduced(
 
 def _write_classes(segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path) -> list[Segment]:
     found: dict[int, Segment] = {}
-    bits = 8 if len(segmenter.labels) < 256 else 16
+    bits = bits_for(len(segmenter.labels))
     with MaskWriter(file, windows.height, windows.width, bits) as writer:
         for maps in bands:
             mask, segments = segmenter.read_maps(maps, maps["logits"].shape[1:], "semantic")
@@ -122,7 +122,7 @@ def _write_things(
             sizes.append(waiting.write(zlib.compress(things.add(maps).data, 1)))
         table, segments = things.ids_of_codes(task, threshold, segmenter.labels)
         waiting.seek(0)
-        with MaskWriter(file, windows.height, windows.width, 8 if len(segments) < 256 else 16) as writer:
+        with MaskWriter(file, windows.height, windows.width, bits_for(len(segments))) as writer:
             for size in sizes:
                 codes = np.frombuffer(zlib.decompress(waiting.read(size)), np.int32).reshape(-1, windows.width)
                 writer.write(table[codes + things.kinds])

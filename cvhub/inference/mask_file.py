@@ -1,4 +1,5 @@
-"""Writes a mask as a greyscale PNG while its rows come in, so that a mask of any size needs the memory of a few rows.
+"""Writes a mask as a PNG while its rows come in, so that a mask of any size needs the memory of a few rows: in grey,
+and with more than 65,535 ids in colour, as COCO's panoptic masks are (https://cocodataset.org/#format-data).
 
 The format is that of the PNG specification (https://www.w3.org/TR/png-3/): a signature, then chunks, of which IDAT ones
 hold one zlib stream of all rows. No kept library streams it: Pillow wants the whole picture, pypng rests since 2022.
@@ -13,26 +14,40 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.images import name_of, reason_of
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LONGEST_SIDE = 2**31 - 1  # pixels that the format can count
-GREYSCALE = 0  # the colour type
+GREYSCALE, TRUECOLOUR = 0, 2  # the colour types
+DEPTHS = {8: np.dtype(np.uint8), 16: np.dtype(">u2"), 24: np.dtype(np.uint8)}  # bits of an id: what its bytes are
+
+
+def bits_for(highest: int) -> int:
+    """Of ids from 0 to `highest`."""
+    return next((bits for bits in DEPTHS if highest < 2**bits), max(DEPTHS))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """The ids (H, W), int64, of a mask that `MaskWriter` wrote."""
+    with Image.open(path) as picture:
+        values = np.asarray(picture, np.int64)
+    return values if values.ndim == 2 else values @ (1, 256, 256**2)
 
 
 class MaskWriter:
     """A PNG of `height` x `width` ids, 0 to 2^`bits` − 1, in a with block that writes its rows from top to bottom.
 
-    The file appears under its name when the block ends with all rows written, and takes the place of an older one;
-    after a failure nothing is left and the older one stays. Raises CvhubError for bad sizes, rows that don't fit, too
-    few of them, and a file that can't be written.
+    Of 24 bits red holds the lowest 8. The file appears under its name when the block ends with all rows written, and
+    takes the place of an older one; after a failure nothing is left and the older one stays. Raises CvhubError for bad
+    sizes, rows that don't fit, too few of them, and a file that can't be written.
     """
 
     def __init__(self, path: Path, height: int, width: int, bits: int = 8):
-        if bits not in (8, 16):
-            raise CvhubError(f"a mask of {bits} bits was asked for, expected 8 or 16.")
+        if bits not in DEPTHS:
+            raise CvhubError(f"a mask of {bits} bits was asked for, expected 8, 16 or 24.")
         if not (1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE):
             raise CvhubError(f"a mask of {width}x{height} pixels was asked for, expected 1 to {LONGEST_SIDE:,} a side.")
         self.path, self.height, self.width, self.bits = path, height, width, bits
@@ -46,16 +61,19 @@ class MaskWriter:
         except OSError as error:
             raise self._unwritable(error) from None
         self._file.write(SIGNATURE)
-        self._write_chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, self.height, self.bits, GREYSCALE, 0, 0, 0))
+        kind = (8, TRUECOLOUR) if self.bits == 24 else (self.bits, GREYSCALE)
+        self._write_chunk(b"IHDR", struct.pack(">IIBBBBB", self.width, self.height, *kind, 0, 0, 0))
         return self
 
     def write(self, rows: np.ndarray) -> None:
         """The next rows, (h, width) of any integer type or bool."""
         self._check(rows)
-        stored = rows.astype(">u2" if self.bits == 16 else np.uint8)
+        if self.bits == 24:
+            rows = (rows[:, :, None] >> np.array([0, 8, 16]) & 255).reshape(len(rows), -1)
+        stored = np.ascontiguousarray(rows.astype(DEPTHS[self.bits])).view(np.uint8)
         # Before each row stands its filter's number: 0, none, which suits areas of one value.
-        lines = np.zeros((len(rows), 1 + stored.itemsize * self.width), np.uint8)
-        lines[:, 1:] = np.ascontiguousarray(stored).view(np.uint8)
+        lines = np.zeros((len(rows), 1 + self.bits // 8 * self.width), np.uint8)
+        lines[:, 1:] = stored
         self._write_pixels(self._stream.compress(lines.data))
         self.rows_written += len(rows)
 

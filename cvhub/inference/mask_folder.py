@@ -13,7 +13,7 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.inference.images import decoded, find_pictures, name_of, reason_of
 from cvhub.inference.large import segment_large
-from cvhub.inference.mask_file import MaskWriter
+from cvhub.inference.mask_file import MaskWriter, bits_for
 from cvhub.inference.segment import Segmentation, Segmenter
 from cvhub.inference.segments import Segment
 from cvhub.inference.tiling import Progress
@@ -73,7 +73,7 @@ def write_masks(
     max_pixels: int | None = None,
     shows: Shows = lambda picture: nullcontext(),
 ) -> Iterator[MaskedFile]:
-    """Each picture's mask, in order and in flat memory: PNGs of 8 or 16 bits at the pictures' own sizes.
+    """Each picture's mask, in order and in flat memory: PNGs at the pictures' own sizes.
 
     Pictures that the network can't be given at once are taken in tiles, as `shows` shows. `max_pixels` is the limit of
     those that only decode whole.
@@ -104,7 +104,7 @@ def write_masks(
 def _write_whole(answer: Segmentation | str, file: Path) -> list[Segment]:
     if isinstance(answer, str):
         raise CvhubError(answer)
-    bits = 8 if answer.mask.max(initial=0) < 256 else 16
+    bits = bits_for(int(answer.mask.max(initial=0)))
     with MaskWriter(file, *answer.mask.shape, bits=bits) as writer:
         writer.write(answer.mask)
     return answer.segments
