@@ -1,4 +1,4 @@
-"""Things that come in bands are those that the processor finds in the whole picture."""
+"""Things that come in pieces are those that the processor finds in the whole picture."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from cvhub.inference import large_things
-from cvhub.inference.large_things import ThingBands
+from cvhub.inference.large_things import Shelf, ThingRows
 from cvhub.inference.segments import Segment, SegmentReader
 from cvhub.models.dense_processing import CvPanopticProcessor
 from cvhub.models.panoptic_deeplab import CvPanopticDeepLabConfig, instance_targets
@@ -47,16 +47,24 @@ def true_maps() -> Maps:
     return {"logits": logits[0].numpy(), "centres": centres[0].numpy(), "offsets": offsets[0].numpy()}
 
 
-def in_bands(
-    maps: Maps, processor: CvPanopticProcessor, heights: list[int], task: str
+def in_pieces(
+    maps: Maps, processor: CvPanopticProcessor, heights: list[int], task: str, columns: int = 50
 ) -> tuple[np.ndarray, list[Segment]]:
-    """The mask, put together of bands of `heights`, the last of which is the rest."""
-    things = ThingBands(processor, SIZE[0])
+    """The mask, put together of pieces of `columns` in rows of `heights`, the last of which is the rest."""
+    things = ThingRows(processor, SIZE[0])
     ends = [end for end in np.cumsum(heights).tolist() if end < SIZE[0]]
-    bands: Iterator[list[np.ndarray]] = zip(*(np.split(values, ends, axis=1) for values in maps.values()), strict=True)
-    codes = np.concatenate([things.add(dict(zip(maps, band, strict=True))) for band in bands])
+    codes = np.concatenate([things.add(pieces(row, columns)) for row in cut(maps, ends, axis=1)])
     table, segments = things.ids_of_codes(task, 0.1 if task == "instance" else 0.0, LABELS)
     return table[codes + things.kinds], segments
+
+
+def cut(maps: Maps, ends: list[int], axis: int) -> Iterator[Maps]:
+    parts = zip(*(np.split(values, ends, axis) for values in maps.values()), strict=True)
+    return (dict(zip(maps, part, strict=True)) for part in parts)
+
+
+def pieces(row: Maps, columns: int) -> Iterator[Maps]:
+    return cut(row, list(range(columns, SIZE[1], columns)), axis=2)
 
 
 def same(found: tuple[np.ndarray, list[Segment]], expected: tuple[np.ndarray, list[Segment]]) -> None:
@@ -76,23 +84,21 @@ def same(found: tuple[np.ndarray, list[Segment]], expected: tuple[np.ndarray, li
 @settings(derandomize=True, database=None, deadline=None, max_examples=15)
 @given(seed=st.integers(0, 1000), heights=st.lists(st.integers(1, 60), min_size=1, max_size=8))
 @pytest.mark.parametrize("task", ["instance", "panoptic"])
-def test_bands_give_the_whole_pictures_things(task: str, seed: int, heights: list[int], reader: SegmentReader) -> None:
+def test_pieces_give_the_whole_pictures_things(task: str, seed: int, heights: list[int], reader: SegmentReader) -> None:
     maps = noise_maps(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large_things, "REACH", 40)
-        patch.setattr(large_things, "COLUMNS", 50)
         expected = reader.read(maps, SIZE, task, 0.1 if task == "instance" else 0.0)
         assert len(expected[1]) > 10
-        same(in_bands(maps, reader.processor, heights, task), expected)
+        same(in_pieces(maps, reader.processor, heights, task), expected)
 
 
-@pytest.mark.parametrize("heights", [[1] * 96, [18, 4, 30], [200]], ids=["rows", "bands", "whole"])
-def test_a_thing_over_several_bands_is_one(
+@pytest.mark.parametrize("heights", [[1] * 96, [18, 4, 30], [200]], ids=["single", "several", "whole"])
+def test_a_thing_over_several_rows_is_one(
     heights: list[int], reader: SegmentReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(large_things, "REACH", 16)
-    monkeypatch.setattr(large_things, "COLUMNS", 20)
-    mask, segments = in_bands(true_maps(), reader.processor, heights, "panoptic")
+    mask, segments = in_pieces(true_maps(), reader.processor, heights, "panoptic", columns=20)
     assert [one.label for one in segments] == ["disk", "ring", "disk", "sky", "sea"]
     assert sorted(np.unique(mask)) == [1, 2, 3, 4, 5]
     same((mask, segments), reader.read(true_maps(), SIZE, "panoptic", 0.0))
@@ -101,11 +107,17 @@ def test_a_thing_over_several_bands_is_one(
 def test_memory_is_that_of_some_rows(reader: SegmentReader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are given as soon as all centres within reach are known, and forgotten."""
     monkeypatch.setattr(large_things, "REACH", 16)
-    things, maps = ThingBands(reader.processor, SIZE[0]), noise_maps(0)
+    things, maps = ThingRows(reader.processor, SIZE[0]), noise_maps(0)
     given = []
-    for top in range(0, SIZE[0], 12):
-        given.append(len(things.add({name: values[:, top : top + 12] for name, values in maps.items()})))
-        assert things.maps["logits"].shape[1] <= 16 + 3
+    for row in cut(maps, list(range(12, SIZE[0], 12)), axis=1):
+        given.append(len(things.add(pieces(row, 50))))
+        assert things.waiting is not None
+        waiting = list(things.waiting)
+        assert [values.shape[2] for values in waiting] == [50, 50, 30]
+        assert waiting[0].shape[1] == len(things.centres) <= 16 + 3
+        things.waiting = Shelf()
+        for values in waiting:
+            things.waiting.put(values)
     assert sum(given) == SIZE[0]
     assert given[:3] == [0, 5, 12]
 
@@ -115,8 +127,7 @@ def test_a_thing_without_a_centre_in_reach_is_none(reader: SegmentReader, monkey
     maps["centres"] = np.zeros_like(maps["centres"])
     maps["centres"][0, 90, 120] = 1.0
     monkeypatch.setattr(large_things, "REACH", 16)
-    monkeypatch.setattr(large_things, "COLUMNS", 20)
-    mask, segments = in_bands(maps, reader.processor, [30, 30], "instance")
+    mask, segments = in_pieces(maps, reader.processor, [30, 30], "instance", columns=20)
     assert [one.label for one in segments] == ["disk"]
     assert not mask[:60].any()
     assert mask[80, 110] == 1

@@ -1,6 +1,7 @@
 """Pictures of any size: tiles give the whole picture's answer, TIFFs are read by windows, masks written by rows."""
 
 import io
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from cvhub.inference import images, reducing, windows
 from cvhub.inference.images import open_picture
 from cvhub.inference.mask_file import MaskWriter, bits_for, read_mask
 from cvhub.inference.reducing import Reduced, reduce_picture
-from cvhub.inference.tiling import TilePlan, read_mirrored, run_tiles
+from cvhub.inference.tiling import Piece, TilePlan, read_mirrored, run_tiles
 from cvhub.inference.windows import PictureWindows, TiffWindows, open_windows
 from cvhub.models.pixels import to_mode
 
@@ -86,15 +87,19 @@ def whole_answer(pixels: np.ndarray, forward: Callable[[np.ndarray], np.ndarray]
     return forward(mirrored[None])[0, :, :height, :width]
 
 
-def assembled(bands: Iterator[tuple[int, np.ndarray]]) -> np.ndarray:
-    """The bands under each other, seen to follow one another."""
-    parts, rows = [], 0
-    for top, band in bands:
-        assert top == rows
-        assert band.dtype == np.float32
-        rows += band.shape[1]
-        parts.append(band)
-    return np.concatenate(parts, axis=1)
+def assembled(pieces: Iterator[Piece]) -> np.ndarray:
+    """The pieces beside and under each other, seen to follow one another."""
+    rows, height = [], 0
+    for top, row in itertools.groupby(pieces, key=lambda piece: piece.top):
+        parts, width = [], 0
+        for _, left, values in row:
+            assert (top, left) == (height, width)
+            assert values.dtype == np.float32
+            parts.append(values)
+            width += values.shape[2]
+        rows.append(np.concatenate(parts, axis=2))
+        height += rows[-1].shape[1]
+    return np.concatenate(rows, axis=1)
 
 
 # Tiles.
@@ -191,19 +196,21 @@ def test_batches_progress_and_one_shape() -> None:
         batches.append(tiles.shape)
         return tiles[..., :1].transpose(0, 3, 1, 2).astype(np.float32)
 
-    bands = run_tiles(Recorder(noise(70, 50)), forward, TilePlan(32), 4, lambda *counts: progress.append(counts))
-    assert [(top, band.shape) for top, band in bands] == [(0, (1, 32, 50)), (32, (1, 32, 50)), (64, (1, 6, 50))]
+    pieces = run_tiles(Recorder(noise(70, 50)), forward, TilePlan(32), 4, lambda *counts: progress.append(counts))
+    places = [(top, left, *values.shape[1:]) for top, left, values in pieces]
+    heights, widths = ((0, 32), (32, 32), (64, 6)), ((0, 32), (32, 18))
+    assert places == [(top, left, rows, columns) for top, rows in heights for left, columns in widths]
     assert batches == [(4, 32, 32, 3), (2, 32, 32, 3)]
     assert progress == [(4, 6), (6, 6)]
 
 
-def test_a_band_is_given_before_the_rows_below_are_read_and_closing_stops() -> None:
+def test_a_piece_is_given_before_more_is_read_and_closing_stops() -> None:
     recorder = Recorder(noise(160, 64))
-    bands = run_tiles(recorder, lambda tiles: tiles.transpose(0, 3, 1, 2).astype(np.float32), TilePlan(32, overlap=8))
-    next(bands)
-    assert max(top + height for top, _, height, _ in recorder.reads) == 32
-    bands.close()  # pyright: ignore[reportAttributeAccessIssue]
-    assert len(recorder.reads) == 3
+    pieces = run_tiles(recorder, lambda tiles: tiles.transpose(0, 3, 1, 2).astype(np.float32), TilePlan(32, overlap=8))
+    next(pieces)
+    assert recorder.reads == [(0, 0, 32, 32)]
+    pieces.close()  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(recorder.reads) == 1
 
 
 @pytest.mark.parametrize(
@@ -503,7 +510,8 @@ def test_a_mean_of_squares_needs_no_whole_picture() -> None:
     values = np.random.default_rng(0).random((2, 11, 13), np.float32)
     reduced = Reduced(2, 11, 13, 4)
     for top, rows in ((0, 5), (5, 2), (7, 4)):
-        reduced.add(values[:, top : top + rows], top)
+        for left, columns in ((0, 6), (6, 1), (7, 6)):
+            reduced.add(values[:, top : top + rows, left : left + columns], top, left)
     for i, j in ((0, 0), (2, 3), (1, 2)):
         expected = values[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean((1, 2))
         np.testing.assert_allclose(reduced.mean()[:, i, j], expected, rtol=1e-5)

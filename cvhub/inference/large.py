@@ -1,16 +1,17 @@
-"""Segments pictures that a network can't be given at once: tile by tile, band by band, into a file of ids, so that
+"""Segments pictures that a network can't be given at once: tile by tile into a file of ids, row by row, so that
 neither the picture nor its mask is ever in memory. A net that sees all pictures small is given a reduced one."""
 
 import tempfile
 import zlib
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
-from cvhub.inference.large_things import ThingBands
+from cvhub.inference.large_things import ThingRows
 from cvhub.inference.mask_file import MaskWriter, bits_for
 from cvhub.inference.reducing import factor_for, reduce_picture
 from cvhub.inference.segment import MAX_PIXELS, THRESHOLDS, Segmenter
@@ -21,7 +22,10 @@ from cvhub.inference.windows import Windows
 SIDE = 512  # pixels that a tile answers for
 OVERLAP = 64  # of neighbouring tiles of a net that pads
 
+STRIP = 64  # rows of the mask that are written at once
+
 Maps = dict[str, np.ndarray]
+Rows = Iterator[Iterator[Maps]]  # of each row of tiles the pieces, from left to right
 
 
 def plan_tiles(segmenter: Segmenter, side: int | None = None, overlap: int | None = None) -> TilePlan:
@@ -57,10 +61,10 @@ class TileForward:
         self.depths = {name: values.shape[1] for name, values in maps.items()}
         return np.concatenate([enlarged(values, (height, width)) for values in maps.values()], axis=1)
 
-    def split(self, band: np.ndarray) -> Maps:
-        """(K, rows, width) → the maps by their names, each (K', rows, width)."""
+    def split(self, values: np.ndarray) -> Maps:
+        """(K, rows, columns) → the maps by their names, each (K', rows, columns)."""
         ends = np.cumsum(list(self.depths.values()))[:-1]
-        return dict(zip(self.depths, np.split(band, ends), strict=True))
+        return dict(zip(self.depths, np.split(values, ends), strict=True))
 
 
 def segment_large(
@@ -80,10 +84,11 @@ def segment_large(
     if segmenter.processor.do_resize:
         return _write_reduced(segmenter, windows, file, task, progress, threshold)
     forward = TileForward(segmenter)
-    bands = (forward.split(band) for _, band in run_tiles(windows, forward, plan_tiles(segmenter), progress=progress))
+    pieces = run_tiles(windows, forward, plan_tiles(segmenter), progress=progress)
+    rows = ((forward.split(piece.values) for piece in row) for _, row in groupby(pieces, key=lambda piece: piece.top))
     if task == "semantic":
-        return _write_classes(segmenter, bands, windows, file)
-    return _write_things(segmenter, bands, windows, file, task, THRESHOLDS[task] if threshold is None else threshold)
+        return _write_classes(segmenter, rows, windows, file)
+    return _write_things(segmenter, rows, windows, file, task, THRESHOLDS[task] if threshold is None else threshold)
 
 
 def _write_reduced(
@@ -100,26 +105,30 @@ def _write_reduced(
     return answer.segments
 
 
-def _write_classes(segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path) -> list[Segment]:
+def _write_classes(segmenter: Segmenter, rows: Rows, windows: Windows, file: Path) -> list[Segment]:
     found: dict[int, Segment] = {}
     bits = bits_for(len(segmenter.labels))
     with MaskWriter(file, windows.height, windows.width, bits) as writer:
-        for maps in bands:
-            mask, segments = segmenter.read_maps(maps, maps["logits"].shape[1:], "semantic")
-            found |= {segment.id: segment for segment in segments}
-            writer.write(mask)
+        for row in rows:
+            masks = []
+            for maps in row:
+                mask, segments = segmenter.read_maps(maps, maps["logits"].shape[1:], "semantic")
+                found |= {segment.id: segment for segment in segments}
+                masks.append(mask.astype(np.uint8 if bits == 8 else np.uint16))
+            writer.write(np.concatenate(masks, axis=1))
     return [found[number] for number in sorted(found)]
 
 
 def _write_things(
-    segmenter: Segmenter, bands: Iterator[Maps], windows: Windows, file: Path, task: str, threshold: float
+    segmenter: Segmenter, rows: Rows, windows: Windows, file: Path, task: str, threshold: float
 ) -> list[Segment]:
     """A thing's worth is known when all of it was seen: until then its pixels wait on disk, compressed."""
-    things = ThingBands(segmenter.reader.processor, windows.height)
+    things = ThingRows(segmenter.reader.processor, windows.height)
     sizes: list[int] = []
     with tempfile.TemporaryFile() as waiting:
-        for maps in bands:
-            sizes.append(waiting.write(zlib.compress(things.add(maps).data, 1)))
+        for row in rows:
+            for codes in strips(things.add(row)):
+                sizes.append(waiting.write(zlib.compress(codes.data, 1)))
         table, segments = things.ids_of_codes(task, threshold, segmenter.labels)
         waiting.seek(0)
         with MaskWriter(file, windows.height, windows.width, bits_for(len(segments))) as writer:
@@ -127,3 +136,8 @@ def _write_things(
                 codes = np.frombuffer(zlib.decompress(waiting.read(size)), np.int32).reshape(-1, windows.width)
                 writer.write(table[codes + things.kinds])
     return segments
+
+
+def strips(codes: np.ndarray) -> Iterator[np.ndarray]:
+    """Some rows at a time."""
+    return (codes[top : top + STRIP] for top in range(0, len(codes), STRIP))

@@ -1,5 +1,9 @@
-"""Tells one thing from the next in a picture that comes in bands: what `CvPanopticProcessor` does with a whole one, in
-the memory of some rows."""
+"""Tells one thing from the next in a picture that comes in pieces: what `CvPanopticProcessor` does with a whole one, in
+the memory of some pieces."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -9,45 +13,65 @@ from cvhub.inference.segments import BACKGROUND, Segment
 from cvhub.models.dense_processing import CvPanopticProcessor, classes_of, find_centres, group_pixels, highest
 
 REACH = 256  # pixels from a thing's centre to any of its own, at most: what a tile shows is no larger
-COLUMNS = 512  # that are grouped at once
 
 Maps = dict[str, np.ndarray]
 
 
-class ThingBands:
-    """Maps of a panoptic net, band by band → codes of the pixels; at the end `ids_of_codes` says what these are.
+class ThingRows:
+    """Maps of a panoptic net, rows of pieces → codes of the pixels; at the end `ids_of_codes` says what these are.
 
     A code is a thing's number from 1 on, −1 − label of a pixel of stuff, and 0 of a thing's pixel that has no centre
-    within `REACH`. There may be more than the processor's `top_k` things.
+    within `REACH`. There may be more than the processor's `top_k` things. Maps wait on disk, but for the centres.
     """
 
     def __init__(self, processor: CvPanopticProcessor, height: int):
         self.processor, self.height = processor, height
         self.thing_ids = torch.tensor(processor.thing_ids)
-        self.first = self.sought = 0  # the rows that `maps` begin with, and above which all centres are found
-        self.maps: Maps = {}
+        self.first = self.sought = 0  # the rows that what waits begins with, and above which all centres are found
+        self.waiting: Shelf | None = None
+        self.centres = np.zeros((0, 0), np.float32)  # of the rows that wait
         self.points, self.heights = torch.zeros(0, 2), torch.zeros(0)
         # Of each thing, how many of its pixels are likeliest which class of things, and the probabilities' sums.
         self.votes = self.sums = torch.zeros(0, len(self.thing_ids), dtype=torch.float64)
         self.stuff_areas = self.stuff_sums = torch.zeros(0, dtype=torch.float64)  # of each class
 
     @torch.inference_mode()
-    def add(self, band: Maps) -> np.ndarray:
-        """The codes, (rows, width) int32, of the next rows that are sure: all centres within their reach are known."""
-        self.maps = {name: np.concatenate([self.maps.get(name, new[:, :0]), new], 1) for name, new in band.items()}
-        end = self.first + self.maps["centres"].shape[1]
+    def add(self, row: Iterable[Maps]) -> np.ndarray:
+        """The codes, (rows, width) int32, of the next rows that are sure: all centres within their reach are known.
+
+        `row`: the next rows, in pieces from left to right, of which each row has the same.
+        """
+        new, centres = Shelf(), []
+        for maps in row:
+            new.put(np.concatenate([maps["logits"], maps["offsets"]]))
+            centres.append(maps["centres"][0])
+        below = np.concatenate(centres, axis=1)
+        self.centres = np.concatenate([self.centres, below]) if len(self.centres) else below
+        end = self.first + len(self.centres)
         halo = self.processor.nms_kernel // 2  # a centre is the highest of so many rows before and after
         self._find_centres(end if end == self.height else end - halo, halo)
         sure = end if end == self.height else max(self.first, end - halo - REACH)
-        codes = self._group(sure - self.first)
-        self.maps = {name: values[:, sure - self.first :].copy() for name, values in self.maps.items()}
+        codes = self._codes_until(sure - self.first, new)
+        self.centres = self.centres[sure - self.first :].copy()
         self.first = sure
         return codes
+
+    def _codes_until(self, rows: int, new: "Shelf") -> np.ndarray:
+        """The codes of the first `rows`, piece by piece of what waits and is `new` below it; the rest waits."""
+        above, self.waiting = self.waiting or repeat(None), Shelf()
+        codes, left = [], 0
+        for waited, below in zip(above, new, strict=False):  # above the first row is nothing
+            maps = below if waited is None else np.concatenate([waited, below], axis=1)
+            logits, offsets = torch.from_numpy(maps[:-2]), torch.from_numpy(maps[-2:])
+            codes.append(self._codes(logits[:, :rows].softmax(0), offsets[:, :rows], left))
+            self.waiting.put(maps[:, rows:])
+            left += maps.shape[2]
+        return np.concatenate(codes, axis=1)
 
     def _find_centres(self, until: int, halo: int) -> None:
         """Those of the rows from `sought` on."""
         start = max(self.first, self.sought - halo)
-        centres = torch.from_numpy(self.maps["centres"][0, start - self.first :])
+        centres = torch.from_numpy(self.centres[start - self.first :])
         processor = self.processor
         points, heights = find_centres(centres, processor.centre_threshold, processor.nms_kernel, centres.numel())
         points[:, 0] += start
@@ -56,16 +80,6 @@ class ThingBands:
         more = self.votes.new_zeros(int(new.sum()), len(self.thing_ids))
         self.votes, self.sums = torch.cat([self.votes, more]), torch.cat([self.sums, more])
         self.sought = max(self.sought, until)
-
-    def _group(self, rows: int) -> np.ndarray:
-        """The codes of the first `rows` of the maps, some columns at a time."""
-        width = self.maps["logits"].shape[2]
-        codes = np.zeros((rows, width), np.int32)
-        for left in range(0, width if rows else 0, COLUMNS):
-            block = np.s_[:, :rows, left : left + COLUMNS]
-            logits, offsets = (torch.from_numpy(self.maps[name][block]) for name in ("logits", "offsets"))
-            codes[block[1:]] = self._codes(logits.softmax(0), offsets, left)
-        return codes
 
     def _codes(self, probabilities: Tensor, offsets: Tensor, left: int) -> np.ndarray:
         """Of a block (K, h, w) whose first column is `left`."""
@@ -120,3 +134,20 @@ class ThingBands:
             if labels[label].lower() not in BACKGROUND:
                 keep(-1 - label, label, float(scores[label]))
         return table, segments
+
+
+class Shelf:
+    """Arrays on disk, taken in the order in which they were put there."""
+
+    def __init__(self):
+        self._file, self._count = tempfile.TemporaryFile(), 0  # noqa: SIM115, closed once all was taken
+
+    def put(self, values: np.ndarray) -> None:
+        np.save(self._file, values)
+        self._count += 1
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        with self._file:
+            self._file.seek(0)
+            for _ in range(self._count):
+                yield np.load(self._file)

@@ -1,4 +1,4 @@
-"""Reduces what comes in bands, a picture or a network's maps, so that only the reduced copy is ever in memory."""
+"""Reduces what comes in pieces, a picture or a network's maps, so that only the reduced copy is ever in memory."""
 
 import math
 
@@ -13,16 +13,19 @@ ROWS = 256  # of a picture that is read to reduce it
 
 
 class Reduced:
-    """Values (C, height, width) that come in bands, as the mean of each square of `factor` pixels a side."""
+    """Values (C, height, width) that come in pieces, as the mean of each square of `factor` pixels a side."""
 
     def __init__(self, channels: int, height: int, width: int, factor: int):
         self.height, self.width, self.factor = height, width, factor
         self._sums = np.zeros((channels, math.ceil(height / factor), math.ceil(width / factor)), np.float32)
 
-    def add(self, band: np.ndarray, top: int) -> None:
-        columns = np.add.reduceat(band, range(0, self.width, self.factor), axis=2, dtype=np.float32)
-        rows = (top + np.arange(band.shape[1])) // self.factor
-        np.add.at(self._sums.transpose(1, 0, 2), rows, columns.transpose(1, 0, 2))
+    def add(self, piece: np.ndarray, top: int, left: int = 0) -> None:
+        """What lies from row `top` and column `left` on, each pixel once."""
+        rows = (top + np.arange(piece.shape[1])) // self.factor
+        columns = (left + np.arange(piece.shape[2])) // self.factor
+        joined = np.add.reduceat(piece, np.flatnonzero(np.diff(columns, prepend=-1)), axis=2, dtype=np.float32)
+        sums = self._sums[:, :, columns[0] : columns[-1] + 1]
+        np.add.at(sums.transpose(1, 0, 2), rows, joined.transpose(1, 0, 2))
 
     def mean(self) -> np.ndarray:
         down, across = (

@@ -1,13 +1,15 @@
 """Runs a network on a picture of any size, tile by tile (Ronneberger et al. 2015, U-Net,
 https://arxiv.org/abs/1505.04597, section 2 and figure 2).
 
-The answer comes from top to bottom in bands that are final, so that memory holds a row of tiles and never the picture.
+The answer comes in pieces that are final, so that memory holds a tile, what it shares with those around it, and never
+the picture.
 What lies beyond the picture's border is mirrored.
 """
 
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -83,9 +85,9 @@ class _Axis:
         """The first pixel that each tile answers for."""
         return range(0, max(1, self.length - self.shared), self.step)
 
-    @property
-    def answered_by_all(self) -> int:
-        return self.starts[-1] + self.answered
+    def final(self, start: int) -> int:
+        """Of how many pixels the answer is final with the tile at `start`, as long as those before it are there."""
+        return self.step if start < self.starts[-1] else self.length - start
 
     def weights(self, start: int) -> np.ndarray:
         """What the answers of a tile count, (answered,): rising and falling where shared; all tiles' sum is 1."""
@@ -98,10 +100,18 @@ class _Axis:
         return weights
 
 
+class Piece(NamedTuple):
+    """A final part of the answer: its first row and column, and its `values` (K, rows, columns) float32."""
+
+    top: int
+    left: int
+    values: np.ndarray
+
+
 def run_tiles(
     windows: Windows, forward: Forward, plan: TilePlan, batch_size: int = 1, progress: Progress | None = None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The network's answer in bands from top to bottom: (first row, (K, rows, width) float32).
+) -> Iterator[Piece]:
+    """The network's answer in pieces, a row of them after the other, each from left to right.
 
     All tiles have one shape; `forward` gets `batch_size` of them, at the end fewer. `progress(done, total)` counts
     tiles. Closing the generator stops the reading. Raises CvhubError where `forward` answers in another shape than the
@@ -109,26 +119,19 @@ def run_tiles(
     """
     down, across = _Axis.of(windows.height, plan), _Axis.of(windows.width, plan)
     answers = _answers(windows, forward, down, across, batch_size, progress)
-    carried = None  # the last rows of a row of tiles, to which the next one adds
+    above: dict[int, np.ndarray] = {}  # by column: the last rows of the tiles above, to which those below add
     for top in down.starts:
-        band = _row_of_tiles(answers, down.weights(top), across)
-        if carried is not None:
-            band[:, : down.shared] += carried
-        final = down.step if top < down.starts[-1] else windows.height - top
-        carried = band[:, final:].copy()
-        yield top, band[:, :final, : windows.width]
-
-
-def _row_of_tiles(answers: Iterator[np.ndarray], weights: np.ndarray, across: _Axis) -> np.ndarray:
-    """The weighted sum of a row of tiles' answers, (K, answered down, answered across by all)."""
-    band = None
-    for left in across.starts:
-        answer = next(answers)
-        if band is None:
-            band = np.zeros((*answer.shape[:2], across.answered_by_all), np.float32)
-        band[:, :, left : left + across.answered] += answer * (weights[:, None] * across.weights(left))
-    assert band is not None  # there is a tile in every row
-    return band
+        beside = None  # the last columns of the tile before, to which the next one adds
+        for left in across.starts:
+            values = next(answers) * (down.weights(top)[:, None] * across.weights(left))
+            if beside is not None:
+                values[:, :, : across.shared] += beside
+            beside = values[:, :, across.step :].copy()
+            values = values[:, :, : across.final(left)]
+            if top > 0:
+                values[:, : down.shared] += above[left]
+            above[left] = values[:, down.step :].copy()
+            yield Piece(top, left, values[:, : down.final(top)])
 
 
 def _answers(

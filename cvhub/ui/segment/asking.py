@@ -103,10 +103,10 @@ def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") ->
         progress=lambda done, total: told.append(Progress(done, total)),
     )
     joined, start = None, time.perf_counter()
-    for top, band in tiles:
+    for top, left, values in tiles:
         if joined is None:
-            joined = Reduced(len(band), height, width, reduced)
-        joined.add(band, top)
+            joined = Reduced(len(values), height, width, reduced)
+        joined.add(values, top, left)
         yield told[-1]
     assert joined is not None
     milliseconds = (time.perf_counter() - start) * 1000
