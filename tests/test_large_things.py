@@ -1,6 +1,7 @@
 """Things that come in pieces are those that the processor finds in the whole picture."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -51,9 +52,9 @@ def in_pieces(
     maps: Maps, processor: CvPanopticProcessor, heights: list[int], task: str, columns: int = 50
 ) -> tuple[np.ndarray, list[Segment]]:
     """The mask, put together of pieces of `columns` in rows of `heights`, the last of which is the rest."""
-    things = ThingRows(processor, SIZE[0])
     ends = [end for end in np.cumsum(heights).tolist() if end < SIZE[0]]
-    codes = np.concatenate([things.add(pieces(row, columns)) for row in cut(maps, ends, axis=1)])
+    with closing(ThingRows(processor, SIZE[0])) as things:
+        codes = np.concatenate([things.add(pieces(row, columns)) for row in cut(maps, ends, axis=1)])
     table, segments = things.ids_of_codes(task, 0.1 if task == "instance" else 0.0, LABELS)
     return table[codes + things.kinds], segments
 
@@ -118,6 +119,7 @@ def test_memory_is_that_of_some_rows(reader: SegmentReader, monkeypatch: pytest.
         things.waiting = Shelf()
         for values in waiting:
             things.waiting.put(values)
+    things.close()
     assert sum(given) == SIZE[0]
     assert given[:3] == [0, 5, 12]
 

@@ -4,6 +4,7 @@ neither the picture nor its mask is ever in memory. A net that sees all pictures
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
@@ -123,9 +124,11 @@ def _write_things(
     segmenter: Segmenter, rows: Rows, windows: Windows, file: Path, task: str, threshold: float
 ) -> list[Segment]:
     """A thing's worth is known when all of it was seen: until then its pixels wait on disk, compressed."""
-    things = ThingRows(segmenter.reader.processor, windows.height)
     sizes: list[int] = []
-    with tempfile.TemporaryFile() as waiting:
+    with (
+        tempfile.TemporaryFile() as waiting,
+        closing(ThingRows(segmenter.reader.processor, windows.height)) as things,
+    ):
         for row in rows:
             for codes in strips(things.add(row)):
                 sizes.append(waiting.write(zlib.compress(codes.data, 1)))

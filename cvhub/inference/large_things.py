@@ -21,7 +21,8 @@ class ThingRows:
     """Maps of a panoptic net, rows of pieces → codes of the pixels; at the end `ids_of_codes` says what these are.
 
     A code is a thing's number from 1 on, −1 − label of a pixel of stuff, and 0 of a thing's pixel that has no centre
-    within `REACH`. There may be more than the processor's `top_k` things. Maps wait on disk, but for the centres.
+    within `REACH`. There may be more than the processor's `top_k` things. Maps wait on disk, but for the centres, until
+    they were needed or `close` is called.
     """
 
     def __init__(self, processor: CvPanopticProcessor, height: int):
@@ -34,6 +35,10 @@ class ThingRows:
         # Of each thing, how many of its pixels are likeliest which class of things, and the probabilities' sums.
         self.votes = self.sums = torch.zeros(0, len(self.thing_ids), dtype=torch.float64)
         self.stuff_areas = self.stuff_sums = torch.zeros(0, dtype=torch.float64)  # of each class
+
+    def close(self) -> None:
+        if self.waiting is not None:
+            self.waiting.close()
 
     @torch.inference_mode()
     def add(self, row: Iterable[Maps]) -> np.ndarray:
@@ -140,11 +145,14 @@ class Shelf:
     """Arrays on disk, taken in the order in which they were put there."""
 
     def __init__(self):
-        self._file, self._count = tempfile.TemporaryFile(), 0  # noqa: SIM115, closed once all was taken
+        self._file, self._count = tempfile.TemporaryFile(), 0  # noqa: SIM115, closed once all was taken, or by `close`
 
     def put(self, values: np.ndarray) -> None:
         np.save(self._file, values)
         self._count += 1
+
+    def close(self) -> None:
+        self._file.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         with self._file:
