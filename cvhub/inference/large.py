@@ -115,7 +115,7 @@ def _write_classes(segmenter: Segmenter, rows: Rows, windows: Windows, file: Pat
             for maps in row:
                 mask, segments = segmenter.read_maps(maps, maps["logits"].shape[1:], "semantic")
                 found |= {segment.id: segment for segment in segments}
-                masks.append(mask.astype(np.uint8 if bits == 8 else np.uint16))
+                masks.append(mask.astype(np.min_scalar_type(len(segmenter.labels))))
             writer.write(np.concatenate(masks, axis=1))
     return [found[number] for number in sorted(found)]
 
