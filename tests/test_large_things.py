@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from cvhub.inference import large_things
-from cvhub.inference.large_things import Shelf, ThingRows
+from cvhub.inference.large_things import PeakFinder, Shelf, ThingRows
 from cvhub.inference.segments import Segment, SegmentReader
-from cvhub.models.dense_processing import CvPanopticProcessor
+from cvhub.models.dense_processing import CvPanopticProcessor, find_centres
 from cvhub.models.panoptic_deeplab import CvPanopticDeepLabConfig, instance_targets
 from tests.test_panoptic_deeplab import disks
 
@@ -31,10 +31,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> SegmentReader:
 
 
 def noise_maps(seed: int) -> Maps:
-    """What no net would say: classes in blobs, many centres, and offsets that lead anywhere near."""
+    """What no net would say: classes in blobs, many centres, and offsets that lead anywhere within 40 pixels."""
     chance = np.random.default_rng(seed)
     smooth = lambda channels, width: gaussian_filter(chance.normal(size=(channels, *SIZE)), (0, width, width))  # noqa: E731
-    maps = {"logits": 40 * smooth(5, 3), "centres": 3 * smooth(1, 2), "offsets": 60 * smooth(2, 2)}
+    maps = {"logits": 40 * smooth(5, 3), "centres": 3 * smooth(1, 2), "offsets": 35 * smooth(2, 2)}
     return {name: values.astype(np.float32) for name, values in maps.items()}
 
 
@@ -53,7 +53,7 @@ def in_pieces(
 ) -> tuple[np.ndarray, list[Segment]]:
     """The mask, put together of pieces of `columns` in rows of `heights`, the last of which is the rest."""
     ends = [end for end in np.cumsum(heights).tolist() if end < SIZE[0]]
-    with closing(ThingRows(processor, SIZE[0])) as things:
+    with closing(ThingRows(processor, *SIZE)) as things:
         codes = np.concatenate([things.add(pieces(row, columns)) for row in cut(maps, ends, axis=1)])
     table, segments = things.ids_of_codes(task, 0.1 if task == "instance" else 0.0, LABELS)
     return table[codes + things.kinds], segments
@@ -83,15 +83,40 @@ def same(found: tuple[np.ndarray, list[Segment]], expected: tuple[np.ndarray, li
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=15)
-@given(seed=st.integers(0, 1000), heights=st.lists(st.integers(1, 60), min_size=1, max_size=8))
+@given(
+    seed=st.integers(0, 1000),
+    heights=st.lists(st.integers(1, 60), min_size=1, max_size=8),
+    columns=st.integers(20, 140),
+)
 @pytest.mark.parametrize("task", ["instance", "panoptic"])
-def test_pieces_give_the_whole_pictures_things(task: str, seed: int, heights: list[int], reader: SegmentReader) -> None:
+def test_pieces_give_the_whole_pictures_things(
+    task: str, seed: int, heights: list[int], columns: int, reader: SegmentReader
+) -> None:
     maps = noise_maps(seed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(large_things, "REACH", 40)
         expected = reader.read(maps, SIZE, task, 0.1 if task == "instance" else 0.0)
         assert len(expected[1]) > 10
-        same(in_pieces(maps, reader.processor, heights, task), expected)
+        same(in_pieces(maps, reader.processor, heights, task, columns), expected)
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=30)
+@given(
+    seed=st.integers(0, 1000),
+    kernel=st.sampled_from([1, 3, 7]),
+    rows=st.lists(st.integers(1, 12), min_size=1, max_size=12),
+    columns=st.integers(1, 40),
+)
+def test_peaks_of_pieces_are_those_of_the_whole_map(seed: int, kernel: int, rows: list[int], columns: int) -> None:
+    levels = np.random.default_rng(seed).integers(0, 6, (sum(rows), 32))  # so few that many are equal
+    centres = torch.from_numpy(levels.astype(np.float32))
+    finder = PeakFinder(CvPanopticProcessor(nms_kernel=kernel), *centres.shape)
+    found = [finder.add(piece) for row in centres.split(rows) for piece in row.split(columns, dim=1)]
+    points, heights = (torch.cat(parts) for parts in zip(*found, strict=True))
+    expected, their_heights = find_centres(centres, 0.1, kernel, centres.numel())
+    known = dict(zip(map(tuple, expected.tolist()), their_heights.tolist(), strict=True))
+    assert dict(zip(map(tuple, points.tolist()), heights.tolist(), strict=True)) == known
+    assert len(points) == len(expected) > 0
 
 
 @pytest.mark.parametrize("heights", [[1] * 96, [18, 4, 30], [200]], ids=["single", "several", "whole"])
@@ -108,14 +133,16 @@ def test_a_thing_over_several_rows_is_one(
 def test_memory_is_that_of_some_rows(reader: SegmentReader, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are given as soon as all centres within reach are known, and forgotten."""
     monkeypatch.setattr(large_things, "REACH", 16)
-    things, maps = ThingRows(reader.processor, SIZE[0]), noise_maps(0)
+    things, maps = ThingRows(reader.processor, *SIZE), noise_maps(0)
     given = []
     for row in cut(maps, list(range(12, SIZE[0], 12)), axis=1):
         given.append(len(things.add(pieces(row, 50))))
         assert things.waiting is not None
         waiting = list(things.waiting)
         assert [values.shape[2] for values in waiting] == [50, 50, 30]
-        assert waiting[0].shape[1] == len(things.centres) <= 16 + 3
+        assert waiting[0].shape[1] <= 16 + 3
+        assert all(len(rows) <= 2 * 3 for rows in things.peaks.above.values())
+        assert things.peaks.beside.shape[1] <= 2 * 3
         things.waiting = Shelf()
         for values in waiting:
             things.waiting.put(values)

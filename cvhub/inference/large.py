@@ -127,7 +127,7 @@ def _write_things(
     sizes: list[int] = []
     with (
         tempfile.TemporaryFile() as waiting,
-        closing(ThingRows(segmenter.reader.processor, windows.height)) as things,
+        closing(ThingRows(segmenter.reader.processor, windows.height, windows.width)) as things,
     ):
         for row in rows:
             for codes in strips(things.add(row)):

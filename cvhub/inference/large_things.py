@@ -25,12 +25,12 @@ class ThingRows:
     they were needed or `close` is called.
     """
 
-    def __init__(self, processor: CvPanopticProcessor, height: int):
-        self.processor, self.height = processor, height
+    def __init__(self, processor: CvPanopticProcessor, height: int, width: int):
+        self.processor, self.height, self.width = processor, height, width
         self.thing_ids = torch.tensor(processor.thing_ids)
-        self.first = self.sought = 0  # the rows that what waits begins with, and above which all centres are found
+        self.first = 0  # of the rows that wait
         self.waiting: Shelf | None = None
-        self.centres = np.zeros((0, 0), np.float32)  # of the rows that wait
+        self.peaks = PeakFinder(processor, height, width)
         self.points, self.heights = torch.zeros(0, 2), torch.zeros(0)
         # Of each thing, how many of its pixels are likeliest which class of things, and the probabilities' sums.
         self.votes = self.sums = torch.zeros(0, len(self.thing_ids), dtype=torch.float64)
@@ -46,47 +46,36 @@ class ThingRows:
 
         `row`: the next rows, in pieces from left to right, of which each row has the same.
         """
-        new, centres = Shelf(), []
+        new, found = Shelf(), []
         for maps in row:
             new.put(np.concatenate([maps["logits"], maps["offsets"]]))
-            centres.append(maps["centres"][0])
-        below = np.concatenate(centres, axis=1)
-        self.centres = np.concatenate([self.centres, below]) if len(self.centres) else below
-        end = self.first + len(self.centres)
-        halo = self.processor.nms_kernel // 2  # a centre is the highest of so many rows before and after
-        self._find_centres(end if end == self.height else end - halo, halo)
-        sure = end if end == self.height else max(self.first, end - halo - REACH)
+            found.append(self.peaks.add(torch.from_numpy(maps["centres"][0])))
+        self._add_things(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        end = self.peaks.top
+        sure = end if end == self.height else max(self.first, end - self.peaks.halo - REACH)
         codes = self._codes_until(sure - self.first, new)
-        self.centres = self.centres[sure - self.first :].copy()
         self.first = sure
         return codes
 
     def _codes_until(self, rows: int, new: "Shelf") -> np.ndarray:
         """The codes of the first `rows`, piece by piece of what waits and is `new` below it; the rest waits."""
         above, self.waiting = self.waiting or repeat(None), Shelf()
-        codes, left = [], 0
+        codes, left = np.empty((rows, self.width), np.int32), 0
         for waited, below in zip(above, new, strict=False):  # above the first row is nothing
             maps = below if waited is None else np.concatenate([waited, below], axis=1)
             logits, offsets = torch.from_numpy(maps[:-2]), torch.from_numpy(maps[-2:])
-            codes.append(self._codes(logits[:, :rows].softmax(0), offsets[:, :rows], left))
+            right = left + maps.shape[2]
+            codes[:, left:right] = self._codes(logits[:, :rows].softmax(0), offsets[:, :rows], left)
             self.waiting.put(maps[:, rows:])
-            left += maps.shape[2]
-        return np.concatenate(codes, axis=1)
+            left = right
+        return codes
 
-    def _find_centres(self, until: int, halo: int) -> None:
-        """Those of the rows from `sought` on."""
-        start = max(self.first, self.sought - halo)
-        centres = torch.from_numpy(self.centres[start - self.first :])
-        processor = self.processor
-        points, heights = find_centres(centres, processor.centre_threshold, processor.nms_kernel, centres.numel())
-        points[:, 0] += start
-        new = (points[:, 0] >= self.sought) & (points[:, 0] < until)
-        self.points, self.heights = torch.cat([self.points, points[new]]), torch.cat([self.heights, heights[new]])
-        more = self.votes.new_zeros(int(new.sum()), len(self.thing_ids))
+    def _add_things(self, points: Tensor, heights: Tensor) -> None:
+        self.points, self.heights = torch.cat([self.points, points]), torch.cat([self.heights, heights])
+        more = self.votes.new_zeros(len(points), len(self.thing_ids))
         self.votes, self.sums = torch.cat([self.votes, more]), torch.cat([self.sums, more])
-        self.sought = max(self.sought, until)
 
-    def _codes(self, probabilities: Tensor, offsets: Tensor, left: int) -> np.ndarray:
+    def _codes(self, probabilities: Tensor, offsets: Tensor, left: int) -> Tensor:
         """Of a block (K, h, w) whose first column is `left`."""
         classes = classes_of(probabilities)
         origin = torch.tensor([self.first, left])
@@ -96,7 +85,7 @@ class ThingRows:
         found = group_pixels(offsets, self.points[near] - origin, of_things)
         ids = torch.cat([near.new_zeros(1), near + 1])[found]
         self._count(ids, classes, of_things, probabilities.double())
-        return torch.where(of_things, ids, -1 - classes).int().numpy()
+        return torch.where(of_things, ids, -1 - classes)
 
     def _count(self, ids: Tensor, classes: Tensor, of_things: Tensor, probabilities: Tensor) -> None:
         likeliest = highest(probabilities[self.thing_ids])
@@ -139,6 +128,40 @@ class ThingRows:
             if labels[label].lower() not in BACKGROUND:
                 keep(-1 - label, label, float(scores[label]))
         return table, segments
+
+
+class PeakFinder:
+    """Finds in a map that comes in pieces what `find_centres` does in a whole one."""
+
+    def __init__(self, processor: CvPanopticProcessor, height: int, width: int):
+        self.threshold, self.kernel = processor.centre_threshold, processor.nms_kernel
+        self.halo = self.kernel // 2  # a peak is the highest of so many pixels on each side
+        self.shape = torch.tensor([height, width])
+        self.top = self.left = 0  # of the next piece
+        # What is left of the pieces before, for peaks that those to come decide on: columns, and by column rows.
+        self.beside, self.above = torch.zeros(0, 0), dict[int, Tensor]()
+
+    def add(self, piece: Tensor) -> tuple[Tensor, Tensor]:
+        """Peaks (n, 2) and heights (n,) that are sure with the next piece (h, w), a row of them after the other."""
+        start = torch.tensor([self.top, self.left])
+        end = start + torch.tensor(piece.shape)
+        rows = torch.cat([self.above.get(self.left, piece[:0]), piece])
+        block = torch.cat([self.beside, rows], dim=1) if self.left else rows
+        self.above[self.left] = _last(rows, 2 * self.halo, 0)
+        self.beside = _last(block, 2 * self.halo, 1)
+        points, heights = find_centres(block, self.threshold, self.kernel, block.numel())
+        points += end - torch.tensor(block.shape)
+        until = torch.where(end == self.shape, end, end - self.halo)
+        sure = ((points >= start - self.halo) & (points < until)).all(1)
+        finished = bool(end[1] == self.shape[1])
+        self.top, self.left = (int(end[0]), 0) if finished else (self.top, int(end[1]))
+        return points[sure], heights[sure]
+
+
+def _last(values: Tensor, count: int, dim: int) -> Tensor:
+    """At most `count` rows or columns, in memory of their own."""
+    count = min(count, values.shape[dim])
+    return values.narrow(dim, values.shape[dim] - count, count).clone()
 
 
 class Shelf:
