@@ -2,16 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from cvhub.catalog import CATALOG
 from cvhub.explain.figures import auxiliary, curves, dense_curves, growth, reduction, surface, windows
 from cvhub.explain.figures import identity as identity_numbers
-from cvhub.explain.figures import positions as positions_numbers
 from cvhub.models.swin import CvSwinConfig
 from cvhub.ui import numerals
 from cvhub.ui.figures import curves as curves_drawing
@@ -92,33 +90,23 @@ def test_growth_shows_equations_and_nets() -> None:
     assert drawn("growth", latency="on").count("<polyline") == 4
 
 
-# ViT: with weights at hand, and without
+# ViT
 
 
-@pytest.fixture
-def _forget_the_net() -> Any:
-    positions.net.cache_clear()
-    positions.look.cache_clear()
-    yield
-    positions.net.cache_clear()
-    positions.look.cache_clear()
+def test_the_bundled_vit_is_named_and_its_heads_are_drawn() -> None:
+    from cvhub.load import load_model
 
-
-def test_without_a_trained_vit_the_page_says_so() -> None:
-    assert positions_numbers.at_hand() is not None or "No trained ViT is at hand" in drawn("positions")
-
-
-@pytest.mark.usefixtures("_forget_the_net")
-def test_a_trained_vit_is_named_and_its_heads_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    (entry,) = (entry for entry in CATALOG if entry.name == "vit_tiny")
-    monkeypatch.setattr(positions_numbers, "at_hand", lambda: entry)
-    monkeypatch.setattr("cvhub.load.load_model", lambda name: positions_numbers.untrained())
-    monkeypatch.setattr("cvhub.load.load_processor", lambda name: photos_transform())
+    embeddings = load_model("eurosat_vit").base_model.embeddings.positions.detach()
     html = drawn("positions", layer="first")
-    assert "ViT-Ti/16 reads 196 patches of 16 × 16 pixels" in html
+    assert "ViT (EuroSAT) reads 64 patches of 8 × 8 pixels" in html
     assert "in layer 1 of 6" in html
-    assert re.findall(r"<b>(head \d)</b>", html) == ["head 1", "head 2", "head 3"]
-    assert len(re.findall("<img", html)) == 5 + 3
+    assert re.findall(r"<b>(head \d)</b>", html) == ["head 1", "head 2", "head 3", "head 4"]
+    assert len(re.findall("<img", html)) == 5 + 4
+    grid = torch.nn.functional.normalize(embeddings[0, -64:].double(), dim=1).unflatten(0, (8, 8))
+    near = (grid[:, 1:] * grid[:, :-1]).sum(-1).mean()
+    every = grid.flatten(0, 1) @ grid.flatten(0, 1).T
+    average = (every.sum() - 64) / (64 * 63)
+    assert f"a cosine of {near:.2f}, any two on average {average:.2f}" in html.replace("−", "-")
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(14, 14), (9, 9), (7, 8)])
@@ -128,21 +116,6 @@ def test_patches_are_drawn_apart(rows: int, columns: int) -> None:
     changes = np.diff((drawing[1] == 255).astype(int))
     assert (changes == -1).sum() == columns
     assert (np.diff((drawing[:, 1] == 255).astype(int)) == -1).sum() == rows
-
-
-def photos_transform() -> Any:
-    from cvhub.models.pixels import PixelTransform
-
-    return PixelTransform.default({"image_size": 224, "num_channels": 3})
-
-
-def test_weights_are_at_hand_where_nothing_has_to_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    cached = {"timm/deit_tiny_patch16_224.fb_in1k"}
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repo, file: "file" if repo in cached else None)
-    bundled = next((entry for entry in CATALOG if entry.source == "bundled" and entry.family in ("vit", "deit")), None)
-    found = positions_numbers.at_hand()
-    assert found is not None
-    assert found.name == (bundled.name if bundled else "deit_tiny")
 
 
 # Curves

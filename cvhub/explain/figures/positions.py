@@ -11,24 +11,12 @@ import torch
 from cvhub.catalog import CATALOG, Entry
 from cvhub.errors import CvhubError
 from cvhub.explain.attention import Attention
-from cvhub.load import is_at_hand
-from cvhub.models.vit import CvViTConfig, CvViTForImageClassification, Embeddings
-
-FAMILIES = ("vit", "deit")
+from cvhub.models.vit import Embeddings
 
 
-def at_hand() -> Entry | None:
-    """The catalogue's first ViT or DeiT whose weights need not be fetched, those that come with cvhub first."""
-    entries = [entry for entry in CATALOG if entry.family in FAMILIES and is_at_hand(entry)]
-    return min(entries, key=lambda entry: ("bundled", "package", "hub").index(entry.source), default=None)
-
-
-def untrained() -> CvViTForImageClassification:
-    """A small ViT that has learnt nothing, to show what is computed where no trained one is at hand."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = CvViTConfig.variant("tiny", num_hidden_layers=6, num_labels=10)
-        return CvViTForImageClassification(config).eval()
+def at_hand() -> Entry:
+    """The catalogue's first ViT whose weights come with cvhub."""
+    return next(entry for entry in CATALOG if entry.family == "vit" and entry.source == "bundled")
 
 
 def patches(picture: np.ndarray, size: int) -> np.ndarray:

@@ -34,19 +34,11 @@ STRINGS = {
     "positions_down": ("Patch: how far down, in eighths", "图块：自上而下的位置（八分之几）"),
     "positions_across": ("Patch: how far across, in eighths", "图块：自左而右的位置（八分之几）"),
     "positions_see": (
-        "{title} reads {n} patches of {patch} × {patch} pixels. Nothing tells it which are neighbours, it has learnt "
-        "that: positions side by side have a cosine of {near}, those in opposite corners {far}. Its heads look {low} "
-        "to {high} pixels far in the first layer and {last_low} to {last_high} in the last.",
-        "{title} 读入 {n} 个 {patch} × {patch} 像素的图块。没有什么告诉它哪些相邻，它是学到的：相邻位置的余弦为 "
-        "{near}，对角为 {far}。第一层各头看 {low} 到 {high} 像素远，最后一层看 {last_low} 到 {last_high} 像素。",
-    ),
-    "positions_see_untrained": (
-        "No trained ViT is at hand, so this one has its initial weights: it shows what is computed, not what is "
-        "learnt. Positions side by side have a cosine of {near}, no more than those in opposite corners ({far}), and "
-        "every head looks about equally far, {low} to {high} pixels. Open a ViT of the catalogue once, online, to see "
-        "more.",
-        "手边没有训练过的 ViT，因此这里用的是初始权重：展示计算方式，而非学到的东西。相邻位置的余弦为 {near}，并不高于"
-        "对角（{far}）；各头看得差不多远，{low} 到 {high} 像素。联网打开一次目录中的 ViT，便能看到更多。",
+        "{title} reads {n} patches of {patch} × {patch} pixels. Which of them are neighbours it can only learn: "
+        "positions side by side have a cosine of {near}, any two on average {any}. Its heads look {low} to {high} "
+        "pixels far in the first layer and {last_low} to {last_high} in the last.",
+        "{title} 读入 {n} 个 {patch} × {patch} 像素的图块。哪些相邻，它只能学到：相邻位置的余弦为 {near}，"
+        "任意两个位置平均为 {any}。第一层各头看 {low} 到 {high} 像素远，最后一层看 {last_low} 到 {last_high} 像素。",
     ),
     "positions_patches": ("{n} patches", "{n} 个图块"),
     "positions_rollout": ("rollout to the class token", "到类别标记的 rollout"),
@@ -106,11 +98,8 @@ def draw(say: Say, picture: str, layer: str, down: int, across: int) -> Drawing:
     alike, far = similarity(model, seen.grid), distances(seen, patch)
     ends = {"low": far[0].min(), "high": far[0].max(), "last_low": far[-1].min(), "last_high": far[-1].max()}
     said: dict[str, Any] = {key: f"{value:.0f}" for key, value in ends.items()}
-    corners = float(alike[0, 0, -1, -1] + alike[0, -1, -1, 0]) / 2
-    said |= {"near": signed(neighbours(alike)), "far": signed(corners)}
-    see = say(
-        "positions_see" if title else "positions_see_untrained", title=title, n=rows * columns, patch=patch, **said
-    )
+    said |= {"near": signed(neighbours(alike)), "any": signed(pairs(alike))}
+    see = say("positions_see", title=title, n=rows * columns, patch=patch, **said)
     frame = np.zeros(seen.grid)
     frame[query] = 1
     took = seen.maps(number, token(seen, *query)).mean(0)
@@ -141,15 +130,11 @@ def draw(say: Say, picture: str, layer: str, down: int, across: int) -> Drawing:
 
 @lru_cache(maxsize=1)
 def net() -> tuple[str, Any, Any]:
-    """Title, model and processor of a ViT whose weights are at hand; a title of "" where none is."""
-    from cvhub.explain.figures.positions import at_hand, untrained
+    """Title, model and processor of a ViT whose weights are at hand."""
+    from cvhub.explain.figures.positions import at_hand
     from cvhub.load import load_model, load_processor
-    from cvhub.models.pixels import PixelTransform
 
     entry = at_hand()
-    if entry is None:
-        model = untrained()
-        return "", model, PixelTransform.default(model.config.to_dict())
     return entry.title, load_model(entry.name), load_processor(entry.name)
 
 
@@ -176,6 +161,12 @@ def neighbours(alike: np.ndarray) -> float:
     rows, columns = alike.shape[:2]
     r, c = np.mgrid[:rows, : columns - 1]
     return float(alike[r, c, r, c + 1].mean())
+
+
+def pairs(alike: np.ndarray) -> float:
+    """Mean cosine of any two positions."""
+    n = alike.shape[0] * alike.shape[1]
+    return float(alike.reshape(n, n)[~np.eye(n, dtype=bool)].mean())
 
 
 def cut(photo: Image.Image, rows: int, columns: int) -> Image.Image:
