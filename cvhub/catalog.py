@@ -154,7 +154,7 @@ CATALOG: tuple[Entry, ...] = (
     _ours("scenes_panoptic", "Panoptic-DeepLab (synthetic scenes)", "panoptic_deeplab", "scenes", 8, 3_374_539, 67.3, 300, "panoptic-segmentation", miou=0.8398, boundary_f=0.8303, ap50=0.8309, pq=0.7884, sq=0.8647, rq=0.9062),
     _ours("nuclei_panoptic", "Panoptic-DeepLab (cell nuclei)", "panoptic_deeplab", "nuclei", 2, 3_373_957, 34.3, 65, "panoptic-segmentation", iou=0.7835, miou=0.8748, boundary_f=0.7881, ap50=0.6882, pq=0.7728, sq=0.8686, rq=0.8765),
     _ours("nuclei_unet", "U-Net (cell nuclei)", "unet", "nuclei", 2, 1_061_254, 42.5, 65, iou=0.8001, dice=0.8889, miou=0.8842, pixel_accuracy=0.9718, boundary_f=0.8035),
-    _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 51.1, 60, iou=0.9479, dice=0.9732, miou=0.9625, pixel_accuracy=0.9838),
+    _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 67.2, 60, iou=0.9513, dice=0.975, miou=0.9649, pixel_accuracy=0.9849),
     _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8, image_size=513),
 )
 # fmt: on

@@ -35,6 +35,7 @@ from .segmentation import (
     CvSegmenterPreTrainedModel,
     CvSemanticSegmenterMixin,
     PixelClassifier,
+    enlarge,
     make_backbone,
 )
 
@@ -243,4 +244,4 @@ class CvDeepLabForSemanticSegmentation(CvSemanticSegmenterMixin, CvDeepLabPreTra
         """Logits (N, K, h, w) at the picture's `size`, where the config wants that."""
         if not self.config.upsample:
             return logits
-        return F.interpolate(logits, size, mode="bilinear", align_corners=self.config.align_corners)
+        return enlarge(logits, size, self.config.align_corners)

@@ -19,14 +19,20 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.generic import ModelOutput, can_return_tuple
 
 from .deeplab import ASPP, Decoder, convolution
 from .losses_dense import dense_loss
 from .mobilenet_v2 import CvMobileNetV2Config
-from .segmentation import CvSegmenterConfig, CvSegmenterPreTrainedModel, PixelClassifier, make_backbone, weighted_sum
+from .segmentation import (
+    CvSegmenterConfig,
+    CvSegmenterPreTrainedModel,
+    PixelClassifier,
+    enlarge,
+    make_backbone,
+    weighted_sum,
+)
 
 
 class CvPanopticDeepLabConfig(CvSegmenterConfig):
@@ -224,7 +230,7 @@ class CvPanopticDeepLabForPanopticSegmentation(CvPanopticDeepLabPreTrainedModel)
             self.offset_head(instance) * self.config.head_stride,
         )
         size, align = pixel_values.shape[2:], self.config.align_corners
-        logits, centres, offsets = (F.interpolate(x, size, mode="bilinear", align_corners=align) for x in maps)
+        logits, centres, offsets = (enlarge(x, size, align) for x in maps)
         losses = ()
         if labels is not None and instance_labels is not None:
             losses = tuple(self.losses(logits, centres, offsets, labels, instance_labels))

@@ -104,6 +104,18 @@ class PixelClassifier(nn.Conv2d):
         super().__init__(channels, num_logits, kernel_size, padding=kernel_size // 2)
 
 
+def enlarge(maps: Tensor, size: Any, align_corners: bool = False) -> Tensor:
+    """Maps (N, C, h, w) of a head, bilinear, at the picture's `size`: (N, C, H, W).
+
+    As so many pictures of one channel: readers and losses take a map at a time, whereas convolutions leave the channels
+    of a pixel side by side, and sorting them costs less here than when they are enlarged.
+    """
+    channels = maps.shape[1]
+    planes = maps if channels == 1 else maps.flatten(0, 1)[:, None]
+    planes = F.interpolate(planes, size, mode="bilinear", align_corners=align_corners)
+    return planes if channels == 1 else planes.reshape(-1, channels, *planes.shape[2:])
+
+
 class CvSegmenterPreTrainedModel(CvPreTrainedModel):
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\.", r"^auxiliary\."]
 
@@ -157,5 +169,5 @@ class CvSemanticSegmenterMixin:
         """The config's loss of each of `outputs` (N, K, h, w), at the size of the labels."""
         for logits in outputs:
             if logits.shape[2:] != labels.shape[-2:]:
-                logits = F.interpolate(logits, labels.shape[-2:], mode="bilinear")
+                logits = enlarge(logits, labels.shape[-2:])
             yield dense_loss(logits, labels, self.config.loss, self.config.ignore_index, label_weights)

@@ -33,6 +33,7 @@ from .segmentation import (
     CvSegmenterPreTrainedModel,
     CvSemanticSegmenterMixin,
     PixelClassifier,
+    enlarge,
     make_backbone,
 )
 
@@ -301,7 +302,7 @@ class CvUNetForSemanticSegmentation(CvSemanticSegmenterMixin, CvUNetPreTrainedMo
     def auxiliary_logits(self, features: Any, size: Any) -> Iterator[Tensor]:
         """Of the levels below the last, the finest first, enlarged to the picture's `size`."""
         for head, x in zip(self.auxiliary, features.hidden_states[-2::-1], strict=False):
-            yield F.interpolate(head(x), size, mode="bilinear")
+            yield enlarge(head(x), size)
 
     def losses(self, outputs: tuple[Tensor, ...], labels: Tensor, label_weights: Tensor | None) -> Iterator[Tensor]:
         """As `CvSemanticSegmenterMixin.losses`, against the part of the labels that valid convolutions see."""

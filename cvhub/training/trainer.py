@@ -274,7 +274,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         kind = get_optimizer_class(optimiser.name, bind_defaults=False)
     except ValueError:
         raise CvhubError(f"optimiser.name is {optimiser.name!r}, which timm doesn't know.") from None
-    fused = {"fused": True} if "fused" in signature(kind).parameters else {}
+    fused: dict[str, Any] = {"fused": True} if "fused" in signature(kind).parameters else {}
     try:
         return create_optimizer_v2(
             model,
