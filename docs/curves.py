@@ -210,7 +210,7 @@ def make(name: str, source: str, work: Path, into: Path) -> None:
 
 def keep(work: Path, into: Path, runs: dict[str, Any], order: list[str]) -> None:
     """Copies the curve and the recipe of the run in `work`, named as that folder, and writes all `runs` in `order`."""
-    from cvhub.training.run import CURVES, RECIPE
+    from cvhub.training.folder import CURVES, RECIPE
 
     into.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(work / CURVES, into / f"{work.name}.csv")

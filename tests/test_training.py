@@ -33,6 +33,7 @@ from cvhub.models.pixels import PixelTransform
 from cvhub.training import result, run
 from cvhub.training.batches import Batches, Deal, Key, affine
 from cvhub.training.data import divide, load_pictures
+from cvhub.training.folder import RECIPE
 from cvhub.training.machine import orthogonalise_in_fp32
 from cvhub.training.nets import build_net, make_family_config, picture_transform, whole_net
 from cvhub.training.plan import make_plan
@@ -588,7 +589,7 @@ def test_a_kill_while_the_result_moves_up_loses_nothing(finished: Path, data: Pa
     work = folder / run.WORK
     shutil.copytree(finished, work / run.FINISHED)
     recipe = tiny_recipe(data, budget={"epochs": 6})
-    (work / run.RECIPE).write_text(recipe.as_toml())
+    (work / RECIPE).write_text(recipe.as_toml())
     (work / run.FINISHED / "config.json").replace(folder / "config.json")
     assert train(recipe, folder) == replace(outcome(finished), folder=str(folder))
     assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in finished.iterdir())

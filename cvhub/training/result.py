@@ -16,9 +16,9 @@ from cvhub.load import is_hub_id
 from cvhub.quiet import without_progress_bars
 from cvhub.telling import duration
 from cvhub.training.dense import truth_of
+from cvhub.training.folder import CURVES, RECIPE, public
 from cvhub.training.progress import curve, write_curve
 from cvhub.training.recipe import Recipe
-from cvhub.training.run import CURVES, RECIPE, public
 
 if TYPE_CHECKING:
     from cvhub.training.trainer import RecipeTrainer

@@ -7,11 +7,12 @@ there appears whole or not at all, so a run that was killed at any moment goes o
 import importlib.util
 import shutil
 import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvhub.errors import CvhubError
+from cvhub.training.folder import CURVES, RECIPE, public
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
 
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 
     from cvhub.training.trainer import RecipeTrainer
 
-WORK = ".training"  # in the folder, and in it:
-RECIPE = "recipe.toml"
+WORK = ".training"  # in the folder, and in it the recipe as it was given, and:
 PLAN = "plan.json"
-CURVES = "curves.csv"
 FINISHED = "finished"  # the complete model, about to move up
 
 DONE = ".training.done"
@@ -178,20 +177,6 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
         return False
     _check_same(public(recipe), _read(folder / RECIPE), f"{folder} holds the model")
     return True
-
-
-def public(recipe: Recipe) -> Recipe:
-    """The recipe as it is left beside the weights: where folders of data and models lay is nobody's business."""
-    data, model = recipe.data, recipe.model
-    return replace(
-        recipe,
-        data=replace(data, source=_folder_name(data.source)),
-        model=replace(model, from_=_folder_name(model.from_), backbone_from=_folder_name(model.backbone_from)),
-    )
-
-
-def _folder_name(place: str) -> str:
-    return Path(place).resolve().name if place and Path(place).is_dir() else place
 
 
 def move_up(folder: Path) -> None:

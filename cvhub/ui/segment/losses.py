@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from cvhub.evaluation.boxes import giou, instance_boxes
 from cvhub.evaluation.dense_metrics import BoundaryTally, SemanticTally
 from cvhub.evaluation.segment_metrics import PanopticQuality, PanopticTally
 from cvhub.evaluation.segmentation import answered_segments, true_segments
 from cvhub.evaluation.truth import IGNORED, Masks
+from cvhub.inference.segments import enlarged
 from cvhub.models import losses_dense
 from cvhub.ui.segment.reading import Thing, classes_in
 from cvhub.ui.segment.state import Seen, View
@@ -86,9 +86,8 @@ class HardScores:
 
 
 def full_size(logits: np.ndarray, size: tuple[int, int]) -> Tensor:
-    """Logits (K, h, w) → (1, K, H, W) float32 as the net's own loss has them: bilinear where they are smaller."""
-    z = torch.from_numpy(logits)[None].float()
-    return z if z.shape[2:] == size else F.interpolate(z, size, mode="bilinear")
+    """Logits (K, h, w) → (1, K, H, W), as the net's own loss has them."""
+    return torch.from_numpy(enlarged(logits[None], size))
 
 
 def as_odds(z: Tensor, num_labels: int) -> Tensor:

@@ -73,9 +73,12 @@ def without_unsure(found: "Segmentation", threshold: float) -> "Segmentation":
     """Pixels whose likeliest class has less probability than `threshold` belong to nothing."""
     if threshold <= 0:
         return found
-    from cvhub.ui.segment.losses import full_size
+    import torch
 
-    surest = full_size(found.logits, found.mask.shape).softmax(1).amax(1)[0].numpy()
+    from cvhub.inference.segments import enlarged
+
+    logits = torch.from_numpy(enlarged(found.logits[None], found.mask.shape))
+    surest = logits.softmax(1).amax(1)[0].numpy()
     return with_mask(found, np.where(surest >= threshold, found.mask, 0))
 
 
