@@ -34,6 +34,7 @@ def run(settings: Settings) -> Report:
     ):
         table = Table([title, "megapixels", "seconds", "ms a megapixel", "to the smallest", "memory, MB"])
         pace = []
+        _measured(model, pictures[0], task)  # converts the network, which takes memory of its own
         for side, picture in zip(SIDES, pictures, strict=True):
             seconds, megabytes = _measured(model, picture, task)
             pace.append(1000 * seconds / (side**2 / 1e6))

@@ -54,7 +54,9 @@ def in_pieces(
     """The mask, put together of pieces of `columns` in rows of `heights`, the last of which is the rest."""
     ends = [end for end in np.cumsum(heights).tolist() if end < SIZE[0]]
     with closing(ThingRows(processor, *SIZE)) as things:
-        codes = np.concatenate([things.add(pieces(row, columns)) for row in cut(maps, ends, axis=1)])
+        codes = np.concatenate(
+            [np.concatenate(list(things.add(pieces(row, columns))), 1) for row in cut(maps, ends, axis=1)]
+        )
     table, segments = things.ids_of_codes(task, 0.1 if task == "instance" else 0.0, LABELS)
     return table[codes + things.kinds], segments
 
@@ -136,7 +138,7 @@ def test_memory_is_that_of_some_rows(reader: SegmentReader, monkeypatch: pytest.
     things, maps = ThingRows(reader.processor, *SIZE), noise_maps(0)
     given = []
     for row in cut(maps, list(range(12, SIZE[0], 12)), axis=1):
-        given.append(len(things.add(pieces(row, 50))))
+        given += {len(codes) for codes in things.add(pieces(row, 50))}
         assert things.waiting is not None
         waiting = list(things.waiting)
         assert [values.shape[2] for values in waiting] == [50, 50, 30]

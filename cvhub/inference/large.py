@@ -124,19 +124,21 @@ def _write_things(
     segmenter: Segmenter, rows: Rows, windows: Windows, file: Path, task: str, threshold: float
 ) -> list[Segment]:
     """A thing's worth is known when all of it was seen: until then its pixels wait on disk, compressed."""
-    sizes: list[int] = []
+    sizes: list[list[int]] = []  # of each strip, those of its pieces
     with (
         tempfile.TemporaryFile() as waiting,
         closing(ThingRows(segmenter.reader.processor, windows.height, windows.width)) as things,
     ):
         for row in rows:
-            for codes in strips(things.add(row)):
-                sizes.append(waiting.write(zlib.compress(codes.data, 1)))
+            packed = [[zlib.compress(strip.data, 1) for strip in strips(codes)] for codes in things.add(row)]
+            sizes += [[waiting.write(piece) for piece in strip] for strip in zip(*packed, strict=True)]
         table, segments = things.ids_of_codes(task, threshold, segmenter.labels)
         waiting.seek(0)
         with MaskWriter(file, windows.height, windows.width, bits_for(len(segments))) as writer:
-            for size in sizes:
-                codes = np.frombuffer(zlib.decompress(waiting.read(size)), np.int32).reshape(-1, windows.width)
+            for strip in sizes:
+                pieces = [np.frombuffer(zlib.decompress(waiting.read(size)), np.int32) for size in strip]
+                height = sum(map(len, pieces)) // windows.width
+                codes = np.concatenate([piece.reshape(height, -1) for piece in pieces], axis=1)
                 writer.write(table[codes + things.kinds])
     return segments
 

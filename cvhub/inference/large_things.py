@@ -26,7 +26,7 @@ class ThingRows:
     """
 
     def __init__(self, processor: CvPanopticProcessor, height: int, width: int):
-        self.processor, self.height, self.width = processor, height, width
+        self.processor, self.height = processor, height
         self.thing_ids = torch.tensor(processor.thing_ids)
         self.first = 0  # of the rows that wait
         self.waiting: Shelf | None = None
@@ -41,8 +41,9 @@ class ThingRows:
             self.waiting.close()
 
     @torch.inference_mode()
-    def add(self, row: Iterable[Maps]) -> np.ndarray:
-        """The codes, (rows, width) int32, of the next rows that are sure: all centres within their reach are known.
+    def add(self, row: Iterable[Maps]) -> Iterator[np.ndarray]:
+        """The codes of the next rows that are sure, since all centres within their reach are known: in pieces
+        (rows, columns) int32, left to right.
 
         `row`: the next rows, in pieces from left to right, of which each row has the same.
         """
@@ -53,29 +54,26 @@ class ThingRows:
         self._add_things(*(torch.cat(parts) for parts in zip(*found, strict=True)))
         end = self.peaks.top
         sure = end if end == self.height else max(self.first, end - self.peaks.halo - REACH)
-        codes = self._codes_until(sure - self.first, new)
+        yield from self._codes_until(sure - self.first, new)
         self.first = sure
-        return codes
 
-    def _codes_until(self, rows: int, new: "Shelf") -> np.ndarray:
+    def _codes_until(self, rows: int, new: "Shelf") -> Iterator[np.ndarray]:
         """The codes of the first `rows`, piece by piece of what waits and is `new` below it; the rest waits."""
         above, self.waiting = self.waiting or repeat(None), Shelf()
-        codes, left = np.empty((rows, self.width), np.int32), 0
+        left = 0
         for waited, below in zip(above, new, strict=False):  # above the first row is nothing
             maps = below if waited is None else np.concatenate([waited, below], axis=1)
             logits, offsets = torch.from_numpy(maps[:-2]), torch.from_numpy(maps[-2:])
-            right = left + maps.shape[2]
-            codes[:, left:right] = self._codes(logits[:, :rows].softmax(0), offsets[:, :rows], left)
+            yield self._codes(logits[:, :rows].softmax(0), offsets[:, :rows], left)
             self.waiting.put(maps[:, rows:])
-            left = right
-        return codes
+            left += maps.shape[2]
 
     def _add_things(self, points: Tensor, heights: Tensor) -> None:
         self.points, self.heights = torch.cat([self.points, points]), torch.cat([self.heights, heights])
         more = self.votes.new_zeros(len(points), len(self.thing_ids))
         self.votes, self.sums = torch.cat([self.votes, more]), torch.cat([self.sums, more])
 
-    def _codes(self, probabilities: Tensor, offsets: Tensor, left: int) -> Tensor:
+    def _codes(self, probabilities: Tensor, offsets: Tensor, left: int) -> np.ndarray:
         """Of a block (K, h, w) whose first column is `left`."""
         classes = classes_of(probabilities)
         origin = torch.tensor([self.first, left])
@@ -85,7 +83,7 @@ class ThingRows:
         found = group_pixels(offsets, self.points[near] - origin, of_things)
         ids = torch.cat([near.new_zeros(1), near + 1])[found]
         self._count(ids, classes, of_things, probabilities.double())
-        return torch.where(of_things, ids, -1 - classes)
+        return torch.where(of_things, ids, -1 - classes).int().numpy()
 
     def _count(self, ids: Tensor, classes: Tensor, of_things: Tensor, probabilities: Tensor) -> None:
         likeliest = highest(probabilities[self.thing_ids])
