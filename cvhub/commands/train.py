@@ -24,8 +24,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.list:
         rows = {name: recipes.load_recipe(name).about for name in recipes.names()}
+        width = max(len(name) for name in rows) + 2
         for name, about in rows.items():
-            print_json({"name": name, "about": about}) if options.json else print(f"{name:<24}{about}")
+            print_json({"name": name, "about": about}) if options.json else print(f"{name:<{width}}{about}")
         return 0
     if options.recipe is None:
         raise CvhubError(f"Name a recipe: a TOML file, or one of {', '.join(recipes.names())}.")

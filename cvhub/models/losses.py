@@ -3,6 +3,8 @@
 from torch import Tensor
 from torch.nn import functional as F
 
+UNKNOWN = -100  # the class of a sample whose class nobody knows, as torch has it
+
 
 def classification_loss(
     logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, problem_type: str | None = None
@@ -12,6 +14,7 @@ def classification_loss(
     - `labels` (N,) of integers: cross entropy −log p_y; with smoothing ε the target is (1 − ε)·onehot(y) + ε/K
       (Szegedy et al. 2016, section 7).
     - `labels` (N, K) of probabilities: −Σ_k q_k log p_k, smoothed in the same way.
+    - Labels of −100, and soft ones that sum up to 0, are unknown: the mean leaves them out, and is 0 of nothing.
     - `problem_type` "multi_label_classification", `labels` (N, K) of 0 and 1: binary cross entropy, mean over all.
 
     Raises `ValueError` when the shape or type of `labels` fits none of these.
@@ -25,7 +28,10 @@ def classification_loss(
     if labels.is_floating_point():
         if labels.shape != logits.shape:
             raise ValueError(f"soft labels have shape {tuple(labels.shape)}, expected {tuple(logits.shape)}.")
-        return F.cross_entropy(logits, labels.float(), label_smoothing=label_smoothing)
-    if labels.shape != logits.shape[:1]:
+        labels, known = labels.float(), labels.sum(-1) > 0
+    elif labels.shape == logits.shape[:1]:
+        labels, known = labels.long(), labels != UNKNOWN
+    else:
         raise ValueError(f"class labels have shape {tuple(labels.shape)}, expected {tuple(logits.shape[:1])}.")
-    return F.cross_entropy(logits, labels.long(), label_smoothing=label_smoothing)
+    each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing, ignore_index=UNKNOWN)
+    return (each * known).sum() / known.sum().clamp(min=1)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cvhub.errors import CvhubError
+from cvhub.models.losses import UNKNOWN
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.data import Pictures
 from cvhub.training.recipe import Augmentation
@@ -32,6 +33,7 @@ class Key(NamedTuple):
     epoch: int
     batch: int
     index: int
+    copy: int = 0  # of several times that the batch sees the picture
 
 
 class Deal(Sampler[list[Key]]):
@@ -39,9 +41,21 @@ class Deal(Sampler[list[Key]]):
 
     The n-th picture of a batch and the n-th from its end go to the same process, since mixup mixes these. What doesn't
     fill a batch waits for the next epoch's shuffle.
+
+    With `repeats` a picture comes so many times one after another, otherwise each time, and an epoch, which is as long
+    as ever, sees a part of the pictures (Hoffer et al. 2020, section 2). After `views` epochs all comes again.
     """
 
-    def __init__(self, pictures: int, batch: int, seed: int, process: int = 0, processes: int = 1):
+    def __init__(
+        self,
+        pictures: int,
+        batch: int,
+        seed: int,
+        process: int = 0,
+        processes: int = 1,
+        repeats: int = 1,
+        views: int = 0,
+    ):
         smallest = 2 * processes
         self.pictures = pictures
         self.batch = min(batch, pictures) // smallest * smallest
@@ -49,10 +63,12 @@ class Deal(Sampler[list[Key]]):
             raise CvhubError(f"{pictures} pictures in batches of {batch} are too few for {processes} processes.")
         self.seed = seed
         self.process, self.processes = process, processes
+        self.repeats = repeats
+        self.views = views
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        self.epoch = epoch % self.views if self.views else epoch
 
     def __len__(self) -> int:
         return self.pictures // self.batch
@@ -62,13 +78,19 @@ class Deal(Sampler[list[Key]]):
         pairs = self.batch // 2 // self.processes
         first, last = self.process * pairs, (self.process + 1) * pairs
         for number in range(len(self)):
-            batch = order[number * self.batch : (number + 1) * self.batch]
-            mine = [*batch[first:last], *batch[self.batch - last : self.batch - first]]
-            yield [Key(self.epoch, number, int(index)) for index in mine]
+            places = np.arange(number * self.batch, (number + 1) * self.batch)
+            mine = [*places[first:last], *places[self.batch - last : self.batch - first]]
+            yield [
+                Key(self.epoch, number, int(order[place // self.repeats]), int(place % self.repeats)) for place in mine
+            ]
 
 
 class Batches(Dataset):
-    """Keys → `pixel_values` (N, C, H, W) float32 and `labels` (N,), or soft (N, K) where batches are mixed."""
+    """Keys → `pixel_values` (N, C, H, W) float32 and `labels` (N,), or soft (N, K) where batches are mixed.
+
+    An unknown label is −100; in a mixed picture it is what its row lacks to 1. With `keyed` there are also `keys`
+    (N, 3): each picture's epoch, index and copy.
+    """
 
     def __init__(
         self,
@@ -78,8 +100,11 @@ class Batches(Dataset):
         num_labels: int,
         seed: int,
         memory_format: torch.memory_format = torch.channels_last,
+        keyed: bool = False,
     ):
         self.pictures = pictures
+        self.num_labels = num_labels
+        self.keyed = keyed
         self.seed = seed
         self.memory_format = memory_format
         height, width = transform.crop_size["height"], transform.crop_size["width"]
@@ -94,7 +119,7 @@ class Batches(Dataset):
                 augmentation.cutmix,
                 prob=augmentation.mix_probability,
                 label_smoothing=0.0,  # the loss does that
-                num_classes=num_labels,
+                num_classes=num_labels + 1,  # the last stands for what is unknown
             )
 
     def __len__(self) -> int:
@@ -107,18 +132,22 @@ class Batches(Dataset):
             x.mul_(self.scale).add_(self.offset)
             if self.erase.probability:
                 for picture, key in zip(x, keys, strict=True):
-                    seed_all(self.seed, "erase", key.epoch, key.index)
+                    seed_all(self.seed, "erase", *_chance(key))
                     self.erase(picture)
             labels = torch.from_numpy(self.pictures.targets[[key.index for key in keys]])
             if self.mix is not None:
                 seed_all(self.seed, "mix", keys[0].epoch, keys[0].batch)
-                x, labels = self.mix(x, labels)
-        return {"pixel_values": x, "labels": labels}
+                x, labels = self.mix(x, labels.where(labels != UNKNOWN, self.num_labels))
+                labels = labels[:, : self.num_labels]
+        batch = {"pixel_values": x, "labels": labels}
+        if self.keyed:
+            batch["keys"] = torch.tensor([(key.epoch, key.index, key.copy) for key in keys])
+        return batch
 
     def _augment(self, key: Key) -> np.ndarray:
         """A picture as this epoch sees it, (H, W, C) uint8."""
         image = self.pictures[key.index]
-        seed_all(self.seed, "picture", key.epoch, key.index)
+        seed_all(self.seed, "picture", *_chance(key))
         if self.turns and (turn := random.choice(QUARTER_TURNS)) is not None:
             image = image.transpose(turn)
         pixels = np.asarray(self.policy(self.crop(image)))
@@ -140,6 +169,11 @@ class Loader(DataLoader):
 
     def set_epoch(self, epoch: int) -> None:
         self.batch_sampler.set_epoch(epoch)  # pyright: ignore[reportAttributeAccessIssue, reportOptionalMemberAccess]
+
+
+def _chance(key: Key) -> tuple[int, ...]:
+    """What the chance of one picture follows from, besides the seed."""
+    return (key.epoch, key.index, key.copy) if key.copy else (key.epoch, key.index)
 
 
 def as_it_is(batch: Any) -> Any:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.evaluation.dataset import LabelledPicture, Split, open_split, opened
+from cvhub.models.losses import UNKNOWN
 from cvhub.models.pixels import to_mode
 from cvhub.training.recipe import Data
 
@@ -29,8 +30,8 @@ class PictureSet:
 class Pictures:
     """Some rows of a split, decoded in mode "RGB" or "L" and shrunk once to `shorter_side`, if that isn't 0.
 
-    `targets` are the numbers of their classes. Where all fit into the recipe's limit they are decoded when this is
-    made, and never again; otherwise each time.
+    `targets` are the numbers of their classes, −100 where that is unknown. Where all fit into the recipe's limit they
+    are decoded when this is made, and never again; otherwise each time.
     """
 
     def __init__(self, split: Split, rows: np.ndarray, targets: np.ndarray, mode: str, data: Data):
@@ -83,13 +84,16 @@ def load_pictures(data: Data, mode: str) -> PictureSet:
         kept = kept[divide(targets[kept], 1 - data.share, data.holdout_seed)[0]]
     if len(kept) < 2:
         raise CvhubError(f"{data.source} leaves {len(kept)} pictures to train on, expected at least 2.")
+    known = targets.copy()
+    if data.labelled < 1:
+        known[kept[divide(targets[kept], 1 - data.labelled, data.holdout_seed)[1]]] = UNKNOWN
     held_out = Pictures(split, drawn, targets, mode, data) if len(drawn) else None
     if data.validation_split:
         other, other_targets = _read(data, data.validation_split)
         if other.classes != split.classes:
             raise CvhubError(f"The splits {split.name} and {other.name} of {data.source} have different classes.")
         held_out = Pictures(other, np.arange(len(other_targets)), other_targets, mode, data)
-    return PictureSet(split.classes, Pictures(split, kept, targets, mode, data), held_out)
+    return PictureSet(split.classes, Pictures(split, kept, known, mode, data), held_out)
 
 
 def _read(data: Data, name: str) -> tuple[Split, np.ndarray]:

@@ -11,10 +11,12 @@ CURVES = "curves.csv"
 
 def public(recipe: Recipe) -> Recipe:
     """The recipe without the places where folders of data and models lay, which are nobody's business."""
-    data, model = recipe.data, recipe.model
+    data, model, taught = recipe.data, recipe.model, recipe.distillation
+    teachers = tuple(_folder_name(teacher) for teacher in taught.teachers)
     return replace(
         recipe,
         data=replace(data, source=_folder_name(data.source)),
+        distillation=replace(taught, teachers=teachers, answers=Path(taught.answers).name),
         model=replace(model, from_=_folder_name(model.from_), backbone_from=_folder_name(model.backbone_from)),
     )
 

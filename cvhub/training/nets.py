@@ -27,22 +27,22 @@ WHOLE = ("AutoModelForImageClassification", "AutoModelForSemanticSegmentation", 
 MANY = 1000
 
 
-def build_net(model: Model, labels: Sequence[str], seed: int) -> Any:
-    """A classifier or a segmenter of these classes, in float32.
+def build_net(model: Model, labels: Sequence[str], seed: int, taught: bool = False) -> Any:
+    """A classifier or a segmenter of these classes, in float32; `taught` means that a teacher trains it too.
 
     One that was trained before keeps its head too where its classes are the same by name; else the head starts anew.
     """
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
     torch.manual_seed(seed)
     if not model.from_:
-        net = whole_net(model.family)(make_family_config(model, **names))
+        net = whole_net(model.family)(make_family_config(model, taught, **names))
         if model.backbone_from:
             start_backbone(net, model.backbone_from)
         return net
     before = load_model(model.from_)
     same_head = [before.config.id2label[index] for index in range(before.config.num_labels)] == list(labels)
     fields = before.config.to_dict() | names
-    fields |= without_teacher(type(before.config)) | _checked(model.config, type(before.config))
+    fields |= told_of_teacher(type(before.config), taught) | _checked(model.config, type(before.config))
     net = type(before)(make_config(type(before.config), fields))
     source, target = (before, net) if same_head else (before.base_model, net.base_model)
     try:
@@ -67,10 +67,10 @@ def start_backbone(net: Any, model: str) -> None:
         raise CvhubError(f"model.backbone_from is {model!r}, which lacks {', '.join(found.missing_keys[:3])}.")
 
 
-def make_family_config(model: Model, **more: Any) -> Any:
+def make_family_config(model: Model, taught: bool = False, **more: Any) -> Any:
     """The config that `[model]` describes; `more` are fields that a recipe doesn't set."""
     config_class = _classes(model.family)["AutoConfig"]
-    fields = without_teacher(config_class) | _checked(model.config, config_class) | more
+    fields = told_of_teacher(config_class, taught) | _checked(model.config, config_class) | more
     if model.backbone_from:
         before = read_json(resolve(model.backbone_from) / "config.json")
         own = {name: value for name, value in before.items() if name not in DERIVED}
@@ -98,9 +98,9 @@ def check_model(model: Model) -> None:
         make_family_config(model, num_labels=MANY)
 
 
-def without_teacher(config_class: Any) -> dict[str, Any]:
-    """What a config says of a run that has labels only: they train all that answers."""
-    return {"teacher": False} if "teacher" in config_class().to_dict() else {}
+def told_of_teacher(config_class: Any, taught: bool) -> dict[str, Any]:
+    """What a config with a head for a teacher says: in a run that has labels only, they train all that answers."""
+    return {"teacher": taught} if "teacher" in config_class().to_dict() else {}
 
 
 def picture_transform(recipe: Recipe) -> PixelTransform:

@@ -2,7 +2,7 @@
 
 import csv
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,12 +13,15 @@ from cvhub.telling import TellingLine, duration
 
 # A classifier is followed by its accuracy, a segmenter by its mean intersection over union.
 METRICS = ("accuracy", "iou")
+# What a student's loss is made of: means over the steps of a row.
+TERMS = ("label_loss", "distillation_loss", "teacher_1_weight", "teacher_2_weight")
 # How Trainer calls what is logged.
 LOGGED = {
     "loss": "loss",
     "learning_rate": "lr",
     "eval_loss": "validation_loss",
     **{f"eval_{metric}": f"validation_{metric}" for metric in METRICS},
+    **{name: name for name in TERMS},
 }
 
 TIMES = ("seconds", "cpu_seconds")
@@ -115,9 +118,10 @@ def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
     return list(rows.values())
 
 
-def columns(metric: str) -> tuple[str, ...]:
-    """Of a run's curves."""
-    return ("step", "epoch", "loss", "lr", "validation_loss", f"validation_{metric}", *TIMES)
+def columns(metric: str, logged: Collection[str] = ()) -> tuple[str, ...]:
+    """Of a run's curves, in which so much was `logged`."""
+    terms = (name for name in TERMS if name in logged)
+    return ("step", "epoch", "loss", *terms, "lr", "validation_loss", f"validation_{metric}", *TIMES)
 
 
 def write_curve(rows: Sequence[Mapping[str, float]], file: Path) -> None:
@@ -125,7 +129,7 @@ def write_curve(rows: Sequence[Mapping[str, float]], file: Path) -> None:
     with made.open("w", newline="", encoding="utf-8") as opened:
         logged = {name for row in rows for name in row}
         metric = next((metric for metric in METRICS if f"validation_{metric}" in logged), METRICS[0])
-        writer: csv.DictWriter[str] = csv.DictWriter(opened, columns(metric), lineterminator="\n")
+        writer: csv.DictWriter[str] = csv.DictWriter(opened, columns(metric, logged), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     made.replace(file)

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Range = tuple[float, float]  # the least and the greatest value
+Names = tuple[str, ...]
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 LISTS = (Range, tuple[float, ...])
 PARTS = ("all", "head")
 PRECISIONS = ("auto", "fp32", "bf16")
 DTYPES = ("float16", "float32")
+LOSSES = ("hard", "soft")  # of distillation
+COMBINATIONS = ("fixed", "confidence", "agreement")  # of two teachers
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Data:
     validation_split: str = ""  # a split to validate on instead
     holdout_seed: int = 0  # draws what is held out, and the share; the run's own seed doesn't
     share: float = 1.0  # of each class in what is left, that is trained on
+    labelled: float = 1.0  # of each class in that, whose label is known: teachers alone teach the rest
     label_column: str = ""  # what holds the classes, the only column of classes unless given
     target: str = ""  # of a segmenter: the column of masks, or "CLASSES+INSTANCES"
     map: dict[str, Any] = field(default_factory=dict)  # a mask's value → its class, as `cvhub evaluate --map` has it
@@ -82,6 +86,21 @@ class Augmentation:
     mixup: float = 0.0  # α of the Beta distribution
     cutmix: float = 0.0
     mix_probability: float = 1.0  # that a batch is mixed at all
+    repeats: int = 1  # how often a batch sees a picture, each time otherwise (repeated augmentation)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """`[distillation]`: who teaches, and how. Without teachers labels do."""
+
+    teachers: Names = ()  # one or two MODELs that classify the same classes
+    loss: str = "hard"  # against the teacher's decision, or "soft", against its softened distribution
+    temperature: float = 3.0  # τ of the soft loss
+    weight: float = 0.5  # λ: the teachers' part of the loss, the labels' is 1 - λ
+    combination: str = "fixed"  # whom a sample hears: as given, by "confidence" or by "agreement" with its label
+    teacher_weights: tuple[float, ...] = ()  # equal unless given
+    views: int = 0  # after so many epochs the same augmented pictures come again; 0 means never
+    answers: str = ""  # a folder that keeps what teachers said of these views
 
 
 @dataclass(frozen=True)
@@ -137,6 +156,7 @@ class Recipe:
     picture: Picture = Picture()
     model: Model = Model()
     augmentation: Augmentation = Augmentation()
+    distillation: Distillation = Distillation()
     optimiser: Optimiser = Optimiser()
     budget: Budget = Budget()
     compute: Compute = Compute()

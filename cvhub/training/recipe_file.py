@@ -1,6 +1,7 @@
 """Reading recipes: from the files that ship with cvhub or any other, with `key=value` from the command line.
 
-What a recipe can't say is refused in a sentence that names it. Nothing here needs torch.
+A file that names another recipe as its `base` says only what differs from that. What a recipe can't say is refused in
+a sentence that names it. Nothing here needs torch.
 """
 
 import dataclasses
@@ -12,21 +13,42 @@ from pathlib import Path
 from typing import Any
 
 from cvhub.errors import CvhubError
-from cvhub.training.recipe import DTYPES, LISTS, PARTS, PRECISIONS, Range, Recipe, key_of
+from cvhub.training.recipe import (
+    COMBINATIONS,
+    DTYPES,
+    LISTS,
+    LOSSES,
+    PARTS,
+    PRECISIONS,
+    Names,
+    Range,
+    Recipe,
+    key_of,
+)
 
 RECIPES = Path(__file__).parent / "recipes"
 
+BASE = "base"
 # What can be said shorter than by the last part of its path.
 SHORT = {"data": "data.source"}
 
 
 def names() -> list[str]:
-    """The recipes that come with cvhub."""
-    return sorted(file.stem for file in RECIPES.glob("*.toml"))
+    """The recipes that come with cvhub; those of a folder bear its name, as in "students/plain"."""
+    files = RECIPES.rglob("*.toml")
+    return sorted(file.relative_to(RECIPES).with_suffix("").as_posix() for file in files)
 
 
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by name, or a file; `overrides` are KEY=VALUE. Raises `CvhubError` for what it can't say."""
+    tables = _tables_of(recipe)
+    for override in overrides:
+        _override(tables, override)
+    return read_recipe(tables)
+
+
+def _tables_of(recipe: str, below: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a recipe says, and where it is silent its base; `below` are those that stand on it."""
     file = RECIPES / f"{recipe}.toml" if recipe in names() else Path(recipe)
     if not file.is_file():
         raise CvhubError(f"There is no recipe {recipe!r}: it is neither one of {', '.join(names())}, nor a file.")
@@ -34,9 +56,23 @@ def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CvhubError(f"{file.name} is not TOML: {error}.") from None
-    for override in overrides:
-        _override(tables, override)
-    return read_recipe(tables)
+    base = tables.pop(BASE, "")
+    if not base:
+        return tables
+    if not isinstance(base, str) or base in (recipe, *below):
+        raise CvhubError(
+            f"{file.name} has the base {base!r}, expected another recipe, which doesn't stand on this one."
+        )
+    return _over(_tables_of(base, (recipe, *below)), tables)
+
+
+def _over(under: Mapping[str, Any], tables: Mapping[str, Any]) -> dict[str, Any]:
+    """`tables`, and below them what they don't say; a table that either lacks is the other's."""
+    merged = {**under}
+    for key, value in tables.items():
+        both = isinstance(value, Mapping) and isinstance(under.get(key), Mapping)
+        merged[key] = _over(under[key], value) if both else value
+    return merged
 
 
 def read_recipe(tables: Mapping[str, Any]) -> Recipe:
@@ -63,6 +99,10 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
         if not isinstance(value, Mapping):
             raise CvhubError(f"{path} is {value!r}, expected a table with {', '.join(_keys_below(path))}.")
         return _read(kind, value, f"{path}.")
+    if kind == Names:
+        value = value.split(",") if isinstance(value, str) else value
+        if isinstance(value, (list, tuple)) and all(isinstance(name, str) and name for name in value):
+            return tuple(value)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is float and number:
         return float(value)
@@ -79,7 +119,11 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
 
 def _described(kind: Any) -> str:
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-    words |= {Range: "the least and the greatest value, such as [0.5, 1.0]", LISTS[1]: "numbers such as [0.5, 0.5]"}
+    words |= {
+        Range: "the least and the greatest value, such as [0.5, 1.0]",
+        LISTS[1]: "numbers such as [0.5, 0.5]",
+        Names: "names",
+    }
     return words.get(kind, "a table of fields")
 
 
@@ -95,7 +139,7 @@ def _override(tables: dict[str, Any], override: str) -> None:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
             raise CvhubError(f"A recipe has no {path!r}: {parent} is no table in it.")
-    table[last] = text if kind is str else _value(text)
+    table[last] = text if kind in (str, Names) and not text.startswith("[") else _value(text)
 
 
 def _value(text: str) -> Any:
@@ -164,6 +208,7 @@ def _check(recipe: Recipe) -> None:
     if model.train == "head" and not model.from_:
         raise CvhubError("model.train is 'head', which needs model.from: a body that was trained before.")
     _check_masks(recipe)
+    _check_distillation(recipe)
     if recipe.data.validation == 1:
         raise CvhubError("data.validation is 1, which leaves nothing to train on.")
     if budget.epochs <= 0 and budget.minutes <= 0:
@@ -184,9 +229,30 @@ def _check_masks(recipe: Recipe) -> None:
         raise CvhubError("data.target and data.map belong together: the column of masks, and what its values mean.")
 
 
+def _check_distillation(recipe: Recipe) -> None:
+    taught = recipe.distillation
+    if len(taught.teachers) > 2:
+        raise CvhubError(f"distillation.teachers are {', '.join(taught.teachers)}, expected one or two.")
+    if taught.teachers and recipe.data.target:
+        raise CvhubError("distillation.teachers teach classes, and data.target names masks.")
+    if recipe.data.labelled < 1 and not taught.teachers:
+        raise CvhubError(
+            "data.labelled is less than 1, which needs distillation.teachers: who else would teach the rest?"
+        )
+    if recipe.model.train == "head" and taught.teachers:
+        raise CvhubError("distillation.teachers teach a whole net, and model.train is 'head'.")
+    if taught.answers and not taught.views:
+        raise CvhubError("distillation.answers needs distillation.views, as many as are to be kept.")
+    if taught.teacher_weights and len(taught.teacher_weights) != len(taught.teachers):
+        weights, count = list(taught.teacher_weights), len(taught.teachers)
+        raise CvhubError(f"distillation.teacher_weights are {weights}, expected {count} numbers, one a teacher.")
+
+
 def _check_values(recipe: Recipe) -> None:
     for path, value, allowed in (
         ("model.train", recipe.model.train, PARTS),
+        ("distillation.loss", recipe.distillation.loss, LOSSES),
+        ("distillation.combination", recipe.distillation.combination, COMBINATIONS),
         ("compute.precision", recipe.compute.precision, PRECISIONS),
         ("result.dtype", recipe.result.dtype, DTYPES),
     ):
@@ -221,6 +287,8 @@ def _shares(recipe: Recipe) -> list[tuple[str, float]]:
     return [
         ("data.validation", recipe.data.validation),
         ("data.share", recipe.data.share),
+        ("data.labelled", recipe.data.labelled),
+        ("distillation.weight", recipe.distillation.weight),
         ("picture.crop", recipe.picture.crop),
         ("augmentation.flip_horizontal", a.flip_horizontal),
         ("augmentation.flip_vertical", a.flip_vertical),
@@ -236,6 +304,8 @@ def _shares(recipe: Recipe) -> list[tuple[str, float]]:
 def _positive(recipe: Recipe) -> list[tuple[str, float]]:
     return [
         ("data.share", recipe.data.share),
+        ("data.labelled", recipe.data.labelled),
+        ("distillation.temperature", recipe.distillation.temperature),
         ("data.border_sigma", recipe.data.border_sigma),
         ("optimiser.lr", recipe.optimiser.lr),
         ("budget.validate_every", recipe.budget.validate_every),
@@ -246,6 +316,7 @@ def _positive(recipe: Recipe) -> list[tuple[str, float]]:
 def _bounded_below(recipe: Recipe) -> list[tuple[str, float, int]]:
     """A batch is dealt out in pairs."""
     data, augmentation, optimiser, budget = recipe.data, recipe.augmentation, recipe.optimiser, recipe.budget
+    weights = recipe.distillation.teacher_weights
     return [
         ("seed", recipe.seed, 0),
         ("data.holdout_seed", data.holdout_seed, 0),
@@ -256,6 +327,9 @@ def _bounded_below(recipe: Recipe) -> list[tuple[str, float, int]]:
         ("augmentation.colour_jitter", augmentation.colour_jitter, 0),
         ("augmentation.mixup", augmentation.mixup, 0),
         ("augmentation.cutmix", augmentation.cutmix, 0),
+        ("augmentation.repeats", augmentation.repeats, 1),
+        ("distillation.views", recipe.distillation.views, 0),
+        ("distillation.teacher_weights", min(weights, default=0), 0),
         ("optimiser.batch", optimiser.batch, 2),
         ("optimiser.weight_decay", optimiser.weight_decay, 0),
         ("optimiser.clip", optimiser.clip, 0),

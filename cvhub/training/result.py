@@ -76,6 +76,8 @@ def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
         how = f"Trained with a backbone that began as {recipe.model.backbone_from}"
     if recipe.model.train == "head":
         how += " (the head alone)"
+    if recipe.distillation.teachers:
+        how += f", with {' and '.join(recipe.distillation.teachers)} as its {_teachers(recipe)},"
     pictures = f"{len(trainer.loader.dataset):,} pictures"  # pyright: ignore[reportArgumentType]
     sentences = [
         f"{how} by `cvhub train {name}` on {pictures} of {_data_name(recipe)}, split {recipe.data.split}: "
@@ -92,6 +94,13 @@ def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
             f"was {value:.4f}. Choices may have been made by such numbers, so this is no test."
         )
     return "## Training\n\n" + "\n\n".join(sentences)
+
+
+def _teachers(recipe: Recipe) -> str:
+    taught = recipe.distillation
+    if len(taught.teachers) == 1:
+        return f"teacher ({taught.loss} distillation)"
+    return f"teachers ({taught.loss} distillation, heard by {taught.combination} weights)"
 
 
 def _data_name(recipe: Recipe) -> str:

@@ -104,17 +104,18 @@ def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "Re
     from cvhub.training.nets import check_model, picture_transform
     from cvhub.training.plan import make_plan, read_plan, write_plan
     from cvhub.training.progress import Progress
-    from cvhub.training.trainer import RecipeTrainer, memory_format
+    from cvhub.training.trainer import memory_format
 
     check_model(recipe.model)
     transform = picture_transform(recipe)
     net, batches, judge = assemble(recipe, transform)
     processes = arguments.world_size
-    deal = Deal(len(batches), recipe.optimiser.batch, recipe.seed, arguments.process_index, processes)
+    repeats, views = recipe.augmentation.repeats, recipe.distillation.views
+    deal = Deal(len(batches), recipe.optimiser.batch, recipe.seed, arguments.process_index, processes, repeats, views)
     arguments.per_device_train_batch_size = deal.batch // processes
     loader = Loader(batches, deal, recipe.data.workers)
     net = net.to(memory_format=memory_format(recipe))
-    trainer = RecipeTrainer(net, arguments, recipe, loader, judge, transform, folder / WORK)
+    trainer = trainer_class(recipe)(net, arguments, recipe, loader, judge, transform, folder / WORK)
     file = folder / WORK / PLAN
     plan = read_plan(file) if file.is_file() else make_plan(recipe, len(deal), deal.batch, trainer.seconds_a_step)
     if trainer.is_world_process_zero():
@@ -122,6 +123,16 @@ def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "Re
         trainer.add_callback(Progress(plan.steps_per_epoch, lambda: trainer.seconds_waited))
     trainer.follow(plan, folder / CURVES)
     return trainer
+
+
+def trainer_class(recipe: Recipe) -> "type[RecipeTrainer]":
+    if recipe.distillation.teachers:
+        from cvhub.training.distillation_trainer import DistillationTrainer
+
+        return DistillationTrainer
+    from cvhub.training.trainer import RecipeTrainer
+
+    return RecipeTrainer
 
 
 def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
@@ -149,9 +160,10 @@ def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
     from cvhub.training.judging import ClassifierJudge
 
     pictures = load_pictures(recipe.data, transform.mode)
-    batches = Batches(pictures.train, transform, recipe.augmentation, len(pictures.labels), seed, layout)
+    taught = bool(recipe.distillation.teachers)
+    batches = Batches(pictures.train, transform, recipe.augmentation, len(pictures.labels), seed, layout, taught)
     judge = pictures.held_out and ClassifierJudge(pictures.held_out, transform)
-    return build_net(recipe.model, pictures.labels, seed), batches, judge
+    return build_net(recipe.model, pictures.labels, seed, taught), batches, judge
 
 
 # -- the folder

@@ -67,6 +67,7 @@ class RecipeTrainer(Trainer):
         self.curves: Path | None = None
         self.stopwatch = Stopwatch()
         self.seconds_waited = 0.0  # for data
+        self.terms: list[dict[str, Tensor]] = []  # of the steps since the last row of the curves
         self.head_only = recipe.model.train == "head"
         if self.head_only:
             model.base_model.requires_grad_(False)
@@ -95,7 +96,13 @@ class RecipeTrainer(Trainer):
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         if self.head_only:  # a frozen body's normalisation has no business with the batch
             self.model.base_model.eval()
-        return super().compute_loss(model, inputs, *args, **kwargs)
+        loss, terms = self.loss_and_terms(model, inputs)
+        self.terms.append(terms)
+        return loss
+
+    def loss_and_terms(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """What a batch costs, and the terms that this is made of, scalars by name, where there are several."""
+        return model(**inputs).loss, {}
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         return 0  # Trainer would count the parameters anew in each step
@@ -143,7 +150,7 @@ class RecipeTrainer(Trainer):
                 start = time.perf_counter()
                 inputs = self._prepare_inputs(next(batches))
                 with self.accelerator.autocast():
-                    loss = net(**inputs).loss
+                    loss, _ = self.loss_and_terms(net, inputs)
                 loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()
@@ -169,9 +176,20 @@ class RecipeTrainer(Trainer):
                 f"The loss is no number any more at step {self.state.global_step}: "
                 "a lower optimiser.lr or an optimiser.clip such as 1.0 may help."
             )
+        if "loss" in logs:
+            logs = logs | self._mean_terms()
         super().log(logs | self.stopwatch.read(), start_time)
         if self.is_world_process_zero() and self.curves is not None:
             write_curve(curve(self.state.log_history), self.curves)
+
+    def _mean_terms(self) -> dict[str, float]:
+        """Over the steps since they were last asked for, and all processes."""
+        steps, self.terms = self.terms, []
+        if not steps or not steps[0]:
+            return {}
+        means = torch.stack([torch.stack([step[name].float() for step in steps]).mean() for name in steps[0]])
+        reduced: Any = self.accelerator.reduce(means, "mean")
+        return dict(zip(steps[0], reduced.tolist(), strict=True))
 
     # -- checkpoints: a folder appears whole or not at all
 
