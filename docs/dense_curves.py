@@ -186,7 +186,7 @@ def make(name: str, source: str, work: Path, into: Path) -> None:
     batch = batches.__getitems__([Key(0, 0, index) for index in range(min(PROBED, len(pictures.train)))])
     work.parent.mkdir(parents=True, exist_ok=True)
     watch = Probe(batch, pictures.held_out, transform, work.with_name(f"{name}.{TENTHS}"))
-    outcome = train(recipe, work, name, [watch])
+    outcome = train(recipe, work, name, lambda _: watch)
     parameters = load_model(str(work)).num_parameters()
     weights = tuple(recipe.model.config.get("auxiliary_weights", ()))
     tenths = tuple(row for _, row in sorted(watch.found.items()))

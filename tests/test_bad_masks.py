@@ -14,7 +14,7 @@ from PIL import Image
 
 from cvhub.cli import main
 from cvhub.evaluation.truth import mask_values
-from cvhub.training.progress import read_curve
+from cvhub.training.curves import read_curve
 from cvhub.training.recipe_file import read_recipe
 from tests.test_panoptic_deeplab import TINY as PANOPTIC
 from tests.test_segment import save

@@ -12,8 +12,8 @@ from cvhub.errors import CvhubError
 from cvhub.explain.figures import dense_curves as curves
 from cvhub.load import load_model
 from cvhub.models.unet import CvUNetConfig, CvUNetForSemanticSegmentation
+from cvhub.training.curves import read_curve
 from cvhub.training.nets import build_net
-from cvhub.training.progress import read_curve
 from cvhub.training.recipe_file import read_recipe
 from docs import dense_curves as script
 from docs.curves import chosen

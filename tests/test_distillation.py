@@ -110,8 +110,8 @@ def test_distillation_of_a_token_is_timms(loss: str) -> None:
         Says(classes, token), Says(teacher), nn.CrossEntropyLoss(), distill_type=loss, task_loss_weight=0.5
     )
     theirs = task(PICTURES, LABELS)
-    ours, _ = Objective(loss, temperature=task.temperature)(token, teacher[None], LABELS)
-    assert ours.item() == pytest.approx(theirs["distill_loss"].item(), abs=1e-6)
+    each, heard = Objective(loss, temperature=task.temperature)(token, teacher[None], LABELS)
+    assert (each * heard).mean().item() == pytest.approx(theirs["distill_loss"].item(), abs=1e-6)
 
 
 # -- two teachers
@@ -152,7 +152,8 @@ def test_mixed_and_unknown_labels() -> None:
 
 def test_the_loss_is_the_weighted_sum_of_the_teachers() -> None:
     student = torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.1, 0.9]]).log()
-    loss, heard = Objective("hard", combination="agreement")(student, torch.stack([FIRST, SECOND]), TRUTH)
+    each, heard = Objective("hard", combination="agreement")(student, torch.stack([FIRST, SECOND]), TRUTH)
+    loss = (each * heard).sum(-1).mean()
     # The first sample hears both, who say class 1; the second the second teacher, who says so too; the third nobody.
     assert loss.item() == pytest.approx((LN2 + math.log(4) + 0) / 3, abs=1e-6)
     assert heard.sum(-1).tolist() == [1, 1, 0]

@@ -22,10 +22,10 @@ from cvhub.models.losses import UNKNOWN, classification_loss
 from cvhub.models.pixels import PixelTransform
 from cvhub.training import run
 from cvhub.training.batches import Batches, Deal
+from cvhub.training.curves import read_curve
 from cvhub.training.data import load_pictures
 from cvhub.training.distillation_trainer import DistillationTrainer
 from cvhub.training.nets import picture_transform
-from cvhub.training.progress import read_curve
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe
 from cvhub.training.run import train
@@ -341,6 +341,8 @@ def test_the_loss_is_the_sum_of_its_terms(data: Path, finished: Path, other: Pat
     rows = [row for row in read_curve(tmp_path / "run" / "curves.csv") if "loss" in row]
     for row in rows:
         assert row["loss"] == pytest.approx(0.7 * row["label_loss"] + 0.3 * row["distillation_loss"], rel=1e-4)
+        parts = row["teacher_1_part"] + row["teacher_2_part"]
+        assert row["distillation_loss"] == pytest.approx(parts, rel=1e-4)
         assert row["teacher_1_weight"] + row["teacher_2_weight"] == pytest.approx(1, abs=1e-5)
         assert row["teacher_1_weight"] > 0.7
     assert rows[-1]["distillation_loss"] < rows[0]["distillation_loss"]
@@ -407,7 +409,8 @@ def test_two_processes_learn_as_one(data: Path, finished: Path, other: Path, tmp
 def test_minutes_are_measured_with_the_teacher(data: Path, finished: Path, tmp_path: Path) -> None:
     trainer = prepared(taught(data, finished, budget={"minutes": 0.05, "epochs": 1000}), tmp_path / "run")
     assert isinstance(trainer, DistillationTrainer)
-    assert trainer.plan.seconds_a_step > 0
+    assert trainer.plan is not None
+    assert trainer.plan.seconds_a_step
 
 
 def test_the_card_and_the_recipe_name_the_teachers_and_no_place(

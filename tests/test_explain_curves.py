@@ -11,8 +11,8 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.explain.figures import curves
+from cvhub.training.curves import read_curve
 from cvhub.training.nets import build_net
-from cvhub.training.progress import read_curve
 from cvhub.training.recipe_file import read_recipe
 from docs import curves as script
 

@@ -32,12 +32,13 @@ from cvhub.load import load_model
 from cvhub.models.pixels import PixelTransform
 from cvhub.training import result, run
 from cvhub.training.batches import Batches, Deal, Key, affine
+from cvhub.training.curves import TIMES, read_curve
 from cvhub.training.data import divide, load_pictures
 from cvhub.training.folder import RECIPE
 from cvhub.training.machine import orthogonalise_in_fp32
 from cvhub.training.nets import build_net, make_family_config, picture_transform, whole_net
 from cvhub.training.plan import make_plan
-from cvhub.training.progress import TIMES, Progress, read_curve
+from cvhub.training.progress import Progress
 from cvhub.training.recipe import Augmentation, Model, Optimiser, Recipe
 from cvhub.training.recipe_file import load_recipe, names, read_recipe
 from cvhub.training.run import outcome, train

@@ -17,10 +17,10 @@ from cvhub.models.pixels import PixelTransform
 from cvhub.models.unet import CvUNetConfig, CvUNetForSemanticSegmentation
 from cvhub.training.batches import Key
 from cvhub.training.border_weights import border_weights
+from cvhub.training.curves import read_curve
 from cvhub.training.dense import MaskedBatches, border_weigher, load_masked_pictures, truth_of
 from cvhub.training.judging import SegmenterJudge
 from cvhub.training.nets import build_net
-from cvhub.training.progress import read_curve
 from cvhub.training.recipe import Augmentation, Data, Model, Recipe
 from cvhub.training.recipe_file import read_recipe
 from cvhub.training.run import train

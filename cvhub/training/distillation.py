@@ -81,13 +81,14 @@ class Objective:
     weights: tuple[float, ...] = ()
 
     def __call__(self, student: Tensor, teachers: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Σ over the teachers of weight · loss, mean over the samples, a scalar; and the weights (N, T).
+        """What each teacher's answer costs each sample (N, T), and how much that teacher is heard (N, T).
 
-        Logits of the student (N, K) and of the teachers (T, N, K), labels as `teacher_weights` takes them.
+        Logits of the student (N, K) and of the teachers (T, N, K), labels as `teacher_weights` takes them. The loss is
+        the product's sum over the teachers, and its mean over the samples.
         """
         heard = teacher_weights(teachers, labels, self.combination, self.weights)
         each = [self.per_sample(student, teacher) for teacher in teachers]  # T of (N,)
-        return (heard * torch.stack(each, dim=-1)).sum(-1).mean(), heard
+        return torch.stack(each, dim=-1), heard
 
     def per_sample(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Logits (N, K) each → (N,)."""

@@ -38,7 +38,8 @@ class DistillationTrainer(RecipeTrainer):
         self.teachers = [Teacher(model, labels, self.transform) for model in taught.teachers]
         self.stored: list[StoredAnswers] = []
         if taught.answers:
-            self.stored = stored_answers(self.recipe, self.teachers, self.loader.dataset)
+            batches: Any = self.loader.dataset
+            self.stored = stored_answers(self.recipe, self.teachers, batches)
 
     def loss_and_terms(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         inputs = dict(inputs)
@@ -46,10 +47,13 @@ class DistillationTrainer(RecipeTrainer):
         output = model(**inputs)
         student = output.get("distillation_logits")
         student = output.logits if student is None else student
-        loss, heard = self.objective(student, answers.to(student.device), inputs["labels"])
-        terms = {"label_loss": output.loss.detach(), "distillation_loss": loss.detach()}
-        terms |= {f"teacher_{number}_weight": heard[:, number - 1].mean() for number in self._numbers()}
-        return (1 - self.weight) * output.loss + self.weight * loss, terms
+        each, heard = self.objective(student, answers.to(student.device), inputs["labels"])
+        parts = (heard * each).mean(0)  # (T,)
+        terms = {"label_loss": output.loss.detach(), "distillation_loss": parts.detach().sum()}
+        for number, (costs, part, weights) in enumerate(zip(each.detach().T, parts.detach(), heard.T, strict=True), 1):
+            terms |= {f"teacher_{number}_loss": costs.mean(), f"teacher_{number}_part": part}
+            terms |= {f"teacher_{number}_weight": weights.mean()}
+        return (1 - self.weight) * output.loss + self.weight * parts.sum(), terms
 
     def ask(self, pixels: Tensor, keys: np.ndarray) -> Tensor:
         """Pixels (N, C, H, W), keys (N, 3) as `Batches` gives them → logits (T, N, K) of each teacher, float32."""
@@ -57,9 +61,6 @@ class DistillationTrainer(RecipeTrainer):
             return torch.stack([teacher.answer(pixels) for teacher in self.teachers])
         view, rows = int(keys[0, 0]), keys[:, 1] * self.recipe.augmentation.repeats + keys[:, 2]
         return torch.stack([answers(view, rows, pixels) for answers in self.stored])
-
-    def _numbers(self) -> range:
-        return range(1, len(self.teachers) + 1)
 
 
 def stored_answers(recipe: Recipe, teachers: list[Teacher], batches: Batches) -> list[StoredAnswers]:

@@ -40,6 +40,7 @@ class ClassifierJudge:
     def __init__(self, pictures: Pictures, transform: PixelTransform):
         self.pictures = pictures
         self.transform = transform
+        self.answers = np.full(len(pictures), -1)  # the class that each picture was last given
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -49,7 +50,9 @@ class ClassifierJudge:
         pixels = torch.from_numpy(self.transform([self.pictures[index] for index in indices])).to(device)
         targets = torch.from_numpy(self.pictures.targets[indices.start : indices.stop]).to(device)
         logits = net(pixels.to(memory_format=layout)).logits.float()
-        right = logits.argmax(-1) == targets
+        found = logits.argmax(-1)
+        self.answers[indices.start : indices.stop] = found.cpu().numpy()
+        right = found == targets
         return torch.stack(
             [right.sum(), F.cross_entropy(logits, targets, reduction="sum"), torch.ones_like(targets).sum()]
         )

@@ -1,30 +1,14 @@
-"""What a run tells while it goes on, and the curves that it leaves."""
+"""What a run tells while it goes on, and how long it has taken."""
 
-import csv
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from cvhub.telling import TellingLine, duration
-
-# A classifier is followed by its accuracy, a segmenter by its mean intersection over union.
-METRICS = ("accuracy", "iou")
-# What a student's loss is made of: means over the steps of a row.
-TERMS = ("label_loss", "distillation_loss", "teacher_1_weight", "teacher_2_weight")
-# How Trainer calls what is logged.
-LOGGED = {
-    "loss": "loss",
-    "learning_rate": "lr",
-    "eval_loss": "validation_loss",
-    **{f"eval_{metric}": f"validation_{metric}" for metric in METRICS},
-    **{name: name for name in TERMS},
-}
-
-TIMES = ("seconds", "cpu_seconds")
+from cvhub.training.curves import METRICS, TIMES
 
 
 class Progress(TrainerCallback):
@@ -104,37 +88,3 @@ class Stopwatch:
     @staticmethod
     def _now() -> np.ndarray:
         return np.array([time.monotonic(), time.process_time()])
-
-
-def curve(log_history: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
-    """A row for each step at which something was logged, of `columns`."""
-    rows: dict[int, dict[str, float]] = {}
-    for logs in log_history:
-        known = {name: logs[key] for key, name in LOGGED.items() if key in logs}
-        if known:
-            row = rows.setdefault(int(logs["step"]), {})
-            row |= known | {"step": logs["step"], "epoch": round(logs["epoch"], 4)}
-            row |= {name: logs[name] for name in TIMES}
-    return list(rows.values())
-
-
-def columns(metric: str, logged: Collection[str] = ()) -> tuple[str, ...]:
-    """Of a run's curves, in which so much was `logged`."""
-    terms = (name for name in TERMS if name in logged)
-    return ("step", "epoch", "loss", *terms, "lr", "validation_loss", f"validation_{metric}", *TIMES)
-
-
-def write_curve(rows: Sequence[Mapping[str, float]], file: Path) -> None:
-    made = file.with_suffix(".partial")
-    with made.open("w", newline="", encoding="utf-8") as opened:
-        logged = {name for row in rows for name in row}
-        metric = next((metric for metric in METRICS if f"validation_{metric}" in logged), METRICS[0])
-        writer: csv.DictWriter[str] = csv.DictWriter(opened, columns(metric, logged), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    made.replace(file)
-
-
-def read_curve(file: Path) -> list[dict[str, float]]:
-    with file.open(newline="", encoding="utf-8") as opened:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(opened)]

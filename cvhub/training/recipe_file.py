@@ -100,9 +100,9 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
             raise CvhubError(f"{path} is {value!r}, expected a table with {', '.join(_keys_below(path))}.")
         return _read(kind, value, f"{path}.")
     if kind == Names:
-        value = value.split(",") if isinstance(value, str) else value
-        if isinstance(value, (list, tuple)) and all(isinstance(name, str) and name for name in value):
-            return tuple(value)
+        names = value.split(",") if isinstance(value, str) else value
+        if isinstance(names, (list, tuple)) and all(isinstance(name, str) and name for name in names):
+            return tuple(names)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is float and number:
         return float(value)

@@ -15,9 +15,9 @@ from cvhub.hub.card import write_card
 from cvhub.load import is_hub_id
 from cvhub.quiet import without_progress_bars
 from cvhub.telling import duration
+from cvhub.training.curves import curve, write_curve
 from cvhub.training.dense import truth_of
 from cvhub.training.folder import CURVES, RECIPE, public
-from cvhub.training.progress import curve, write_curve
 from cvhub.training.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -17,11 +17,13 @@ from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from transformers import TrainerCallback, TrainingArguments
 
     from cvhub.training.trainer import RecipeTrainer
+
+    Watch = Callable[[RecipeTrainer], TrainerCallback]
 
 WORK = ".training"  # in the folder, and in it the recipe as it was given, and:
 PLAN = "plan.json"
@@ -49,8 +51,9 @@ class Outcome:
     validation_iou: float | None = None
 
 
-def train(recipe: Recipe, folder: Path, name: str = "recipe", callbacks: "Sequence[TrainerCallback]" = ()) -> Outcome:
-    """Runs `recipe`, called `name`, and leaves a complete model of ours in `folder`; `callbacks` look on.
+def train(recipe: Recipe, folder: Path, name: str = "recipe", watch: "Watch | None" = None) -> Outcome:
+    """Runs `recipe`, called `name`, and leaves a complete model of ours in `folder`. `watch` makes, of the trainer,
+    a callback that looks on.
 
     Goes on where the folder holds an unfinished run of the same recipe, and only reports where it is finished. Raises
     `CvhubError` for a folder that holds anything else. Each process of `torchrun` calls this.
@@ -62,12 +65,12 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe", callbacks: "Sequen
 
     prepare_machine()
     try:
-        return _train(recipe, folder, name, callbacks)
+        return _train(recipe, folder, name, watch)
     finally:
         restore_machine()
 
 
-def _train(recipe: Recipe, folder: Path, name: str, callbacks: "Sequence[TrainerCallback]") -> Outcome:
+def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Outcome:
     from cvhub.training.trainer import training_arguments
 
     arguments = training_arguments(recipe, folder)
@@ -79,8 +82,8 @@ def _train(recipe: Recipe, folder: Path, name: str, callbacks: "Sequence[Trainer
             begin(recipe, folder)
         _wait()
         trainer = prepare(recipe, folder, arguments)
-        for callback in callbacks:
-            trainer.add_callback(callback)
+        if watch is not None:
+            trainer.add_callback(watch(trainer))
         trainer.run_on()
         if first:
             from cvhub.training.result import write_result
@@ -200,7 +203,7 @@ def move_up(folder: Path) -> None:
 
 
 def outcome(folder: Path) -> Outcome:
-    from cvhub.training.progress import read_curve
+    from cvhub.training.curves import read_curve
 
     rows = read_curve(folder / CURVES)
     last = rows[-1]

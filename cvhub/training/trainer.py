@@ -23,9 +23,10 @@ from cvhub.inference.runtime import one_line
 from cvhub.inference.torch_runtime import has_native_bf16
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance
+from cvhub.training.curves import curve, write_curve
 from cvhub.training.judging import Judge
 from cvhub.training.plan import Plan, validation_interval
-from cvhub.training.progress import Stopwatch, curve, write_curve
+from cvhub.training.progress import Stopwatch
 from cvhub.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint-"
