@@ -79,7 +79,7 @@ def _ours(
     name: str, title: str, family: str, dataset: str, num_labels: int, parameters: int, training_minutes: float,
     tested: int, task: str = "semantic-segmentation", **metrics: float,
 ) -> Entry:  # fmt: skip
-    """A row of a net that names pixels and that `cvhub train NAME` made."""
+    """A row of a net that `cvhub train NAME` made."""
     measured: dict[str, Any] = dict(metrics=metrics, tested=tested, training_minutes=training_minutes)
     return Entry(name, title, family, task, "bundled", name, dataset, num_labels, parameters, "apache-2.0", **measured)
 
@@ -98,6 +98,8 @@ CATALOG: tuple[Entry, ...] = (
     _eurosat("vit", "ViT", 1_026_954, 21.1, accuracy=0.9545, top5=0.999, ece=0.1054, nll=0.2366),
     _eurosat("deit", "DeiT", 1_027_210, 52.5, accuracy=0.956, top5=0.9985, ece=0.1066, nll=0.2292),
     _eurosat("swin", "Swin", 2_646_062, 19.6, accuracy=0.957, top5=1.0, ece=0.103, nll=0.2177),
+    _ours("digits_resnet", "ResNet (digits)", "resnet", "digits", 10, 173_842, 1.2, 360, "image-classification", accuracy=0.9861, top5=1.0, ece=0.1293, nll=0.1764),
+    _ours("digits_vit", "ViT (digits)", "vit", "digits", 10, 303_658, 3.3, 360, "image-classification", accuracy=0.9528, top5=0.9917, ece=0.0868, nll=0.2239),
     _classifier("resnet18", "ResNet-18", "resnet", "timm/resnet18.a1_in1k", 11_689_512),
     _classifier("resnet34", "ResNet-34", "resnet", "timm/resnet34.a1_in1k", 21_797_672),
     _classifier("resnet50", "ResNet-50", "resnet", "timm/resnet50.a1_in1k", 25_557_032),

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -332,12 +331,6 @@ def test_a_damaged_file_of_rows(tmp_path: Path) -> None:
     file.write_bytes(whole[:4] + bytes(400) + whole[404:])  # the first page of a column; the table of pages is last
     with pytest.raises(CvhubError, match="can't be read to its end"):
         list(open_split(str(tmp_path)))
-
-
-def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(CvhubError, match="pip install datasets"):
-        open_split("owner/name")
 
 
 # --- The command -----------------------------------------------------------------------------------------------------

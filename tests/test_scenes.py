@@ -1,7 +1,6 @@
 """Synthetic scenes: the same ones everywhere, truth that agrees with itself, too hard for colour, and a data set."""
 
 import hashlib
-import sys
 from pathlib import Path
 
 import datasets
@@ -208,17 +207,13 @@ def test_the_card_says_what_it_is(tmp_path: Path) -> None:
         assert fact in card
 
 
-def test_a_data_set_that_cannot_be_written_is_one_sentence(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_data_set_that_cannot_be_written_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     assert main([str(tmp_path / "full"), "--train", "1", "--test", "1"]) == 1
     assert main([str(tmp_path / "new"), "--train", "1", "--test", "1", "--size", "64"]) == 1
     assert main([str(tmp_path / "new"), "--train", "1", "--test", "0"]) == 1
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    assert main([str(tmp_path / "new"), "--train", "1", "--test", "1"]) == 1
     sentences = capsys.readouterr().err.splitlines()
-    for sentence, words in zip(sentences, ("holds something", "64x64", "have 0 scenes", "pip install"), strict=True):
+    for sentence, words in zip(sentences, ("holds something", "64x64", "have 0 scenes"), strict=True):
         assert words in sentence
     assert not (tmp_path / "new").exists()

@@ -268,13 +268,6 @@ def test_the_command_line_lists_and_shows(capsys: pytest.CaptureFixture[str], tm
     assert "Name a recipe" in capsys.readouterr().err
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "accelerate" else find(name))
-    with pytest.raises(CvhubError, match=r"needs the package accelerate: pip install 'cvhub\[train\]'"):
-        train(tiny_recipe(tmp_path), tmp_path / "out")
-
-
 # -- pictures
 
 

@@ -146,10 +146,8 @@ def _open_class_folders(folder: Path) -> dict[str, Any] | None:
 
 
 def _import_datasets() -> Any:
-    try:
-        import datasets
-    except ImportError:
-        raise CvhubError("evaluating needs the package datasets: pip install datasets") from None
+    import datasets
+
     return datasets
 
 

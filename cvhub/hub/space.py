@@ -64,7 +64,7 @@ def check(root: Path) -> list[str]:
             *version_problems(settings, root, requirements),
             *preload_problems(settings["preloads"], requirements),
             *readme_problems(settings, root),
-            *import_problems(root, requirements | read_extras(root)),
+            *import_problems(root, requirements),
         ]
     except CvhubError as error:
         return [str(error)]
@@ -101,13 +101,6 @@ def read_requirements(root: Path) -> dict[str, SpecifierSet]:
     """`requirements.txt`: distribution → the versions it allows. Raises `CvhubError` when the file is missing."""
     lines = (line.partition("#")[0].strip() for line in _read(root, "requirements.txt").splitlines())
     parsed = [Requirement(line) for line in lines if line]
-    return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
-
-
-def read_extras(root: Path) -> dict[str, SpecifierSet]:
-    """What pyproject.toml's extras, but for `dev`, install for commands that the page does without."""
-    extras = tomllib.loads(_read(root, "pyproject.toml"))["project"].get("optional-dependencies", {})
-    parsed = [Requirement(line) for extra, lines in extras.items() if extra != "dev" for line in lines]
     return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
 
 

@@ -4,7 +4,6 @@ While it runs, the folder holds the curves and `.training`: the recipe, the plan
 there appears whole or not at all, so a run that was killed at any moment goes on when the same command is given again.
 """
 
-import importlib.util
 import shutil
 import tomllib
 from dataclasses import dataclass
@@ -31,8 +30,6 @@ FINISHED = "finished"  # the complete model, about to move up
 
 DONE = ".training.done"
 
-PACKAGES = ("accelerate", "datasets")
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -58,7 +55,6 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe", watch: "Watch | No
     Goes on where the folder holds an unfinished run of the same recipe, and only reports where it is finished. Raises
     `CvhubError` for a folder that holds anything else. Each process of `torchrun` calls this.
     """
-    check_packages()
     if not recipe.data.source:
         raise CvhubError("The recipe names no data: data=FOLDER, or data=OWNER/NAME for a data set on the Hub.")
     from cvhub.training.machine import prepare_machine, restore_machine
@@ -93,12 +89,6 @@ def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Ou
         move_up(folder)
     _wait()
     return outcome(folder)
-
-
-def check_packages() -> None:
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise CvhubError(f"Training needs the package {' and '.join(missing)}: pip install 'cvhub[train]'.")
 
 
 def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "RecipeTrainer":

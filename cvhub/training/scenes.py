@@ -109,13 +109,11 @@ def write_dataset(
     `image` (PNG, RGB), `semantic` (PNG, 8 bits) and `instances` (PNG, 16 bits), as in `Scene`. `progress` is told
     the split, the scenes done and the scenes in all.
 
-    Raises `CvhubError` where the folder holds something already, a split has no scenes or too many, or the package
-    datasets is missing; and as `make_scene` does, before anything is written.
+    Raises `CvhubError` where the folder holds something already, or a split has no scenes or too many; and as
+    `make_scene` does, before anything is written.
     """
-    try:
-        import datasets
-    except ImportError:
-        raise CvhubError("writing a data set needs the package datasets: pip install datasets") from None
+    import datasets
+
     counts = {"train": train, "test": test}
     for split, scenes in counts.items():
         if not 1 <= scenes <= 2**31:
