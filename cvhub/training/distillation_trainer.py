@@ -89,10 +89,11 @@ def view_facts(recipe: Recipe, batches: Batches) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "seed": recipe.seed,
         "views": recipe.distillation.views,
-        "batch": recipe.optimiser.batch,
         "pictures": pictures_digest(batches.pictures),
         "data": shared.data.source,
     }
+    if recipe.augmentation.mixup or recipe.augmentation.cutmix:
+        facts["batch"] = recipe.optimiser.batch  # whose pictures are mixed
     tables = {"picture": asdict(recipe.picture), "augmentation": asdict(recipe.augmentation)}
     return facts | {f"{table}.{key}": value for table, values in tables.items() for key, value in values.items()}
 

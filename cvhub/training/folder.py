@@ -7,6 +7,7 @@ from cvhub.training.recipe import Recipe
 
 RECIPE = "recipe.toml"
 CURVES = "curves.csv"
+WORK = ".training"  # of a run that goes on: the recipe as it was given, the plan, the last checkpoint
 
 
 def public(recipe: Recipe) -> Recipe:

@@ -3,13 +3,16 @@
 import dataclasses
 import logging
 import os
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import AutoConfig, AutoModelForImageClassification
 
 from cvhub.cache import write_folder
 from cvhub.convert.importing import save_processor
+from cvhub.errors import CvhubError
 from cvhub.evaluation.truth import write_truth
 from cvhub.hub.card import write_card
 from cvhub.load import is_hub_id
@@ -17,8 +20,11 @@ from cvhub.quiet import without_progress_bars
 from cvhub.telling import duration
 from cvhub.training.curves import curve, write_curve
 from cvhub.training.dense import truth_of
-from cvhub.training.folder import CURVES, RECIPE, public
+from cvhub.training.folder import CURVES, RECIPE, WORK, public
+from cvhub.training.nets import picture_transform
 from cvhub.training.recipe import Recipe
+from cvhub.training.recipe_file import read_recipe
+from cvhub.training.trainer import WEIGHTS, last_checkpoint, step_of
 
 if TYPE_CHECKING:
     from cvhub.training.trainer import RecipeTrainer
@@ -51,6 +57,39 @@ def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: s
             source=None,
             base_model=start if is_hub_id(start) else None,
             training=describe(trainer, shared, name),
+        )
+
+    write_folder(folder, build)
+
+
+def write_unfinished(run: Path, folder: Path, name: str) -> None:
+    """The model as the last checkpoint of the unfinished `run` has it, laid out as a finished one's.
+
+    Raises `CvhubError` where there is no checkpoint yet.
+    """
+    checkpoint = last_checkpoint(run / WORK)
+    if checkpoint is None:
+        raise CvhubError("The run has no checkpoint yet.")
+    recipe = public(read_recipe(tomllib.loads((run / WORK / RECIPE).read_text(encoding="utf-8"))))
+    weights = torch.load(checkpoint / WEIGHTS, map_location="cpu", weights_only=True)
+    net: Any = AutoModelForImageClassification.from_config(AutoConfig.from_pretrained(checkpoint))
+    net.load_state_dict(weights.get("ema", weights["model"]))
+
+    def build(made: Path) -> None:
+        save_net(net, made, getattr(torch, recipe.result.dtype))
+        save_processor(made, dataclasses.asdict(picture_transform(recipe)), net.config)
+        (made / RECIPE).write_text(recipe.as_toml(), encoding="utf-8")
+        write_card(
+            made,
+            title=recipe.result.title or f"{name}, stopped while it was trained on {_data_name(recipe)}",
+            task=None,
+            licence=recipe.result.licence or None,
+            dataset=_data_name(recipe),
+            metrics={},
+            source=None,
+            base_model=None,
+            training=f"## Training\n\nStopped after {step_of(checkpoint):,} steps by the settings of `{RECIPE}`: "
+            "the learning rate had not come down to its end.",
         )
 
     write_folder(folder, build)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvhub.errors import CvhubError
-from cvhub.training.folder import CURVES, RECIPE, public
+from cvhub.training.folder import CURVES, RECIPE, WORK, public
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Watch = Callable[[RecipeTrainer], TrainerCallback]
 
-WORK = ".training"  # in the folder, and in it the recipe as it was given, and:
+# In the folder WORK, beside the recipe as it was given:
 PLAN = "plan.json"
 FINISHED = "finished"  # the complete model, about to move up
 

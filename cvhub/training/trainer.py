@@ -195,8 +195,7 @@ class RecipeTrainer(Trainer):
     # -- checkpoints: a folder appears whole or not at all
 
     def last_checkpoint(self) -> Path | None:
-        found = self.work.glob(f"{CHECKPOINT}*")
-        return max(found, key=lambda folder: int(folder.name.removeprefix(CHECKPOINT)), default=None)
+        return last_checkpoint(self.work)
 
     def run_on(self) -> None:
         """From the last checkpoint, or from the start, to the end of the plan."""
@@ -234,12 +233,24 @@ class RecipeTrainer(Trainer):
             Path(output_dir).mkdir(parents=True, exist_ok=True)
             weights = {"model": self.model.state_dict()} | ({"ema": self.ema.module.state_dict()} if self.ema else {})
             torch.save(weights, Path(output_dir) / WEIGHTS)
+            self.model.config.save_pretrained(output_dir)  # with it the weights are a model, whatever the data were
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         weights = torch.load(Path(resume_from_checkpoint) / WEIGHTS, map_location="cpu", weights_only=True)
         self.model.load_state_dict(weights["model"])
         if self.ema:
             self.ema.module.load_state_dict(weights["ema"])
+
+
+def last_checkpoint(work: Path) -> Path | None:
+    """Of a run whose checkpoints lie in `work`."""
+    found = work.glob(f"{CHECKPOINT}*")
+    return max(found, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The steps that had been made."""
+    return int(checkpoint.name.removeprefix(CHECKPOINT))
 
 
 class Pace(TrainerCallback):

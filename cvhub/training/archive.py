@@ -1,0 +1,78 @@
+"""A visitor's zip of class folders becomes a folder of pictures: nothing outside of it, and no more than the limits."""
+
+import re
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from cvhub.errors import CvhubError
+from cvhub.evaluation.class_folders import UNSEEN
+from cvhub.inference.images import SUFFIXES
+
+MOST_PICTURES = 5000
+MOST_MEGABYTES = 200  # unpacked
+FEWEST_PICTURES = 5  # of a class: one is held out
+CHUNK = 1 << 20
+
+
+def unpack(archive: Path, folder: Path) -> dict[str, int]:
+    """Writes the pictures of `archive` into `folder`, a folder a class; returns how many each class has.
+
+    The class of a picture is the folder that it lies in; folders around all of them count for nothing. Raises
+    `CvhubError` for what is no zip, for too many or too large files, and for less than two classes or a class of less
+    than five pictures. A class may have no folder in the archive for itself: an empty one is said to be empty.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [info for info in opened.infolist() if not _unseen(info.filename)]
+            empty = {PurePosixPath(info.filename).name for info in members if info.is_dir()}
+            pictures = [info for info in members if PurePosixPath(info.filename).suffix.lower() in SUFFIXES]
+            _check_size(pictures)
+            counts: dict[str, int] = {}
+            for info in pictures:
+                label = PurePosixPath(info.filename).parent.name
+                if not label:
+                    raise CvhubError(f"{info.filename} lies in no folder, which would name its class.")
+                counts[label] = counts.get(label, 0) + 1
+                _extract(opened, info, folder / _safe(label), counts[label])
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise CvhubError(f"This is no zip that can be read: {str(error).rstrip('.') or 'it is damaged'}.") from None
+    parents = {part for info in pictures for part in PurePosixPath(info.filename).parts[:-2]}
+    _check_classes(counts, empty - set(counts) - parents)
+    return counts
+
+
+def _unseen(name: str) -> bool:
+    return any(part.startswith(UNSEEN) for part in PurePosixPath(name).parts)
+
+
+def _check_size(pictures: list[zipfile.ZipInfo]) -> None:
+    if len(pictures) > MOST_PICTURES:
+        raise CvhubError(f"The zip holds {len(pictures):,} pictures, the limit is {MOST_PICTURES:,}.")
+    if sum(info.file_size for info in pictures) > MOST_MEGABYTES * 1e6:
+        raise CvhubError(f"The zip's pictures have more than {MOST_MEGABYTES} MB, which is the limit.")
+
+
+def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, number: int) -> None:
+    """Under a name of our own; not more of it than it says it has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{number:05}{PurePosixPath(info.filename).suffix.lower()}"
+    left = info.file_size
+    with opened.open(info) as source, target.open("wb") as made:
+        while left > 0 and (piece := source.read(min(CHUNK, left))):
+            made.write(piece)
+            left -= len(piece)
+
+
+def _safe(label: str) -> str:
+    """A folder's name that means no other place."""
+    return re.sub(r"[^\w .,()+-]", "_", label).strip(" .") or "_"
+
+
+def _check_classes(counts: dict[str, int], empty: set[str]) -> None:
+    if empty:
+        raise CvhubError(f"The class {min(empty)!r} has no pictures.")
+    if len(counts) < 2:
+        raise CvhubError(f"There are {len(counts)} classes, expected at least 2: a folder of pictures for each.")
+    label, fewest = min(counts.items(), key=lambda item: item[1])
+    if fewest < FEWEST_PICTURES:
+        raise CvhubError(f"The class {label!r} has {fewest} pictures, expected at least {FEWEST_PICTURES}.")
