@@ -51,6 +51,10 @@ class Lesson:
         if self.student not in STUDENTS:
             raise CvhubError(f"student is {self.student!r}, expected one of {', '.join(STUDENTS)}.")
 
+    def of_classes(self, counts: dict[str, int]) -> "Lesson":
+        """The same of own pictures with these classes, each with its number of pictures."""
+        return replace(self, classes=tuple(sorted(counts)))
+
 
 def plan(lesson: Lesson, folder: Path) -> Stages:
     """What a job in `folder` has to do. Own pictures lie in its folder `pictures`."""

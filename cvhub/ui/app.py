@@ -10,12 +10,14 @@ import gradio as gr
 from cvhub.ui import answering, samples
 from cvhub.ui.classify import tab as classify
 from cvhub.ui.classify.link import DEFAULT_MODELS
+from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
 
-TABS = (classify, explore, segment)  # a tab is a module with NAME and build(frame); its label is the string `tab_NAME`
+# A tab is a module with NAME and build(frame); its label is the string `tab_NAME`.
+TABS = (classify, explore, distill, segment)
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
 MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full

@@ -57,14 +57,14 @@
     },
 
     // The link goes to the address bar and to the clipboard; a refusal is said in place of the success.
-    async copyLink(query) {
+    async copyLink(query, place = "#note") {
       const url = new URL(window.location.href);
       url.search = query;
       window.history.replaceState(null, "", url);
       try {
         await navigator.clipboard.writeText(url.href);
       } catch {
-        const note = document.querySelector("#note [data-denied]");
+        const note = document.querySelector(`${place} [data-denied]`);
         if (note) note.textContent = note.dataset.denied;
       }
     },

@@ -11,7 +11,7 @@ from cvhub.ui.segment import samples as segment_samples
 from cvhub.ui.segment.drawing import ramp_css
 
 HERE = Path(__file__).parent
-SHEETS = ("page.css", "explore/explore.css", "segment/segment.css", "overlap/overlap.css")
+SHEETS = ("page.css", "explore/explore.css", "distill/distill.css", "segment/segment.css", "overlap/overlap.css")
 ACCENT = gr.themes.Color(
     name="okabe-ito-blue",
     c50="#eef6fb",

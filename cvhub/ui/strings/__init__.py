@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cvhub.ui.figures import DENSE_FIGURES, FIGURES
 from cvhub.ui.strings.classify import CLASSIFY
+from cvhub.ui.strings.distill import DISTILL
 from cvhub.ui.strings.explore import EXPLORE
 from cvhub.ui.strings.overlap import OVERLAP
 from cvhub.ui.strings.segment import SEGMENT
@@ -17,7 +18,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "switch_theme": ("Switch between light and dark", "切换浅色与深色"),
     "tab_classify": ("Classify", "分类"),
 }
-STRINGS |= CLASSIFY | EXPLORE | SEGMENT | OVERLAP
+STRINGS |= CLASSIFY | EXPLORE | DISTILL | SEGMENT | OVERLAP
 for figure in (*FIGURES, *DENSE_FIGURES):
     STRINGS |= figure.STRINGS
 

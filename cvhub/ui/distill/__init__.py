@@ -1,0 +1,1 @@
+"""The Distill tab: a student beside its teachers, taught while you watch, and what many runs came to."""

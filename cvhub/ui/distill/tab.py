@@ -1,0 +1,22 @@
+"""The Distill tab: its views, each in a file of its own."""
+
+import gradio as gr
+from gradio.events import Dependency
+
+from cvhub.ui.distill.lesson import LessonPart
+from cvhub.ui.frame import Frame
+
+NAME = "distill"
+
+
+def build(frame: Frame) -> "DistillTab":
+    return DistillTab(frame)
+
+
+class DistillTab:
+    def __init__(self, frame: Frame) -> None:
+        with gr.Tabs(elem_id="distill-parts"), frame.add(gr.Tab, {"label": "part_lesson"}, id="lesson"):
+            self.lesson = LessonPart(frame)
+
+    def connect(self, opened: Dependency) -> None:
+        self.lesson.connect(opened)
