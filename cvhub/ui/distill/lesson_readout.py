@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cvhub.ui import numerals
 from cvhub.ui.answering import title_of
 from cvhub.ui.charts import DASHES, Series, from_zero, plot
+from cvhub.ui.distill.terms import LABELS, TEACHER, Term, terms_table
 from cvhub.ui.messages import translated
 from cvhub.ui.pictures import encoded
 from cvhub.ui.readout import message
@@ -22,11 +23,6 @@ Rows = Sequence[dict[str, float]]
 ACCURACY = "validation_accuracy"
 MOST_FLIPS = 8  # of each kind
 SHOWN_SIDE = 64  # pixels that a small picture is enlarged to
-LABELS = "CE(<i>z</i><sub>cls</sub>, <i>y</i>)"
-TEACHER = {
-    "hard": "CE(<i>z</i><sub>dist</sub>, argmax <i>z</i><sub>t</sub>)",
-    "soft": "τ² KL(<i>z</i><sub>t</sub> ⁄ τ ‖ <i>z</i><sub>dist</sub> ⁄ τ)",
-}
 
 
 def progress(status: "Status", say: Say, language: str) -> str:
@@ -78,39 +74,14 @@ def loss_table(rows: Rows, about: dict[str, Any], say: Say) -> str:
     row = next((row for row in reversed(rows) if "label_loss" in row), None)
     if row is None:
         return ""
-    weight, formula = about["weight"], TEACHER[about["loss"]]
-    terms = [(say("lesson_labels"), LABELS, row["label_loss"], 1 - weight, (1 - weight) * row["label_loss"])]
+    weight = about["weight"]
+    terms = [Term(say("terms_labels"), LABELS, row["label_loss"], 1 - weight, (1 - weight) * row["label_loss"])]
     for number, teacher in enumerate(about["teachers"], 1):
-        name = say("lesson_teacher", title=title_of(teacher))
-        heard, part = weight * row[f"teacher_{number}_weight"], weight * row[f"teacher_{number}_part"]
-        terms.append((name, formula, row[f"teacher_{number}_loss"], heard, part))
-    columns = [say(f"lesson_column_{name}") for name in ("term", "formula", "value", "weight", "part")]
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join(term_row(columns, *term) for term in terms)
-    total = (
-        f'<tr><th scope="row">{escape(say("lesson_sum"))}</th><td></td><td></td><td></td>'
-        f'<td><span class="narrow">{escape(columns[4])}</span><b>{numerals.nats(row["loss"])}</b></td></tr>'
-    )
-    title = escape(say("lesson_losses", step=f"{row['step']:.0f}"))
-    note = escape(say("lesson_note", temperature=f"{about['temperature']:g}"))
-    return (
-        f'<section class="losses lesson"><h2>{title}</h2><table aria-label="{title}"><thead><tr>{head}</tr></thead>'
-        f'<tbody>{body}{total}</tbody></table><p class="facts">{note}</p></section>'
-    )
-
-
-def term_row(columns: list[str], name: str, formula: str, value: float, weight: float, part: float) -> str:
-    cells = [
-        f'<span class="formula">{formula}</span>',
-        numerals.nats(value),
-        f"{weight:.2f}",
-        f"<b>{numerals.nats(part)}</b>",
-    ]
-    filled = "".join(
-        f'<td><span class="narrow">{escape(column)}</span>{cell}</td>'
-        for column, cell in zip(columns[1:], cells, strict=True)
-    )
-    return f'<tr><th scope="row">{escape(name)}</th>{filled}</tr>'
+        loss, heard, part = (row[f"teacher_{number}_{what}"] for what in ("loss", "weight", "part"))
+        name = say("terms_teacher", title=title_of(teacher))
+        terms.append(Term(name, TEACHER[about["loss"]], loss, weight * heard, weight * part))
+    note = say("lesson_note", temperature=f"{about['temperature']:g}")
+    return terms_table(say("lesson_losses", step=f"{row['step']:.0f}"), [("", terms)], note, say)
 
 
 def flips(

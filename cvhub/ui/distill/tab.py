@@ -3,6 +3,7 @@
 import gradio as gr
 from gradio.events import Dependency
 
+from cvhub.ui.distill.compare import ComparePart
 from cvhub.ui.distill.lesson import LessonPart
 from cvhub.ui.frame import Frame
 
@@ -15,8 +16,13 @@ def build(frame: Frame) -> "DistillTab":
 
 class DistillTab:
     def __init__(self, frame: Frame) -> None:
-        with gr.Tabs(elem_id="distill-parts"), frame.add(gr.Tab, {"label": "part_lesson"}, id="lesson"):
-            self.lesson = LessonPart(frame)
+        self.frame = frame
+        with gr.Tabs(elem_id="distill-parts"):
+            with frame.add(gr.Tab, {"label": "part_compare"}, id="compare"):
+                self.compare = ComparePart(frame)
+            with frame.add(gr.Tab, {"label": "part_lesson"}, id="lesson"):
+                self.lesson = LessonPart(frame)
 
     def connect(self, opened: Dependency) -> None:
+        self.compare.connect(self.frame.remember_seen(self.frame.tabs[NAME]))
         self.lesson.connect(opened)

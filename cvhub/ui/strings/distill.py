@@ -2,6 +2,65 @@
 
 DISTILL: dict[str, tuple[str, str]] = {
     "tab_distill": ("Distill", "蒸馏"),
+    "part_compare": ("Compare", "比较"),
+    "compare_teachers": ("Teachers (one or two)", "教师（一个或两个）"),
+    "compare_alone": ("A student without a teacher", "没有教师的学生"),
+    "compare_taught": ("A student with teachers", "有教师的学生"),
+    "compare_taught_info": (
+        "A DeiT, whose second head learns from the teacher.",
+        "DeiT，它的第二个头向教师学习。",
+    ),
+    "compare_true": ("True class y", "真实类别 y"),
+    "compare_true_info": ("What the labels' loss is counted against.", "标签的损失以它为准。"),
+    "compare_true_teacher": ("the teachers' first", "教师的首选"),
+    "compare_temperature_info": (
+        "Divides logits before the softmax, here in all bars: 1 is what a net says, more shows what it holds possible.",
+        "在 softmax 之前除以它，作用于此处所有条形：1 为网络原本的输出，越大越能看出它认为可能的类别。",
+    ),
+    "compare_weight_info": ("The labels' is 1 − λ.", "标签的权重为 1 − λ。"),
+    "compare_no_teacher": ("Choose a teacher.", "请选择一个教师。"),
+    "compare_role_teacher": ("teacher", "教师"),
+    "compare_role_alone": ("student without a teacher", "没有教师的学生"),
+    "compare_role_taught": ("student with teachers", "有教师的学生"),
+    "compare_sentence": (
+        "For this picture a student without a teacher would pay {alone} nats, the one with teachers {taught}.",
+        "对这张图片，没有教师的学生要付出 {alone} nat，有教师的学生 {taught} nat。",
+    ),
+    "compare_losses": ("Loss if “{label}” is true", "若真实类别为 “{label}” 时的损失"),
+    "compare_losses_guess": ("Loss if “{label}”, the teachers' first, is true", "若教师的首选 “{label}” 为真时的损失"),
+    "compare_group_alone": ("without a teacher: {title}", "没有教师：{title}"),
+    "compare_group_taught": ("with teachers: {title}", "有教师：{title}"),
+    "compare_note": (
+        "In nats; τ = {temperature}. z: logits of the class head (cls), of the distillation head (dist), of a teacher "
+        "(t); a net with one head pays both with its logits. A teacher's weight is λ times how much it is heard.",
+        "单位 nat；τ = {temperature}。z：类别头（cls）、蒸馏头（dist）、教师（t）的 logits；只有一个头的网络两项都用"
+        "它的 logits。教师的权重为 λ 乘以听取它的程度。",
+    ),
+    "compare_one_head": (
+        "This student answers with one head: there is no second that a teacher taught.",
+        "这个学生只有一个头：没有由教师教出的第二个头。",
+    ),
+    "compare_heads": ("The two heads of the student with teachers", "有教师的学生的两个头"),
+    "compare_heads_agree": (
+        "Both heads say {class}; they move {distance} of probability between them.",
+        "两个头都说 {class}；它们之间有 {distance} 的概率差异。",
+    ),
+    "compare_heads_differ": (
+        "The class head says {class}, the distillation head {distillation}; {distance} of probability differ.",
+        "类别头说 {class}，蒸馏头说 {distillation}；概率相差 {distance}。",
+    ),
+    "compare_head_class": ("class head", "类别头"),
+    "compare_head_distillation": ("distillation head", "蒸馏头"),
+    "compare_attention_class": ("Attention of the class token, rolled out", "类别 token 的注意力（rollout）"),
+    "compare_attention_distillation": (
+        "Attention of the distillation token, rolled out",
+        "蒸馏 token 的注意力（rollout）",
+    ),
+    "compare_heads_note": (
+        "Attention rollout follows each token through all layers (Abnar and Zuidema 2020): where it took from, not "
+        "what that did to the answer.",
+        "注意力 rollout 沿所有层追踪每个 token（Abnar 与 Zuidema，2020）：说明它从哪里取信息，而非这对答案的影响。",
+    ),
     "part_lesson": ("Train it here", "在此训练"),
     "lesson_data": ("Pictures", "图片"),
     "lesson_data_digits": ("handwritten digits", "手写数字"),
@@ -86,14 +145,14 @@ DISTILL: dict[str, tuple[str, str]] = {
         "留出图片上的准确率随训练时间的变化。目前：{ends}。",
     ),
     "lesson_losses": ("Loss of the distilled student at step {step}", "被蒸馏的学生在第 {step} 步的损失"),
-    "lesson_column_term": ("term", "项"),
-    "lesson_column_formula": ("formula", "公式"),
-    "lesson_column_value": ("value", "值"),
-    "lesson_column_weight": ("weight", "权重"),
-    "lesson_column_part": ("part", "所占"),
-    "lesson_labels": ("labels", "标签"),
-    "lesson_teacher": ("teacher {title}", "教师 {title}"),
-    "lesson_sum": ("sum", "合计"),
+    "terms_term": ("term", "项"),
+    "terms_formula": ("formula", "公式"),
+    "terms_value": ("value", "值"),
+    "terms_weight": ("weight", "权重"),
+    "terms_part": ("part", "所占"),
+    "terms_labels": ("labels", "标签"),
+    "terms_teacher": ("teacher {title}", "教师 {title}"),
+    "terms_sum": ("sum", "合计"),
     "lesson_note": (
         "Means over the pictures since the row before, in nats; τ = {temperature}. z: logits of the class head (cls), "
         "of the distillation head (dist), of a teacher (t). A teacher's weight is λ times how much samples hear it.",
