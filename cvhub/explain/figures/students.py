@@ -30,7 +30,7 @@ ROWS: Mapping[str, int] = MappingProxyType(
         "mobilenet_v2_taught": 1,
         "few_labels": 1,
         "few_labels_taught": 1,
-        "without_adamw": 1,
+        "without_muon": 1,
         "without_schedule": 1,
         "without_policy": 1,
         "without_mixing": 1,

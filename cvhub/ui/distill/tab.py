@@ -5,6 +5,8 @@ from gradio.events import Dependency
 
 from cvhub.ui.distill.compare import ComparePart
 from cvhub.ui.distill.lesson import LessonPart
+from cvhub.ui.figures import STUDENT_FIGURES
+from cvhub.ui.figures.part import FiguresPart
 from cvhub.ui.frame import Frame
 
 NAME = "distill"
@@ -22,7 +24,10 @@ class DistillTab:
                 self.compare = ComparePart(frame)
             with frame.add(gr.Tab, {"label": "part_lesson"}, id="lesson"):
                 self.lesson = LessonPart(frame)
+            with frame.add(gr.Tab, {"label": "part_results"}, id="results") as self.results_tab:
+                self.results = FiguresPart(frame, STUDENT_FIGURES, "results")
 
     def connect(self, opened: Dependency) -> None:
         self.compare.connect(self.frame.remember_seen(self.frame.tabs[NAME]))
         self.lesson.connect(opened)
+        self.results.connect(self.frame.remember_seen(self.results_tab))

@@ -1,5 +1,5 @@
-"""The figures of the Explore tab, in the order of the notes, and those of segmenters. A figure is a module of this
-package; see figure.py. part.py lets a visitor choose among them."""
+"""The figures of the Explore tab, in the order of the notes, those of segmenters and those of students. A figure is a
+module of this package; see figure.py. part.py lets a visitor choose among them."""
 
 from cvhub.ui.figures import (
     auxiliary,
@@ -15,6 +15,7 @@ from cvhub.ui.figures import (
     reduction,
     resnets,
     stacked,
+    students,
     surface,
     windows,
 )
@@ -38,3 +39,5 @@ FIGURES: tuple[Figure, ...] = (
 )
 
 DENSE_FIGURES: tuple[Figure, ...] = (dense_curves,)
+
+STUDENT_FIGURES: tuple[Figure, ...] = (students,)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cvhub.ui.figures import DENSE_FIGURES, FIGURES
+from cvhub.ui.figures import DENSE_FIGURES, FIGURES, STUDENT_FIGURES
 from cvhub.ui.strings.classify import CLASSIFY
 from cvhub.ui.strings.distill import DISTILL
 from cvhub.ui.strings.explore import EXPLORE
@@ -19,7 +19,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "tab_classify": ("Classify", "分类"),
 }
 STRINGS |= CLASSIFY | EXPLORE | DISTILL | SEGMENT | OVERLAP
-for figure in (*FIGURES, *DENSE_FIGURES):
+for figure in (*FIGURES, *DENSE_FIGURES, *STUDENT_FIGURES):
     STRINGS |= figure.STRINGS
 
 

@@ -62,6 +62,8 @@ DISTILL: dict[str, tuple[str, str]] = {
         "注意力 rollout 沿所有层追踪每个 token（Abnar 与 Zuidema，2020）：说明它从哪里取信息，而非这对答案的影响。",
     ),
     "part_lesson": ("Train it here", "在此训练"),
+    "part_results": ("Results", "结果"),
+    "results": ("Runs of ours", "我们的实验"),
     "lesson_data": ("Pictures", "图片"),
     "lesson_data_digits": ("handwritten digits", "手写数字"),
     "lesson_data_eurosat": ("satellite tiles (from the Hub)", "卫星图块（来自 Hub）"),
