@@ -1,5 +1,6 @@
 """Students and their teachers: whom a recipe may name, what a teacher sees, answers that are kept, and whole runs."""
 
+import errno
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModelForImageClassification
 
 from cvhub.cli import main
@@ -28,9 +30,10 @@ from cvhub.training.distillation_trainer import DistillationTrainer
 from cvhub.training.nets import picture_transform
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe
+from cvhub.training.result import write_unfinished
 from cvhub.training.run import train
 from cvhub.training.teachers import Teacher
-from cvhub.training.trainer import training_arguments
+from cvhub.training.trainer import step_of, training_arguments
 from tests.test_inference import save
 from tests.test_training import CLASSES, assert_same_weights, start, tiny_recipe, without_times
 from tests.test_training import data as data  # a fixture
@@ -435,3 +438,82 @@ def test_the_command_line_distils(
     assert told["steps"] == 4
     assert main(["train", str(file), "teachers=eurosat_vgg", "--out", str(tmp_path / "other")]) == 1
     assert "teacher eurosat_vgg: 3 of the data set's 3 classes are none of the model's 10" in capsys.readouterr().err
+
+
+# -- what may go wrong
+
+
+@pytest.mark.full  # ten starts of a process
+def test_ten_kills_lose_nothing_but_time(data: Path, finished: Path, tmp_path: Path) -> None:
+    """At random moments, from the start of the process to the result's last file; then it ends as it would have."""
+    recipe = taught(
+        data,
+        finished,
+        budget={"epochs": 60, "save_minutes": 1e-6},
+        distillation={"views": 3, "answers": str(tmp_path / "answers")},
+    )
+    chance, folder = np.random.default_rng(0), tmp_path / "killed"
+    for _ in range(10):
+        process = start(recipe, folder)
+        before = steps_of(folder)
+        wanted = before + int(chance.integers(1, 24))
+        while process.poll() is None and steps_of(folder) < wanted:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        assert steps_of(folder) >= before
+    train(recipe, folder)
+    train(replace(recipe, distillation=replace(recipe.distillation, answers="", views=3)), tmp_path / "whole")
+    for one, other in zip(*(read_curve(tmp_path / name / "curves.csv") for name in ("killed", "whole")), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-3)  # answers were rounded to fp16
+    assert not (folder / run.WORK).exists()
+
+
+def steps_of(folder: Path) -> int:
+    return max((step_of(checkpoint) for checkpoint in (folder / run.WORK).glob("checkpoint-*")), default=0)
+
+
+def test_a_loss_that_is_no_number_keeps_its_batch(data: Path, finished: Path, tmp_path: Path) -> None:
+    recipe = taught(data, finished, optimiser={"name": "sgd", "lr": 1e30}, budget={"epochs": 20})
+    with pytest.raises(CvhubError, match=r"The loss is no number any more at step .* The batch is in (.*)\.$") as said:
+        train(recipe, tmp_path / "run")
+    batch = load_file(str(said.value).rpartition(" in ")[2].removesuffix("."))
+    assert batch["pixel_values"].shape == (8, 3, 16, 16)
+    assert set(batch) == {"pixel_values", "labels", "keys"}
+
+
+def test_a_full_disk_is_said_and_the_run_goes_on_later(
+    data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = taught(data, finished, budget={"epochs": 4, "save_minutes": 1e-6})
+    saved = torch.save
+    with monkeypatch.context() as patch:
+        calls = iter(range(100))
+
+        def full(*args: Any, **kwargs: Any) -> None:
+            if next(calls) >= 12:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            saved(*args, **kwargs)
+
+        patch.setattr(torch, "save", full)
+        with pytest.raises(CvhubError, match=r"can't be written \(.*No space left on device\): with room on the disk"):
+            train(recipe, tmp_path / "run")
+    assert steps_of(tmp_path / "run") > 0
+    train(recipe, tmp_path / "run")
+    train(recipe, tmp_path / "whole")
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_stopped_run_is_a_model_too(data: Path, finished: Path, tmp_path: Path) -> None:
+    recipe = taught(data, finished, budget={"epochs": 4, "save_minutes": 1e-6}, optimiser={"ema": 0.9})
+    trainer = prepared(recipe, tmp_path / "run")
+    trainer.run_on()
+    write_unfinished(tmp_path / "run", tmp_path / "model", "mine")
+    saved = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(torch.equal(saved[name], value) for name, value in trainer.ema.module.state_dict().items())
+    assert "Stopped after 16 steps" in (tmp_path / "model" / "README.md").read_text()
+    net = AutoModelForImageClassification.from_pretrained(tmp_path / "model")
+    assert set(net.config.label2id) == set(CLASSES)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(CvhubError, match="The run has no checkpoint yet"):
+        write_unfinished(tmp_path / "nothing", tmp_path / "none", "mine")

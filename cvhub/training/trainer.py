@@ -1,16 +1,16 @@
 """transformers' Trainer with what a recipe adds: timm's optimisers and moving average, saving that survives a kill."""
 
 import itertools
-import math
 import shutil
 import time
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed
+from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2, get_optimizer_class
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ from cvhub.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint-"
 WEIGHTS = "weights.pt"
+BATCH = "not-a-number.safetensors"  # whose loss was none
 # A run of minutes is planned by the median of so many steps, after a few that find their memory and kernels.
 WARM_UP_STEPS, MEASURED_STEPS = 3, 8
 # timm's advice for runs that are not very long: the average of step n spans about n^(3/4) steps at first.
@@ -98,8 +99,19 @@ class RecipeTrainer(Trainer):
         if self.head_only:  # a frozen body's normalisation has no business with the batch
             self.model.base_model.eval()
         loss, terms = self.loss_and_terms(model, inputs)
+        if not loss.isfinite():
+            self._keep_batch(inputs)
         self.terms.append(terms)
         return loss
+
+    def _keep_batch(self, inputs: dict[str, Tensor]) -> NoReturn:
+        """The batch whose loss is no number outlives the run, which ends here: its checkpoints are from before."""
+        file = self.work / BATCH
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in inputs.items()}, file)
+        raise CvhubError(
+            f"The loss is no number any more at step {self.state.global_step + 1}: "
+            f"a lower optimiser.lr or an optimiser.clip such as 1.0 may help. The batch is in {file}."
+        )
 
     def loss_and_terms(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """What a batch costs, and the terms that this is made of, scalars by name, where there are several."""
@@ -172,11 +184,6 @@ class RecipeTrainer(Trainer):
         return whole / validation_interval(self.recipe, len(self.loader))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if not math.isfinite(logs.get("loss", 0.0)):
-            raise CvhubError(
-                f"The loss is no number any more at step {self.state.global_step}: "
-                "a lower optimiser.lr or an optimiser.clip such as 1.0 may help."
-            )
         if "loss" in logs:
             logs = logs | self._mean_terms()
         super().log(logs | self.stopwatch.read(), start_time)
@@ -218,7 +225,16 @@ class RecipeTrainer(Trainer):
         if self.args.should_save:
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        super()._save_checkpoint(model, trial)
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError where it can't write to its end
+            if not isinstance(error, OSError) and "write" not in str(error):
+                raise
+            shutil.rmtree(partial, ignore_errors=True)
+            raise CvhubError(
+                f"The checkpoint of step {self.state.global_step} can't be written ({one_line(error)}): "
+                "with room on the disk the run goes on from the one before when it is started again."
+            ) from None
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             older = list(self.work.glob(f"{CHECKPOINT}*"))

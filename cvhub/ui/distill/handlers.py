@@ -59,7 +59,7 @@ def poll(name: str, mine: str, shown: str, language: str) -> Shown:
         return show_nothing(nothing_yet(say), UNSEEN)
     try:
         status = jobs().status(name, owner=name == mine)
-        return show(status, shown, language)
+        return show(status, name == mine, shown, language)
     except CvhubError as error:
         return show_nothing(message(escape(translated(str(error), language))), UNSEEN)
     except Exception as error:  # the timer would go on failing
@@ -72,18 +72,18 @@ def show_again(name: str, mine: str, shown: str, language: str) -> Shown:
     return poll(name, mine, UNSEEN, language)
 
 
-def show(status: "Status", shown: str, language: str) -> Shown:
-    """The drawing, unless it is what is there already, and the buttons that make sense now."""
+def show(status: "Status", owner: bool, shown: str, language: str) -> Shown:
+    """The drawing, unless it is what is there already, and the buttons that make sense now, and to whom."""
     say, job = speaker(language), status.job
     last = max((rows[-1]["seconds"] for rows in status.rows.values() if rows), default=0)
     drawn = f"{job.name} {job.state} {status.place} {job.stage} {last} {language}"
     alive = job.state in ("waiting", "running")
     has_student = any(task in status.rows for task in ("taught", "alone"))
     buttons = (
-        gr.update(interactive=not alive),
-        gr.update(visible=alive),
-        gr.update(visible=job.state in ("stopped", "failed")),
-        gr.update(visible=not alive and has_student),
+        gr.update(interactive=not (owner and alive)),
+        gr.update(visible=owner and alive),
+        gr.update(visible=owner and job.state in ("stopped", "failed")),
+        gr.update(visible=owner and not alive and has_student),
         gr.update(visible=True),
     )
     if drawn == shown:
@@ -194,13 +194,15 @@ def checked_teacher(model: str, data: str, say: Say) -> str:
 
 
 def stop(name: str, mine: str, shown: str, language: str) -> tuple[Any, ...]:
-    jobs().stop(name)
+    if name == mine:
+        jobs().stop(name)
     return "", *poll(name, mine, shown, language)
 
 
 def resume(name: str, mine: str, shown: str, language: str) -> tuple[Any, ...]:
     try:
-        jobs().resume(name)
+        if name == mine:
+            jobs().resume(name)
         said = ""
     except CvhubError as error:
         said = note(translated(str(error), language))

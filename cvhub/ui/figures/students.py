@@ -88,7 +88,7 @@ STRINGS = {
     "students_note": (
         "EuroSAT, {n} test tiles; 95 % intervals (Wilson 1927) by the tiles, of several seeds by those of all runs. "
         "Differences within them say nothing. A line leads from a student to the same with a teacher.",
-        "EuroSAT，{n} 张测试图块；95 % 区间（Wilson 1927）按图块计算，多个种子时合并各次运行。区间之内的差别不说明问题。"
+        "EuroSAT，{n} 张测试图块；95 % 区间（Wilson 1927）按图块计算，多个种子时合并各次运行。区间内的差别不说明问题。"
         "连线从一个学生指向有教师的同一学生。",
     ),
 }
