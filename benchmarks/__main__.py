@@ -17,6 +17,7 @@ TOPICS = (
     "segmenters",
     "tiles",
     "training",
+    "distillation",
     "folder",
     "startup",
     "api",

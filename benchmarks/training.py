@@ -1,11 +1,9 @@
 """One step of training, ours beside the peer's plain one."""
 
 import multiprocessing
-import time
-from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from statistics import geometric_mean, median
+from statistics import geometric_mean
 from typing import Any
 
 from benchmarks import nets
@@ -13,11 +11,10 @@ from benchmarks.machine import cpus
 from benchmarks.nets import Net
 from benchmarks.report import Report, Table
 from benchmarks.settings import Settings
-from benchmarks.timing import PAUSE_SECONDS, take_single_turns
+from benchmarks.steps import STEPS, Step, time_steps
 
 SHAPES = ((32, 64), (8, 224))  # batch, pixels a side
 CLASSES = 1000
-WARM_UPS, STEPS = 3, 3  # steps before the first turn, and in each
 OURS, PEER = "ours", "peer"
 
 
@@ -38,7 +35,8 @@ def run(settings: Settings) -> Report:
         for net in [net for net in settings.nets if net in nets.FAMILIES]:
             row = [net.title, net.library]
             for shape in SHAPES:
-                times = _time({OURS: ours, PEER: peer}, net, *shape, settings.rounds)
+                makers = {OURS: partial(_our_step, net, *shape), PEER: partial(_peers_step, net, *shape)}
+                times = time_steps({OURS: ours, PEER: peer}, makers, settings.rounds)
                 ratios[shape].append(times[PEER] / times[OURS])
                 row += [f"{1e3 * times[OURS]:.0f}", f"{1e3 * times[PEER]:.0f}", f"{ratios[shape][-1]:.2f}"]
             table.rows.append(row)
@@ -49,50 +47,13 @@ def run(settings: Settings) -> Report:
     return report
 
 
-def _time(
-    processes: Mapping[str, ProcessPoolExecutor], net: Net, batch: int, side: int, rounds: int
-) -> dict[str, float]:
-    """Median seconds of a step, by contender."""
-    for name, process in processes.items():
-        process.submit(_prepare, name, net, batch, side).result()
-    return take_single_turns({name: partial(_turn, process) for name, process in processes.items()}, rounds)
-
-
-def _turn(process: ProcessPoolExecutor) -> float:
-    time.sleep(PAUSE_SECONDS)
-    return process.submit(_seconds).result()
-
-
-# --- In the contender's process --------------------------------------------------------------------------------------
-
-_step: Callable[[], None] | None = None
-
-
-def _prepare(name: str, net: Net, batch: int, side: int) -> None:
-    """Builds the net and takes the first steps, which find their memory and kernels."""
+def _noise(batch: int, side: int) -> tuple[Any, Any]:
     import torch
 
-    global _step
-    _step = None  # the net before makes room
-    torch.set_num_threads(cpus())
-    torch.manual_seed(0)
-    pixels, targets = torch.randn(batch, 3, side, side), torch.randint(CLASSES, (batch,))
-    step = _step = (_our_step if name == OURS else _peers_step)(net, pixels, targets)
-    for _ in range(WARM_UPS):
-        step()
+    return torch.randn(batch, 3, side, side), torch.randint(CLASSES, (batch,))
 
 
-def _seconds() -> float:
-    assert _step is not None
-    taken = []
-    for _ in range(STEPS):
-        start = time.perf_counter()
-        _step()
-        taken.append(time.perf_counter() - start)
-    return median(taken)
-
-
-def _our_step(net: Net, pixels: Any, targets: Any) -> Callable[[], None]:
+def _our_step(net: Net, batch: int, side: int) -> Step:
     """What the recipes' trainer does in a step, without its log."""
     import torch
 
@@ -104,7 +65,8 @@ def _our_step(net: Net, pixels: Any, targets: Any) -> Callable[[], None]:
     prepare_machine()
     recipe = Recipe()
     layout = memory_format(recipe)
-    model = nets.cvhub_model(net, **(net.ours_at_64 if pixels.shape[-1] == 64 else {})).train()
+    pixels, targets = _noise(batch, side)
+    model = nets.cvhub_model(net, **(net.ours_at_64 if side == 64 else {})).train()
     model = model.to(memory_format=layout)
     optimizer = make_optimizer(model, recipe)
     pixels = pixels.to(memory_format=layout)
@@ -119,11 +81,12 @@ def _our_step(net: Net, pixels: Any, targets: Any) -> Callable[[], None]:
     return step
 
 
-def _peers_step(net: Net, pixels: Any, targets: Any) -> Callable[[], None]:
+def _peers_step(net: Net, batch: int, side: int) -> Step:
     import torch
     from torch.nn import functional as F
 
-    arguments = net.at_64 if pixels.shape[-1] == 64 else {}
+    pixels, targets = _noise(batch, side)
+    arguments = net.at_64 if side == 64 else {}
     if net.name == "googlenet":  # ours has the auxiliary classifiers too
         arguments = {"aux_logits": True}
     model = nets.build_peer(net, **arguments).train()
