@@ -21,9 +21,9 @@ from cvhub.explain.heads import heads
 from cvhub.training.archive import unpack
 from cvhub.training.distillation import Objective
 from cvhub.training.jobs import Job, Jobs, Status, TeacherTask, TrainingTask
-from cvhub.training.lesson import ALONE, TAUGHT, Lesson, plan
+from cvhub.training.lesson import ALONE, DATA, SECONDS, STUDENTS, TAUGHT, Lesson, plan
 from cvhub.ui.distill import handlers
-from cvhub.ui.distill.choices import DATA, DEFAULT_TEACHERS, SECONDS, STUDENT_SIZES, teacher_choices
+from cvhub.ui.distill.choices import DEFAULT_TEACHERS, teacher_choices
 from cvhub.ui.distill.lesson_readout import flips, progress
 from cvhub.ui.distill.paying import pay
 from cvhub.ui.strings import speaker, text
@@ -120,7 +120,7 @@ def test_teachers_that_know_the_classes_are_not_taught(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", DATA)
-@pytest.mark.parametrize("student", STUDENT_SIZES)
+@pytest.mark.parametrize("student", STUDENTS)
 def test_both_students_are_the_same_but_for_the_teacher(data: str, student: str, tmp_path: Path) -> None:
     stages = plan(Lesson(data=data, teachers=DEFAULT_TEACHERS[data], student=student, classes=("a", "b")), tmp_path)
     alone, taught = stages[-1]
@@ -167,7 +167,7 @@ def test_a_zip_becomes_class_folders(tmp_path: Path) -> None:
     assert len(list((tmp_path / "out" / "dogs").glob("*.png"))) == 6
     evil = tmp_path / "evil.zip"
     with zipfile.ZipFile(evil, "w") as made:
-        for label in ("../../up", "/etc"):
+        for label in ("/up", "/etc", "../../away"):
             for number in range(5):
                 made.writestr(f"{label}/{number}.png", b"x")
     unpack(evil, tmp_path / "inside" / "out")

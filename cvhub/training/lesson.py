@@ -6,7 +6,6 @@ from typing import Any
 
 from cvhub.cache import build_once, cache_dir
 from cvhub.errors import CvhubError
-from cvhub.evaluation.classes import match_classes
 from cvhub.load import labels_of, resolve
 from cvhub.training.digits import write_digits
 from cvhub.training.jobs import Stages, Task, TeacherTask, TrainingTask
@@ -14,6 +13,7 @@ from cvhub.training.recipe import Data, Recipe
 from cvhub.training.recipe_file import read_recipe
 
 ALONE, TAUGHT = "alone", "taught"
+DATA = ("digits", "eurosat", "own")
 EUROSAT = "timm/eurosat-rgb"
 EUROSAT_SHARE = 0.12  # of the Hub's 16,200 tiles to train on: so many as some minutes have time for
 SECONDS = (20, 600)
@@ -48,8 +48,9 @@ class Lesson:
             raise CvhubError(f"The budget is {self.seconds} seconds, expected {low} to {high}.")
         if not 1 <= len(self.teachers) <= 2:
             raise CvhubError(f"There are {len(self.teachers)} teachers, expected one or two.")
-        if self.student not in STUDENTS:
-            raise CvhubError(f"student is {self.student!r}, expected one of {', '.join(STUDENTS)}.")
+        for name, value, known in (("data", self.data, DATA), ("student", self.student, tuple(STUDENTS))):
+            if value not in known:
+                raise CvhubError(f"{name} is {value!r}, expected one of {', '.join(known)}.")
 
     def of_classes(self, counts: dict[str, int]) -> "Lesson":
         """The same of own pictures with these classes, each with its number of pictures."""
@@ -81,10 +82,8 @@ def source_of(lesson: Lesson, folder: Path) -> tuple[Data, tuple[str, ...]]:
     if lesson.data == "eurosat":
         classes = tuple(labels_of(resolve("eurosat_resnet")))
         return Data(source=EUROSAT, name="eurosat", validation=0.02, share=EUROSAT_SHARE), classes
-    if lesson.data == "own":
-        data = Data(source=str(folder / "pictures"), name="own pictures", validation=0.2, shorter_side=96)
-        return data, lesson.classes
-    raise CvhubError(f"data is {lesson.data!r}, expected one of digits, eurosat, own.")
+    own = Data(source=str(folder / "pictures"), name="own pictures", validation=0.2, shorter_side=96)
+    return own, lesson.classes
 
 
 def digits_folder() -> Path:
@@ -92,6 +91,8 @@ def digits_folder() -> Path:
 
 
 def knows(model: str, classes: tuple[str, ...]) -> bool:
+    from cvhub.evaluation.classes import match_classes
+
     try:
         match_classes(classes, labels_of(resolve(model)))
     except CvhubError:

@@ -5,9 +5,6 @@ from cvhub.load import is_at_hand
 
 TEACHERS = ("eurosat_vgg", "eurosat_swin")
 ALONE, TAUGHT = "eurosat_vit", "eurosat_deit"
-DATA = ("digits", "eurosat", "own")
-STUDENT_SIZES = ("small", "medium", "large")
-SECONDS = (20, 600)
 DEFAULT_TEACHERS = {"digits": ("digits_resnet",), "eurosat": ("eurosat_vgg",), "own": ("efficientnet_lite0",)}
 
 

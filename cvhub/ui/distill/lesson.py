@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from cvhub.training.lesson import DATA, SECONDS, STUDENTS
 from cvhub.training.recipe import COMBINATIONS, LOSSES
 from cvhub.ui.distill import handlers
-from cvhub.ui.distill.choices import DATA, DEFAULT_TEACHERS, SECONDS, STUDENT_SIZES, teacher_choices
+from cvhub.ui.distill.choices import DEFAULT_TEACHERS, teacher_choices
 from cvhub.ui.frame import Frame
 
 KEPT = "cvhub-lesson"  # in the browser's storage
@@ -57,7 +58,7 @@ class LessonPart:
             max_choices=2,
             elem_id="lesson-teachers",
         )
-        self.student = self.radio("student", STUDENT_SIZES, STUDENT_SIZES[1])
+        self.student = self.radio("student", tuple(STUDENTS), "medium")
         self.loss = self.radio("loss", LOSSES)
         self.temperature = self.slider("temperature", 1, 10, 0.5, 3)
         self.weight = self.slider("weight", 0, 1, 0.05, 0.5)
