@@ -7,6 +7,7 @@ import gradio as gr
 from cvhub.training.recipe import COMBINATIONS, LOSSES
 from cvhub.ui.distill import comparing
 from cvhub.ui.distill.choices import ALONE, TAUGHT, TEACHERS, classifier_choices, taught_choices
+from cvhub.ui.distill.comparison import Comparison
 from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import waiting
@@ -16,7 +17,7 @@ from cvhub.ui.samples import TILE, sample_file
 class ComparePart:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.session = gr.State(comparing.Comparison())
+        self.session = gr.State(Comparison())
         with gr.Row(elem_classes="thirds"):
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 self.build_picture()

@@ -18,7 +18,7 @@ from cvhub.ui.strings import Say
 if TYPE_CHECKING:
     from PIL import Image
 
-    from cvhub.ui.distill.comparing import Comparison
+    from cvhub.ui.distill.comparison import Comparison
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 

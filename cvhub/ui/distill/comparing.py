@@ -1,7 +1,7 @@
 """What the view "Compare" does: asks teachers and students about the picture, and works out what they pay."""
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from cvhub.errors import CvhubError
 from cvhub.ui import answering
 from cvhub.ui.distill.compare_readout import comparison_html
+from cvhub.ui.distill.comparison import Comparison
 from cvhub.ui.distill.terms import Term
 from cvhub.ui.messages import translated
 from cvhub.ui.palette import assign_colours
@@ -24,22 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Update = dict[str, Any]
-
-
-@dataclass
-class Comparison:
-    """What was asked of one visit's picture: teachers, then the student that had none, then the one that had."""
-
-    session: Session = field(default_factory=Session)
-    teachers: tuple[str, ...] = ()
-    alone: str = ""
-    taught: str = ""
-    heads: "Heads | None" = None
-
-    @property
-    def labels(self) -> list[str]:
-        """The first teacher's classes, by which all are compared."""
-        return self.session.answers[self.teachers[0]].labels
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,12 @@ def jobs() -> "Jobs":
     return made
 
 
+@functools.cache
+def archives() -> tempfile.TemporaryDirectory:
+    """Where students are packed: Gradio hands out files of the system's temporary folder, not of the user's cache."""
+    return tempfile.TemporaryDirectory(prefix="cvhub-students-")
+
+
 def nothing_yet(say: Say) -> str:
     return message(escape(say("lesson_empty")))
 
@@ -221,9 +227,10 @@ def pack(name: str, language: str) -> tuple[str, Update]:
             if not (run / "model.safetensors").is_file():
                 made = Path(elsewhere) / "student"
                 write_unfinished(run, made, "a lesson")
-            zipped = shutil.make_archive(str(Path(elsewhere) / ARCHIVE), "zip", made)
-            kept = Path(shutil.move(zipped, jobs().folder(name) / f"{ARCHIVE}.zip"))
-        return note(say("lesson_packed")), gr.update(value=str(kept), visible=True)
+            place = Path(archives().name) / name
+            place.mkdir(exist_ok=True)
+            kept = shutil.make_archive(str(place / ARCHIVE), "zip", made)
+        return note(say("lesson_packed")), gr.update(value=kept, visible=True)
     except CvhubError as error:
         return note(translated(str(error), language)), gr.update(visible=False)
     except Exception as error:
