@@ -106,6 +106,7 @@ def test_what_can_not_be_taught_is_one_sentence(settings: list[str], sentence: s
 def test_names_are_given_by_commas_or_as_a_list() -> None:
     for words in ("a,b", '["a", "b"]'):
         assert load_recipe("distill", [f"teachers={words}"]).distillation.teachers == ("a", "b")
+    assert load_recipe("distill", ["result.title=[mine]"]).result.title == "[mine]"  # a text is a text
 
 
 def test_a_recipe_stands_on_another(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def _override(tables: dict[str, Any], override: str) -> None:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
             raise CvhubError(f"A recipe has no {path!r}: {parent} is no table in it.")
-    table[last] = text if kind in (str, Names) and not text.startswith("[") else _value(text)
+    plain = kind is str or (kind == Names and not text.startswith("["))
+    table[last] = text if plain else _value(text)
 
 
 def _value(text: str) -> Any:

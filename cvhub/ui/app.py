@@ -70,6 +70,7 @@ def warm_up() -> None:
             logging.getLogger(__name__).exception("could not warm up %s", model)
     explore.warm_up()
     segment.warm_up()
+    distill.warm_up()
 
 
 def main() -> None:

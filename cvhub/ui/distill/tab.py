@@ -3,6 +3,8 @@
 import gradio as gr
 from gradio.events import Dependency
 
+from cvhub.ui import answering
+from cvhub.ui.distill.choices import ALONE, TAUGHT, TEACHERS
 from cvhub.ui.distill.compare import ComparePart
 from cvhub.ui.distill.lesson import LessonPart
 from cvhub.ui.figures import STUDENT_FIGURES
@@ -10,6 +12,12 @@ from cvhub.ui.figures.part import FiguresPart
 from cvhub.ui.frame import Frame
 
 NAME = "distill"
+
+
+def warm_up() -> None:
+    """Load what the first comparison asks, before somebody comes."""
+    for model in (*TEACHERS, ALONE, TAUGHT):
+        answering.load(model)
 
 
 def build(frame: Frame) -> "DistillTab":
