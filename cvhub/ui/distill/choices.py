@@ -1,10 +1,12 @@
 """What a lesson may be chosen to be. Nothing here imports what trains."""
 
-from cvhub.catalog import CATALOG, find_entry
+import json
+
+from cvhub.catalog import CATALOG, CHECKPOINTS, Entry
 from cvhub.load import is_at_hand
 
-TEACHERS = ("eurosat_vgg", "eurosat_swin")
-ALONE, TAUGHT = "eurosat_vit", "eurosat_deit"
+TEACHERS = ("digits_resnet",)
+ALONE, TAUGHT = "digits_vit", "digits_deit"
 DEFAULT_TEACHERS = {"digits": ("digits_resnet",), "eurosat": ("eurosat_vgg",), "own": ("efficientnet_lite0",)}
 
 
@@ -15,8 +17,16 @@ def classifier_choices() -> list[tuple[str, str]]:
 
 
 def taught_choices() -> list[tuple[str, str]]:
-    """Of each DeiT that is at hand."""
-    return [(title, name) for title, name in classifier_choices() if (row := find_entry(name)) and row.family == "deit"]
+    """Of each DeiT at hand that a teacher has taught."""
+    rows = {entry.name: entry for entry in CATALOG if entry.family == "deit"}
+    return [(title, name) for title, name in classifier_choices() if name in rows and was_taught(rows[name])]
+
+
+def was_taught(entry: Entry) -> bool:
+    if entry.source != "bundled":
+        return "distilled" in entry.name
+    config = json.loads((CHECKPOINTS / entry.location / "config.json").read_text(encoding="utf-8"))
+    return config.get("teacher", True) and config.get("distillation", "head") == "head"
 
 
 def teacher_choices(data: str) -> list[tuple[str, str]]:

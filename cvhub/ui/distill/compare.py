@@ -11,7 +11,7 @@ from cvhub.ui.distill.comparison import Comparison
 from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import waiting
-from cvhub.ui.samples import TILE, sample_file
+from cvhub.ui.samples import DIGIT, sample_file
 
 
 class ComparePart:
@@ -32,7 +32,7 @@ class ComparePart:
         self.picture = self.frame.add(
             PictureInput,
             {"label": "picture", "placeholder": "picture_placeholder", "alt_text": "picture_alt"},
-            value=sample_file(TILE),
+            value=sample_file(DIGIT),
             type="filepath",
             sources=["upload", "clipboard", "webcam"],
             show_label=False,

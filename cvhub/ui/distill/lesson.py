@@ -22,7 +22,7 @@ POLL_SECONDS = 1.5
 class LessonPart:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
-        self.mine = gr.BrowserState("", storage_key=KEPT, secret=SECRET)
+        self.mine = gr.BrowserState("", storage_key=KEPT, secret=SECRET, render=False)
         self.watched = gr.State("")  # the run that is shown: mine, or the one that a link names
         self.shown = gr.State("")  # what was drawn last, so that nothing is sent twice
         self.timer = gr.Timer(POLL_SECONDS, active=False)
@@ -110,7 +110,8 @@ class LessonPart:
         return [self.view, self.shown, self.timer, *buttons]
 
     def connect(self, opened: Dependency) -> None:
-        """`opened`: the event in which a page opens."""
+        """`opened`: the event in which a page opens. To be called outside of the tabs."""
+        self.mine.render()  # what lies in a tab that nobody has seen is not in the page, and would read nothing
         language, run = self.frame.language, [self.watched, self.mine, self.shown, self.frame.language]
         choices = [
             self.data, self.archive, self.teachers, self.student, self.loss, self.temperature, self.weight,

@@ -1,0 +1,113 @@
+"""The runs of students that ship: each is what its recipe leaves, and the view says what they say."""
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cvhub.explain.figures import students
+from cvhub.explain.figures.students import FOLDER, ROWS, RUNS, TEACHERS, Student, read_students
+from cvhub.training.curves import read_curve
+from cvhub.training.recipe import Recipe
+from cvhub.training.recipe_file import load_recipe, read_recipe
+from cvhub.ui.figures import students as figure
+from cvhub.ui.strings import speaker
+from docs import students as script
+
+MADE = read_students()
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_is_a_recipe_with_its_name_in_both_languages(row: str) -> None:
+    recipe = load_recipe(f"students/{row}")
+    assert recipe.about.startswith("Students: ")
+    for language in ("en", "zh"):
+        assert speaker(language)(f"students_row_{row}")
+    assert figure.STARTS.get(row, "plain") in ROWS
+    assert bool(recipe.distillation.teachers) == (row not in ("plain", "recipe", "mobilenet_v2", "few_labels")) or (
+        row.startswith("without") and not recipe.distillation.teachers
+    )
+
+
+def without_place(recipe: Recipe) -> Recipe:
+    """But for where data and answers lay, and the seed."""
+    data, taught = recipe.data, recipe.distillation
+    return replace(recipe, seed=0, data=replace(data, source=""), distillation=replace(taught, answers=""))
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_what_ships_is_what_the_recipes_leave(name: str) -> None:
+    run = MADE[name]
+    made = read_recipe(tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8")))
+    assert without_place(made) == without_place(load_recipe(f"students/{run.row}"))
+    assert made.seed == run.seed
+    assert script.RUNS[name] == (run.row, run.seed)
+    last = read_curve(FOLDER / f"{name}.csv")[-1]
+    assert last["step"] == run.steps
+    assert last["cpu_seconds"] == pytest.approx(run.cpu_seconds, abs=0.1)
+    assert set(run.agreements) == set(TEACHERS)
+
+
+def student(row: str, seed: int, accuracy: float) -> Student:
+    return Student(
+        f"{row}-{seed}", row, seed, 2_800_000, 10, 600.0, 2000, {"class": accuracy}, dict.fromkeys(TEACHERS, 0.9), 0.05
+    )
+
+
+def test_the_view_gives_means_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {
+        "plain": (student("plain", 0, 0.86), student("plain", 1, 0.88)),
+        "hard_conv": (student("hard_conv", 0, 0.92),),
+    }
+    monkeypatch.setattr(students, "made", lambda: rows)
+    for cost in ("minutes", "parameters"):
+        drawing = figure.draw(speaker("en"), cost)
+        assert "DeiT, hard, VGG 92.0 %, ViT, plain 87.0 %" in drawing.see
+        assert "87.0 % (85.9 to 88.0; 2 seeds)" in drawing.charts  # Wilson, 3480 of 4000
+        assert "92.0 % (90.7 to 93.1)" in drawing.charts
+
+
+def test_without_runs_the_view_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(students, "made", dict)
+    assert "do not come with this version" in figure.draw(speaker("en"), "minutes").see
+
+
+def test_a_run_is_made_judged_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a few noisy tiles of the ten classes, with the recipe cut to some steps."""
+    import numpy as np
+    from PIL import Image
+
+    from cvhub.load import labels_of, resolve
+
+    chance = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 2)):
+        for label in labels_of(resolve(TEACHERS[0])):
+            folder = tmp_path / "data" / split / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                pixels = chance.integers(0, 256, (64, 64, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    whole = script.recipe_of
+
+    def short(*arguments: object) -> Recipe:
+        recipe = whole(*arguments)  # pyright: ignore[reportArgumentType]
+        small = recipe.model.config | {"hidden_size": 24, "num_hidden_layers": 1, "intermediate_size": 24}
+        return replace(
+            recipe,
+            model=replace(recipe.model, config=small),
+            budget=replace(recipe.budget, epochs=2.0),
+            optimiser=replace(recipe.optimiser, batch=16),
+        )
+
+    monkeypatch.setattr(script, "recipe_of", short)
+    arguments = [str(tmp_path / "data"), "--work", str(tmp_path / "work"), "--into", str(tmp_path / "into")]
+    script.main([*arguments, "--only", "hard_conv-0"])
+    script.main([*arguments, "--only", "hard_conv-0"])  # is there already
+    (line,) = json.loads((tmp_path / "into" / RUNS).read_text()).values()
+    assert line["tested"] == 20
+    assert set(line["accuracies"]) == {"class", "distillation", "mean"}
+    assert (tmp_path / "work" / "answers" / "seed-0" / TEACHERS[0] / "manifest.json").is_file()
+    recipe = (tmp_path / "into" / "hard_conv-0.toml").read_text()
+    assert str(tmp_path) not in recipe
