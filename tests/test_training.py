@@ -113,7 +113,7 @@ def test_every_shipped_recipe_builds_its_net(name: str) -> None:
     config, size = make_family_config(recipe.model, num_labels=10), picture_transform(recipe).crop_size
     with torch.device("meta"):
         net = whole_net(recipe.model.family)(config)
-        logits = net(torch.empty(2, 3, size["height"], size["width"])).logits
+        logits = net(torch.empty(2, config.num_channels, size["height"], size["width"])).logits
     of_pixels = (size["height"], size["width"]) if recipe.data.target else ()
     assert logits.shape == (2, 10, *of_pixels)
     assert net.num_parameters() <= (5_000_000 if recipe.data.target else 3_000_000)  # 10 or 6 MB in fp16
@@ -242,7 +242,7 @@ def test_other_families_have_no_variants(family: str) -> None:
 
 
 def test_a_wrong_file_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CvhubError, match=r"There is no recipe 'nothing': it is neither one of eurosat_alexnet, "):
+    with pytest.raises(CvhubError, match=r"There is no recipe 'nothing': it is neither one of digits_deit, "):
         load_recipe("nothing")
     (tmp_path / "broken.toml").write_text("a = ")
     with pytest.raises(CvhubError, match=r"broken\.toml is not TOML"):
