@@ -331,6 +331,7 @@ class TestInChromium:
         expect(page.locator("#lesson-view .summary strong")).to_contain_text("Distilled")
         no_violation(page)
         page.locator("#theme-switch").click()
+        page.wait_for_timeout(1000)  # colours change gradually
         no_violation(page)
         page.locator("#lesson-pack").click()
         page.locator("#lesson-download").wait_for(timeout=FIRST_ANSWER)

@@ -70,21 +70,23 @@ def write_unfinished(run: Path, folder: Path, name: str) -> None:
     checkpoint = last_checkpoint(run / WORK)
     if checkpoint is None:
         raise CvhubError("The run has no checkpoint yet.")
-    recipe = public(read_recipe(tomllib.loads((run / WORK / RECIPE).read_text(encoding="utf-8"))))
+    recipe = read_recipe(tomllib.loads((run / WORK / RECIPE).read_text(encoding="utf-8")))
+    shared = public(recipe)
     weights = torch.load(checkpoint / WEIGHTS, map_location="cpu", weights_only=True)
     net: Any = AutoModelForImageClassification.from_config(AutoConfig.from_pretrained(checkpoint))
     net.load_state_dict(weights.get("ema", weights["model"]))
 
     def build(made: Path) -> None:
         save_net(net, made, getattr(torch, recipe.result.dtype))
-        save_processor(made, dataclasses.asdict(picture_transform(recipe)), net.config)
-        (made / RECIPE).write_text(recipe.as_toml(), encoding="utf-8")
+        fields = dataclasses.asdict(picture_transform(recipe)) | recipe.result.processor
+        save_processor(made, fields, net.config)
+        (made / RECIPE).write_text(shared.as_toml(), encoding="utf-8")
         write_card(
             made,
-            title=recipe.result.title or f"{name}, stopped while it was trained on {_data_name(recipe)}",
+            title=recipe.result.title or f"{name}, stopped while it was trained on {_data_name(shared)}",
             task=None,
             licence=recipe.result.licence or None,
-            dataset=_data_name(recipe),
+            dataset=_data_name(shared),
             metrics={},
             source=None,
             base_model=None,

@@ -8,6 +8,7 @@ from cvhub.training.recipe import COMBINATIONS, LOSSES
 from cvhub.ui.distill import comparing
 from cvhub.ui.distill.choices import ALONE, TAUGHT, TEACHERS, classifier_choices, taught_choices
 from cvhub.ui.distill.comparison import Comparison
+from cvhub.ui.distill.controls import radio, slider
 from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import waiting
@@ -69,33 +70,10 @@ class ComparePart:
             allow_custom_value=True,
             elem_id="compare-true",
         )
-        self.temperature = self.slider("temperature", 1, 10, 0.5, 3)
-        self.weight = self.slider("weight", 0, 1, 0.05, 0.5)
-        self.loss = self.radio("loss", LOSSES, "soft")
-        self.combination = self.radio("combination", COMBINATIONS, COMBINATIONS[0])
-
-    def slider(self, name: str, low: float, high: float, step: float, value: float) -> gr.Slider:
-        return self.frame.add(
-            gr.Slider,
-            {"label": f"lesson_{name}", "info": f"compare_{name}_info"},
-            minimum=low,
-            maximum=high,
-            step=step,
-            value=value,
-            buttons=[],
-            elem_id=f"compare-{name}",
-        )
-
-    def radio(self, name: str, values: tuple[str, ...], value: str) -> gr.Radio:
-        return self.frame.add(
-            gr.Radio,
-            {
-                "label": f"lesson_{name}",
-                "choices": lambda say: [(say(f"lesson_{name}_{choice}"), choice) for choice in values],
-            },
-            value=value,
-            elem_id=f"compare-{name}",
-        )
+        self.temperature = slider(self.frame, "compare", "temperature", 1, 10, 0.5, 3)
+        self.weight = slider(self.frame, "compare", "weight", 0, 1, 0.05, 0.5)
+        self.loss = radio(self.frame, "compare", "loss", LOSSES, "soft")
+        self.combination = radio(self.frame, "compare", "combination", COMBINATIONS, COMBINATIONS[0])
 
     def connect(self, seen: Seen) -> None:
         """Nothing is asked for who never looks."""

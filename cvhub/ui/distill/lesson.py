@@ -12,6 +12,7 @@ from cvhub.training.lesson import DATA, SECONDS, STUDENTS
 from cvhub.training.recipe import COMBINATIONS, LOSSES
 from cvhub.ui.distill import handlers
 from cvhub.ui.distill.choices import DEFAULT_TEACHERS, teacher_choices
+from cvhub.ui.distill.controls import radio, slider
 from cvhub.ui.frame import Frame
 
 KEPT = "cvhub-lesson"  # in the browser's storage
@@ -40,7 +41,7 @@ class LessonPart:
 
     def build_choices(self) -> None:
         add = self.frame.add
-        self.data = self.radio("data", DATA)
+        self.data = radio(self.frame, "lesson", "data", DATA)
         self.archive = add(
             gr.File,
             {"label": "lesson_archive"},
@@ -58,36 +59,13 @@ class LessonPart:
             max_choices=2,
             elem_id="lesson-teachers",
         )
-        self.student = self.radio("student", tuple(STUDENTS), "medium")
-        self.loss = self.radio("loss", LOSSES)
-        self.temperature = self.slider("temperature", 1, 10, 0.5, 3)
-        self.weight = self.slider("weight", 0, 1, 0.05, 0.5)
-        self.combination = self.radio("combination", COMBINATIONS)
+        self.student = radio(self.frame, "lesson", "student", tuple(STUDENTS), "medium")
+        self.loss = radio(self.frame, "lesson", "loss", LOSSES)
+        self.temperature = slider(self.frame, "lesson", "temperature", 1, 10, 0.5, 3)
+        self.weight = slider(self.frame, "lesson", "weight", 0, 1, 0.05, 0.5)
+        self.combination = radio(self.frame, "lesson", "combination", COMBINATIONS)
         low, high = SECONDS
-        self.seconds = self.slider("seconds", low, high, 10, 60)
-
-    def radio(self, name: str, values: tuple[str, ...], value: str | None = None) -> gr.Radio:
-        return self.frame.add(
-            gr.Radio,
-            {
-                "label": f"lesson_{name}",
-                "choices": lambda say: [(say(f"lesson_{name}_{choice}"), choice) for choice in values],
-            },
-            value=value or values[0],
-            elem_id=f"lesson-{name}",
-        )
-
-    def slider(self, name: str, low: float, high: float, step: float, value: float) -> gr.Slider:
-        return self.frame.add(
-            gr.Slider,
-            {"label": f"lesson_{name}", "info": f"lesson_{name}_info"},
-            minimum=low,
-            maximum=high,
-            step=step,
-            value=value,
-            buttons=[],
-            elem_id=f"lesson-{name}",
-        )
+        self.seconds = slider(self.frame, "lesson", "seconds", low, high, 10, 60)
 
     def build_buttons(self) -> None:
         add = self.frame.add
