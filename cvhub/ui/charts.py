@@ -4,6 +4,7 @@ SVG draws shapes only and is stretched to the place there is (strokes keep their
 that it keeps its size on a phone. Colours are places in the palette, so a chart follows the page into the dark.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from cvhub.ui import numerals
 
 SIDE = 1000  # units of an SVG's sides
 DASHES = ("", "7 4", "2 4", "10 3 2 3")  # strokes that differ without colour
+USUAL_SIZE = (640, 300)  # pixels of a canvas, of which only the height is fixed
+MARK_SIDE = 23  # pixels that a mark takes, with the gap to the next
 FAINTEST = 0.12  # opacity of a map's least value above 0, so that it differs from 0
 
 
@@ -48,6 +51,18 @@ class Series:
     dash: str = ""
     dots: bool = False
     line: bool = True
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A numbered dot at (x, y) that leads to the element `to` of the page; `label` says what it is, and its values."""
+
+    x: float
+    y: float
+    number: int
+    label: str
+    to: str
+    colour: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,10 +122,17 @@ def track(share: float) -> str:
     return f'<span class="track"><span class="fill" style="width:{100 * share:.2f}%"></span></span>'
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> str:
-    """A row a thing, named by its first cell. Each cell carries its column's head, for pages that are narrow."""
+def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str, ids: Sequence[str] = ()) -> str:
+    """A row a thing, named by its first cell. Each cell carries its column's head, for pages that are narrow.
+
+    `ids`, one a row, make the rows places that links lead to.
+    """
     heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    body = "".join(f"<tr>{''.join(map(_cell, head, row, range(len(row))))}</tr>" for row in rows)
+    opened = [f'<tr id="{escape(name)}">' for name in ids] or ["<tr>"] * len(rows)
+    body = "".join(
+        f"{opening}{''.join(map(_cell, head, row, range(len(row))))}</tr>"
+        for opening, row in zip(opened, rows, strict=True)
+    )
     inner = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
     return f'<table class="figures" aria-label="{escape(caption)}">{inner}</table>'
 
@@ -126,8 +148,8 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
     return f'<div class="plot">{legend(series)}{canvas(series, x, y, alt)}</div>'
 
 
-def canvas(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
-    """Lines over axes."""
+def canvas(series: Sequence[Series], x: Axis, y: Axis, alt: str, marks: Sequence[Mark] = ()) -> str:
+    """Lines over axes, and dots to choose from. Dots that would hide each other stand side by side."""
     rules = "".join(f'<path class="rule" d="M0 {_at(1 - y.place(tick))}H{SIDE}"/>' for tick in y.ticks)
     drawn = "".join(_line(one, x, y) for one in series)
     ticks = "".join(
@@ -138,8 +160,9 @@ def canvas(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
         for tick, label in zip(y.ticks, y.labels(), strict=True)
     )
     return (
-        f'<div role="img" aria-label="{escape(alt)}"><p class="axis">{escape(y.title)}</p>'
-        f'<div class="canvas">{svg(rules + drawn)}{ticks}</div><p class="axis across">{escape(x.title)}</p></div>'
+        f'<div role="{"group" if marks else "img"}" aria-label="{escape(alt)}"><p class="axis">{escape(y.title)}</p>'
+        f'<div class="canvas">{svg(rules + drawn)}{ticks}{_marks(marks, x, y)}</div>'
+        f'<p class="axis across">{escape(x.title)}</p></div>'
     )
 
 
@@ -185,6 +208,30 @@ def _line(series: Series, x: Axis, y: Axis) -> str:
     line = " ".join(f"{_at(a)},{_at(1 - b)}" for a, b in places)
     drawn = f'<polyline {style} stroke-dasharray="{series.dash}" points="{line}"/>' if series.line else ""
     return drawn + (f'<path class="dots" {style} d="{_dots(places)}"/>' if series.dots else "")
+
+
+def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> str:
+    drawn, taken = "", list[tuple[float, float]]()
+    for mark in marks:
+        across, up = x.place(mark.x), y.place(mark.y)
+        aside = _aside(across * USUAL_SIZE[0], up * USUAL_SIZE[1], taken)
+        drawn += (
+            f'<a class="mark" href="#{escape(mark.to)}" title="{escape(mark.label)}" aria-label="{escape(mark.label)}" '
+            f'style="--series:var(--series-{mark.colour});left:{100 * across:.2f}%;bottom:{100 * up:.2f}%;'
+            f'margin-left:{aside}px">{mark.number}</a>'
+        )
+    return drawn
+
+
+def _aside(across: float, up: float, taken: list[tuple[float, float]]) -> int:
+    """By how many pixels a mark moves so that it hides none of those that have their place. It joins them."""
+    for step in itertools.count():
+        for aside in (step * MARK_SIDE, -step * MARK_SIDE):
+            near = ((abs(across + aside - a) < MARK_SIDE and abs(up - b) < MARK_SIDE) for a, b in taken)
+            if not any(near):
+                taken.append((across + aside, up))
+                return aside
+    raise AssertionError("a step was found")
 
 
 def _dots(places: np.ndarray) -> str:

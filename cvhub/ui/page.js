@@ -25,6 +25,16 @@
     next.click();
   });
 
+  // A link to a place in the page leads there. (By itself it would open the page anew: Gradio's base address has no query.)
+  document.addEventListener("click", (event) => {
+    const place = document.getElementById(event.target.closest("a[href^='#']")?.hash.slice(1));
+    if (!place) return;
+    event.preventDefault();
+    place.tabIndex = -1;
+    place.focus({ preventScroll: true });
+    place.scrollIntoView({ block: "center" });
+  });
+
   window.cvhub = {
     // The language of the document, for screen readers, hyphenation and fonts.
     speak(language) {

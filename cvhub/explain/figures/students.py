@@ -5,14 +5,19 @@ it is worth on the test split, which no choice was made by.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 FOLDER = Path(__file__).parents[1] / "students"
 RUNS = "runs.json"
+SIDE = 64  # pixels of a tile's sides
+REPETITIONS = 5
+TRAINING_ALONE = ("drop_path_rate", "label_smoothing")  # fields of a config that change no answer
 TEACHERS = ("eurosat_vgg", "eurosat_swin")  # a convolutional net and a transformer
 
 # Row of the table, a recipe of `cvhub/training/recipes/students/` → its seeds, counted from 0.
@@ -80,5 +85,29 @@ def made() -> dict[str, tuple[Student, ...]]:
     return {row: runs for row in ROWS if (runs := tuple(one for one in students if one.row == row))}
 
 
-def mean_accuracy(runs: Sequence[Student]) -> float:
-    return sum(run.accuracy for run in runs) / len(runs)
+def latencies() -> dict[str, float]:
+    """Row or teacher → milliseconds of one tile, measured now; once for those that are the same net."""
+    import torch
+
+    from cvhub.explain.latency import milliseconds, timed_net
+    from cvhub.load import load_config
+
+    configs = {row: config_of(runs[0]) for row, runs in made().items()}
+    configs |= {teacher: load_config(teacher) for teacher in TEACHERS}
+    shapes = {name: config.to_json_string() for name, config in configs.items()}
+    nets = {shape: configs[name] for name, shape in shapes.items()}
+    tile = torch.zeros(1, 3, SIDE, SIDE)
+    measured = {shape: milliseconds(timed_net(config), tile, REPETITIONS) for shape, config in nets.items()}
+    return {name: measured[shape] for name, shape in shapes.items()}
+
+
+def config_of(run: Student) -> Any:
+    """Of the net that its recipe describes."""
+    from cvhub.training.nets import make_family_config
+    from cvhub.training.recipe_file import read_recipe
+
+    recipe = read_recipe(tomllib.loads((FOLDER / f"{run.name}.toml").read_text(encoding="utf-8")))
+    # What only training uses does not make another net.
+    config = {name: value for name, value in recipe.model.config.items() if name not in TRAINING_ALONE}
+    model = replace(recipe.model, config=config)
+    return make_family_config(model, taught=bool(recipe.distillation.teachers))

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from cvhub.catalog import find_entry
+from cvhub.catalog import Entry, find_entry
 from cvhub.evaluation.metrics import wilson_interval
 from cvhub.ui import numerals
-from cvhub.ui.charts import DASHES, Cell, Series, around, canvas, from_zero, legend, table
+from cvhub.ui.charts import DASHES, Cell, Mark, Series, around, canvas, from_zero, legend, table
 from cvhub.ui.figures.figure import Choice, Drawing, Say
 from cvhub.ui.figures.photos import note
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "students"
 PAPER = "https://arxiv.org/abs/2012.12877"
-CONTROLS = (Choice("cost", ("minutes", "parameters"), "minutes"),)
+CONTROLS = (Choice("cost", ("minutes", "parameters", "latency"), "minutes"),)
 # Which row a student started from: an arrow leads from the one to the other.
 STARTS = {
     "recipe": "plain",
@@ -29,12 +29,25 @@ STARTS = {
     "mobilenet_v2_taught": "mobilenet_v2",
     "few_labels_taught": "few_labels",
 }
+# Who taught a row, which is a dot's colour.
+TAUGHT_BY = {
+    "hard_conv": "conv",
+    "soft_conv": "conv",
+    "hard_transformer": "transformer",
+    "dual_fixed": "both",
+    "dual_confidence": "both",
+    "dual_agreement": "both",
+    "mobilenet_v2_taught": "conv",
+    "few_labels_taught": "conv",
+}
+COLOURS = {"nobody": 0, "conv": 1, "transformer": 2, "both": 3, "teacher": 4}
 STRINGS = {
     "students_title": ("What a teacher adds", "教师带来了什么"),
     "students_source": ("Touvron et al. 2021, sections 4 and 5", "Touvron 等，2021，第 4、5 节"),
     "students_cost": ("Against", "横轴"),
     "students_cost_minutes": ("training time", "训练时间"),
     "students_cost_parameters": ("size", "大小"),
+    "students_cost_latency": ("latency, measured now", "延迟（现场测量）"),
     "students_none": (
         "These runs do not come with this version. `python -m docs.students` in the project's folder makes them.",
         "此版本未附带这些运行结果。在项目文件夹中运行 `python -m docs.students` 即可生成。",
@@ -69,6 +82,13 @@ STRINGS = {
     "students_teacher": ("teacher {title}", "教师 {title}"),
     "students_minutes": ("processor minutes of training", "训练的处理器分钟数"),
     "students_parameters": ("million parameters", "百万参数"),
+    "students_latency": ("milliseconds a tile, PyTorch on this machine", "每张图块的毫秒数（本机 PyTorch）"),
+    "students_of_nobody": ("labels alone", "只有标签"),
+    "students_of_conv": ("and a convolutional teacher", "加卷积教师"),
+    "students_of_transformer": ("and a transformer", "加 Transformer 教师"),
+    "students_of_both": ("and both", "加两位教师"),
+    "students_of_teacher": ("the teachers", "教师"),
+    "students_mark": ("{row}: {percent}, {x} {unit}", "{row}：{percent}，{x} {unit}"),
     "students_accuracy": ("test accuracy, %", "测试准确率，%"),
     "students_alt": (
         "Test accuracy of {n} students and their teachers against {cost}.",
@@ -87,9 +107,10 @@ STRINGS = {
     ),
     "students_note": (
         "EuroSAT, {n} test tiles; 95 % intervals (Wilson 1927) by the tiles, of several seeds by those of all runs. "
-        "Differences within them say nothing. A line leads from a student to the same with a teacher.",
+        "Differences within them say nothing. A line leads from a student to the same with a teacher, a number to its "
+        "row; numbers that would hide each other stand side by side.",
         "EuroSAT，{n} 张测试图块；95 % 区间（Wilson 1927）按图块计算，多个种子时合并各次运行。区间内的差别不说明问题。"
-        "连线从一个学生指向有教师的同一学生。",
+        "连线从一个学生指向有教师的同一学生，数字指向它在表中的一行；会互相遮挡的数字并排放置。",
     ),
 }
 
@@ -113,43 +134,89 @@ def draw(say: Say, cost: str) -> Drawing:
         base_value=numerals.percent(accuracies[base]),
     )
     tested = note(say("students_note", n=f"{rows['plain'][0].tested:,}"))
-    return Drawing(see, points(say, rows, accuracies, cost) + verdicts(say, rows) + tested)
+    return Drawing(see, points(say, rows, cost) + verdicts(say, rows) + tested)
 
 
-def points(say: Say, rows: "Mapping[str, Sequence[Student]]", accuracies: dict[str, float], cost: str) -> str:
-    """Accuracy against a cost, a dot a row, and lines from students to the same with teachers."""
+def points(say: Say, rows: "Mapping[str, Sequence[Student]]", cost: str) -> str:
+    """Accuracy against a cost: a numbered dot a row that leads to it, and lines from students to the taught."""
+    costs = costs_of(rows, cost)
+    accuracies = {row: 100 * fmean(run.accuracy for run in runs) for row, runs in rows.items()}
+    accuracies |= {entry.name: 100 * entry.metrics["accuracy"] for entry in teachers()}
+    shown = [name for name in accuracies if not name.startswith("without")]
+    numbers = {name: number for number, name in enumerate(accuracies, 1)}
+    marks = [
+        Mark(
+            costs[name], accuracies[name], numbers[name], told(say, name, accuracies, costs, cost), place(name), colour
+        )
+        for name in shown
+        for colour in (COLOURS[taught_by(name)],)
+    ]
+    lines = [
+        Series("", [(costs[one], accuracies[one]) for one in (STARTS[name], name)], 5, DASHES[1])
+        for name in shown
+        if STARTS.get(name) in rows
+    ]
+    kinds = dict.fromkeys(map(taught_by, shown))
+    key = [Series(say(f"students_of_{kind}"), [], COLOURS[kind], dots=True, line=False) for kind in kinds]
+    across = from_zero(say(f"students_{cost}"), max(costs[name] for name in shown))
+    values = [accuracies[name] for name in shown]
+    up = around(say("students_accuracy"), min(values), max(values))
+    alt = say("students_alt", n=len(shown), cost=across.title)
+    return f'<div class="plot">{legend(key)}{canvas(lines, across, up, alt, marks)}</div>'
+
+
+def costs_of(rows: "Mapping[str, Sequence[Student]]", cost: str) -> dict[str, float]:
+    """Row or teacher → what it costs."""
+    if cost == "latency":
+        from cvhub.explain.figures.students import latencies
+
+        return latencies()
+    if cost == "parameters":
+        size = {row: runs[0].parameters / 1e6 for row, runs in rows.items()}
+        return size | {entry.name: entry.parameters / 1e6 for entry in teachers()}
+    time = {row: minutes(runs) for row, runs in rows.items()}
+    return time | {entry.name: entry.training_minutes for entry in teachers()}
+
+
+def minutes(runs: "Sequence[Student]") -> float:
+    return fmean(run.cpu_seconds for run in runs) / 60
+
+
+def teachers() -> list[Entry]:
     from cvhub.explain.figures.students import TEACHERS
 
-    at = {row: (cost_of(runs, cost), 100 * accuracies[row]) for row, runs in rows.items()}
-    shown = [row for row in at if not row.startswith("without")]
-    lines = [Series("", [at[STARTS[row]], at[row]], 5, DASHES[1]) for row in shown if STARTS.get(row) in at]
-    dots = [
-        Series(say(f"students_row_{row}"), [at[row]], place % 9, dots=True, line=False)
-        for place, row in enumerate(shown)
-    ]
-    for place, teacher in enumerate(TEACHERS):
-        entry = find_entry(teacher)
-        assert entry is not None
-        value = entry.training_minutes if cost == "minutes" else entry.parameters / 1e6
-        title = say("students_teacher", title=entry.title)
-        dots.append(Series(title, [(value, 100 * entry.metrics["accuracy"])], (7, 8)[place], dots=True, line=False))
-    values = [point for one in dots for point in one.points]
-    across = from_zero(say(f"students_{cost}"), max(x for x, _ in values))
-    up = around(say("students_accuracy"), min(y for _, y in values), max(y for _, y in values))
-    alt = say("students_alt", n=len(shown), cost=across.title)
-    return f'<div class="plot">{legend(dots)}{canvas([*lines, *dots], across, up, alt)}</div>'
+    return [entry for entry in map(find_entry, TEACHERS) if entry]
 
 
-def cost_of(runs: "Sequence[Student]", cost: str) -> float:
-    return fmean(run.cpu_seconds / 60 if cost == "minutes" else run.parameters / 1e6 for run in runs)
+def taught_by(name: str) -> str:
+    return "teacher" if find_entry(name) else TAUGHT_BY.get(name, "nobody")
+
+
+def place(name: str) -> str:
+    """Of its row in the page."""
+    return f"student-{name}"
+
+
+def title(say: Say, name: str) -> str:
+    entry = find_entry(name)
+    return say("students_teacher", title=entry.title) if entry else say(f"students_row_{name}")
+
+
+def told(say: Say, name: str, accuracies: "Mapping[str, float]", costs: "Mapping[str, float]", cost: str) -> str:
+    percent, x = numerals.percent(accuracies[name] / 100), numerals.three_digits(costs[name])
+    return say("students_mark", row=title(say, name), percent=percent, x=x, unit=say(f"students_{cost}"))
 
 
 def verdicts(say: Say, rows: "Mapping[str, Sequence[Student]]") -> str:
-    head = [say(f"students_{part}") for part in ("row", "mean", "heads", "agreement", "calibration", "minutes")]
-    return table(head, [cells(say, row, runs) for row, runs in rows.items()], say("students_caption"))
+    """A numbered row for each student, then the teachers."""
+    parts = ("row", "mean", "heads", "agreement", "calibration", "minutes")
+    lines = {row: cells(say, runs) for row, runs in rows.items()} | {one.name: teacher_cells(one) for one in teachers()}
+    named = [[Cell(f"{number}  {title(say, name)}"), *line] for number, (name, line) in enumerate(lines.items(), 1)]
+    head = [say(f"students_{part}") for part in parts]
+    return table(head, named, say("students_caption"), [place(name) for name in lines])
 
 
-def cells(say: Say, row: str, runs: "Sequence[Student]") -> list[Cell]:
+def cells(say: Say, runs: "Sequence[Student]") -> list[Cell]:
     from cvhub.explain.figures.students import TEACHERS
 
     accuracy = fmean(run.accuracy for run in runs)
@@ -159,10 +226,16 @@ def cells(say: Say, row: str, runs: "Sequence[Student]") -> list[Cell]:
     written = say(key, percent=numerals.percent(accuracy), low=low, high=high, n=len(runs))
     heads = [name for name in ("class", "distillation") if len(runs[0].accuracies) > 1]
     return [
-        Cell(say(f"students_row_{row}")),
         Cell(written, accuracy),
         Cell(" · ".join(numerals.percent(fmean(run.accuracies[head] for run in runs)) for head in heads) or "–"),
         Cell(" · ".join(numerals.percent(fmean(run.agreements[one] for run in runs)) for one in TEACHERS)),
         Cell(f"{fmean(run.calibration_error for run in runs):.3f}"),
-        Cell(f"{cost_of(runs, 'minutes'):.1f}"),
+        Cell(f"{minutes(runs):.1f}"),
     ]
+
+
+def teacher_cells(entry: Entry) -> list[Cell]:
+    """As its card has them."""
+    accuracy = entry.metrics["accuracy"]
+    calibration, time = f"{entry.metrics['ece']:.3f}", f"{entry.training_minutes:.1f}"
+    return [Cell(numerals.percent(accuracy), accuracy), Cell("–"), Cell("–"), Cell(calibration), Cell(time)]
