@@ -1,6 +1,7 @@
 """Takes the pictures of the page that the README shows: `make screenshots`. Starts the page itself, in a free port.
 
-classify.png, zoo.png, explore.png and segment.png (wide), classify-phone.png (390 px) and classify-dark.png, in docs/.
+classify.png, zoo.png, explore.png, distill.png and segment.png (wide), classify-phone.png (390 px) and
+classify-dark.png, in docs/.
 Needs Chromium from the system.
 """
 
@@ -21,20 +22,21 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# What stands in a tab once its first sample is answered.
+ANSWERED = {"distill": ["#compare-view table"], "segment": ["#segment-losses table", "segment-view canvas"]}
 FIRST_ANSWER = 300_000  # milliseconds: on an empty cache three models are converted first
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: how the page is opened, how much of it is shown, and which figure of the Explore tab, or whether the
-    Segment tab."""
+    """One picture: how the page is opened, how much of it is shown, and which tab, in Explore with which figure."""
 
     file: str
     query: str
     context: dict[str, Any]
     height: int
+    tab: str = "classify"
     figure: str = ""
-    segment: bool = False
 
 
 SHOTS = (
@@ -52,8 +54,9 @@ SHOTS = (
         1120,
     ),
     Shot("zoo.png", "?sample=tile&lang=en", {"viewport": {"width": 1440, "height": 1120}}, 3420),
-    Shot("explore.png", "?lang=en", {"viewport": {"width": 1440, "height": 900}}, 900, figure="gradient"),
-    Shot("segment.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1500, segment=True),
+    Shot("explore.png", "?lang=en", {"viewport": {"width": 1440, "height": 900}}, 900, "explore", "gradient"),
+    Shot("distill.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1142, "distill"),
+    Shot("segment.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1500, "segment"),
 )
 
 
@@ -78,10 +81,12 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
     page.goto(address + shot.query)
     page.locator("#losses table").wait_for(timeout=FIRST_ANSWER)
     expect(page.locator(".blank")).to_have_count(0, timeout=FIRST_ANSWER)
+    page.get_by_role("tab", name=text(f"tab_{shot.tab}", "en")).click()
+    for element in ANSWERED.get(shot.tab, ()):
+        page.locator(element).wait_for(timeout=FIRST_ANSWER)
     if shot.figure:
-        open_figure(page, shot.figure)
-    if shot.segment:
-        open_segment(page)
+        choose_figure(page, shot.figure)
+    page.evaluate("document.activeElement.blur()")
     page.evaluate("document.fonts.ready")
     clip: FloatRect = {"x": 0, "y": 0, "width": shot.context["viewport"]["width"], "height": shot.height}
     page.screenshot(path=DOCS / shot.file, full_page=True, clip=clip)
@@ -89,19 +94,9 @@ def take(browser: Browser, address: str, shot: Shot) -> None:
     context.close()
 
 
-def open_figure(page: Page, name: str) -> None:
-    page.get_by_role("tab", name=text("tab_explore", "en")).click()
+def choose_figure(page: Page, name: str) -> None:
     page.locator(f"#claims input[value={name}]").check(force=True)
     expect(page.locator("#claims-drawing h2")).to_have_text(text(f"{name}_title", "en"), timeout=FIRST_ANSWER)
-    page.evaluate("document.activeElement.blur()")
-
-
-def open_segment(page: Page) -> None:
-    """The first sample, answered and compared with its truth."""
-    page.get_by_role("tab", name=text("tab_segment", "en")).click()
-    page.locator("#segment-losses table").wait_for(timeout=FIRST_ANSWER)
-    page.locator("segment-view canvas").wait_for()
-    page.evaluate("document.activeElement.blur()")
 
 
 if __name__ == "__main__":

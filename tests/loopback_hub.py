@@ -84,7 +84,7 @@ class LoopbackHub:
     web_page: bool = False
 
     def add(self, repo_id: str, files: dict[str, bytes], **fields: Any) -> Repo:
-        """A repo with one commit of `files`."""
+        """A repo with one commit of `files`; that of a data set is added as `datasets/OWNER/NAME`."""
         self.repos[repo_id] = Repo(**fields)
         self.repos[repo_id].commit("first", files)
         return self.repos[repo_id]
@@ -188,23 +188,34 @@ class LoopbackHub:
         url = f"{self.url}/{owner}/{name}/commit/{commit.oid}"
         return JSONResponse({"success": True, "commitOid": commit.oid, "commitUrl": url})
 
-    async def model_info(self, request: Request, owner: str, name: str, revision: str = "main") -> Response:
-        repo = self.readable(request, f"{owner}/{name}")
+    async def repo_info(self, request: Request, owner: str, name: str, revision: str = "main") -> Response:
+        repo = self.readable(request, asked_repo(request, owner, name))
         commit = self.commit_of(repo, revision)
         identity = {"_id": "0" * 24, "id": f"{owner}/{name}", "modelId": f"{owner}/{name}", "sha": commit.oid}
         access = {"private": repo.private, "gated": "manual" if repo.gated else False, "disabled": False}
         siblings = [{"rfilename": path, "size": len(content)} for path, content in sorted(commit.files.items())]
         return JSONResponse(identity | access | {"siblings": siblings, "tags": [], "lastModified": LAST_MODIFIED})
 
-    async def tree(self, request: Request, owner: str, name: str, revision: str, folder: str = "") -> Response:
-        files = self.commit_of(self.readable(request, f"{owner}/{name}"), revision).files
-        inside = {path: content for path, content in sorted(files.items()) if path.startswith(folder)}
+    async def tree(
+        self, request: Request, owner: str, name: str, revision: str, folder: str = "", recursive: bool = False
+    ) -> Response:
+        files = self.commit_of(self.readable(request, asked_repo(request, owner, name)), revision).files
+        start = f"{folder}/" if folder else ""
+        inside = {path: content for path, content in sorted(files.items()) if path.startswith(start)}
         if folder and not inside:
             raise Refusal(404, f"{folder} does not exist", "EntryNotFound")
-        return JSONResponse([{"type": "file", "path": p, "size": len(c), "oid": blob_id(c)} for p, c in inside.items()])
+        below = {start + path[len(start) :].split("/")[0] for path in inside if "/" in path[len(start) :]}
+        folders = [] if recursive else [{"type": "directory", "path": path, "oid": "0" * 40} for path in sorted(below)]
+        shown = [path for path in inside if recursive or "/" not in path[len(start) :]]
+        return JSONResponse([*folders, *(file_info(path, inside[path]) for path in shown)])
+
+    async def paths_info(self, request: Request, owner: str, name: str, revision: str) -> Response:
+        files = self.commit_of(self.readable(request, asked_repo(request, owner, name)), revision).files
+        asked = (await request.form()).getlist("paths")
+        return JSONResponse([file_info(path, files[path]) for path in map(str, asked) if path in files])
 
     async def resolve(self, request: Request, owner: str, name: str, revision: str, path: str) -> Response:
-        repo = self.readable(request, f"{owner}/{name}")
+        repo = self.readable(request, asked_repo(request, owner, name))
         user = self.user(request)
         if repo.gated and user != owner:
             raise Refusal(403 if user else 401, "Access to this model is restricted", "GatedRepo")
@@ -227,6 +238,16 @@ class LoopbackHub:
             yield content[: self.body_limit]
 
 
+def asked_repo(request: Request, owner: str, name: str) -> str:
+    """The repo as `add` names it."""
+    is_dataset = request.url.path.startswith(("/api/datasets/", "/datasets/"))
+    return f"datasets/{owner}/{name}" if is_dataset else f"{owner}/{name}"
+
+
+def file_info(path: str, content: bytes) -> dict[str, Any]:
+    return {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
+
+
 def blob_id(content: bytes) -> str:
     """The name git gives to a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
@@ -241,10 +262,18 @@ def make_app(hub: LoopbackHub) -> FastAPI:
         ("/api/validate-yaml", hub.validate_yaml, ["POST"]),
         (model + "/preupload/main", hub.preupload, ["POST"]),
         (model + "/commit/main", hub.commit, ["POST"]),
-        (model, hub.model_info, ["GET"]),
-        (model + "/revision/{revision}", hub.model_info, ["GET"]),
-        (model + "/tree/{revision}", hub.tree, ["GET"]),
-        (model + "/tree/{revision}/{folder:path}", hub.tree, ["GET"]),
+        *(
+            (f"/api/{kind}/{{owner}}/{{name}}{rest}", handler, [method])
+            for kind in ("models", "datasets")
+            for rest, handler, method in (
+                ("", hub.repo_info, "GET"),
+                ("/revision/{revision}", hub.repo_info, "GET"),
+                ("/tree/{revision}", hub.tree, "GET"),
+                ("/tree/{revision}/{folder:path}", hub.tree, "GET"),
+                ("/paths-info/{revision}", hub.paths_info, "POST"),
+            )
+        ),
+        ("/datasets/{owner}/{name}/resolve/{revision}/{path:path}", hub.resolve, ["GET", "HEAD"]),
         ("/{owner}/{name}/resolve/{revision}/{path:path}", hub.resolve, ["GET", "HEAD"]),
     ):
         app.add_api_route(path, handler, methods=methods, response_model=None)

@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 
 from cvhub.errors import CvhubError
 from cvhub.explain.heads import heads
+from cvhub.load import labels_of, resolve
 from cvhub.training.archive import unpack
 from cvhub.training.distillation import Objective
 from cvhub.training.jobs import Job, Jobs, Status, TeacherTask, TrainingTask
@@ -28,6 +29,8 @@ from cvhub.ui.distill.lesson_readout import flips, progress
 from cvhub.ui.distill.paying import pay
 from cvhub.ui.strings import speaker, text
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
+from tests.loopback_hub import serving
+from tests.test_jobs import wait_for
 from tests.test_ui_segment_page import PHONE, fits, no_violation
 from tests.tiny import TinyFamily
 
@@ -130,6 +133,39 @@ def test_both_students_are_the_same_but_for_the_teacher(data: str, student: str,
     assert fields == {"distillation"}
     for table in ("data", "picture", "augmentation", "optimiser", "budget", "seed"):
         assert getattr(alone.recipe, table) == getattr(taught.recipe, table)
+
+
+def tiles(folder: Path) -> dict[str, bytes]:
+    """EuroSAT's ten classes as files of a Hub repo: noise in parquet, with the names of the classes."""
+    import datasets
+
+    chance, names = np.random.default_rng(0), labels_of(resolve("eurosat_resnet"))
+    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
+    files = {}
+    for split, count in (("train", 400), ("test", 20)):
+        images = [Image.fromarray(chance.integers(0, 256, (64, 64, 3), np.uint8)) for _ in range(count)]
+        table = datasets.Dataset.from_dict({"image": images, "label": [i % 10 for i in range(count)]}, features=kinds)
+        table.to_parquet(folder / f"{split}.parquet")
+        files[f"data/{split}-00000-of-00001.parquet"] = (folder / f"{split}.parquet").read_bytes()
+    return files
+
+
+def test_a_lesson_fetches_eurosat_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvhub.training.lesson.SECONDS", (1, 600))
+    with serving() as hub:
+        hub.add("datasets/timm/eurosat-rgb", tiles(tmp_path))
+        for variable, value in hub.environment(tmp_path / "home").items():
+            monkeypatch.setenv(variable, value)  # which the tasks' processes have from this one
+        jobs = Jobs(tmp_path / "jobs")
+        folder = jobs.new_folder()
+        lesson = Lesson("eurosat", ("eurosat_vgg",), student="small", seconds=3)
+        name = jobs.start(folder, plan(lesson, folder), {})
+        status = wait_for(jobs, name, lambda status: status.job.state in ("finished", "failed"))
+        jobs.close()
+    assert status.job.state == "finished"
+    assert any(request.endswith("train-00000-of-00001.parquet") for request in hub.requests)
+    config = json.loads((folder / TAUGHT / "config.json").read_text())
+    assert list(config["id2label"].values()) == labels_of(resolve("eurosat_resnet"))
 
 
 @pytest.mark.parametrize(
@@ -349,6 +385,13 @@ class TestInChromium:
         said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
         assert json.loads(said.stdout.splitlines()[-1]) == ["head", 10]
         jobs.close()
+
+    def test_a_point_of_the_results_leads_to_its_row(self, distill) -> None:
+        page = distill()
+        page.get_by_role("tab", name=text("part_results", "en")).click()
+        page.locator("#results-drawing .mark").last.click()
+        expect(page.locator("#results-drawing tr").last).to_be_focused()
+        no_violation(page)
 
     def test_it_fits_a_phone_in_chinese(self, distill) -> None:
         page = distill("zh", **PHONE)
