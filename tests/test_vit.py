@@ -42,7 +42,16 @@ TINY: dict[str, Any] = {
 # the last patch, where they are asked to; torchvision's don't.
 TIMM_ARGUMENTS: dict[str, Any] = {"dynamic_img_size": True, "dynamic_img_pad": True}
 PARITY_SIZES = {"timm": SIZES, "torchvision": ((224, 224),)}
-LARGE = ("base_patch16", "base_patch8", "_patch32_384", "small_patch16_384", "vit_b_16", "vit_b_32", "google/")
+LARGE = (
+    "_clip_",
+    "base_patch16",
+    "base_patch8",
+    "_patch32_384",
+    "small_patch16_384",
+    "vit_b_16",
+    "vit_b_32",
+    "google/",
+)
 GIANT = ("large", "huge", "vit_l_", "vit_h_")
 
 
@@ -84,6 +93,12 @@ FOREIGN = {
     ),
     "timm-vit_base_patch16_gap_224, narrow": timm_vit(
         "vit_base_patch16_gap_224", embed_dim=48, depth=2, num_classes=3, **TIMM_ARGUMENTS
+    ),
+    "timm, CLIP's image tower as a classifier": timm_vit(
+        "vit_base_patch32_clip_224", embed_dim=48, depth=2, num_classes=3, **TIMM_ARGUMENTS
+    ),
+    "timm, that with its own activation": timm_vit(
+        "vit_large_patch14_clip_quickgelu_224", embed_dim=48, depth=2, num_classes=3, **TIMM_ARGUMENTS
     ),
     "timm-vit_tiny_patch16_224, oblong": timm_vit(sizes=((64, 160),), img_size=(64, 160), num_classes=7),
     "timm-vit_tiny_patch16_224, patches of 8, no bias of qkv": timm_vit(

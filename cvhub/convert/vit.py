@@ -78,6 +78,19 @@ def row(variant: str, patch_size: int, side: int = 224, **rest: Any) -> Fields:
     return fields | rest
 
 
+# CLIP's image towers as classifiers: (patch size, side) → variant.
+TIMM_CLIP = {
+    **{(16, side): "base" for side in (224, 384)},
+    **{(32, side): "base" for side in (224, 256, 384, 448)},
+    **{(14, side): "large" for side in (224, 336)},
+}
+TIMM_CLIP_HUGE = (224, 336, 378)
+CLIP = {"pre_norm": True, "layer_norm_eps": 1e-5}
+TIMM_QUICK = ("vit_base_patch16_clip_224", "vit_base_patch32_clip_224", "vit_large_patch14_clip_224")
+TIMM_QUICK += ("vit_large_patch14_clip_336", "vit_huge_patch14_clip_224", "vit_huge_patch14_clip_378")
+# What timm's names say where a config.json doesn't.
+TIMM_FIXED = {"pre_norm": False, "layer_norm_eps": 1e-6, "hidden_act": "gelu"}
+
 GAP = {"class_token": False, "pooling": "normed_mean"}
 TIMM_ARCHITECTURES = {
     f"vit_{variant}_patch{patch}_{side}": row(variant, patch, side)
@@ -88,6 +101,14 @@ TIMM_ARCHITECTURES = {
     "vit_base_patch16_gap_224": row("base", 16, num_attention_heads=16, **GAP),
     "vit_huge_patch14_gap_224": row("huge", 14, **GAP),
     "vit_huge_patch16_gap_448": row("huge", 16, 448, **GAP),
+}
+TIMM_ARCHITECTURES |= {
+    f"vit_{variant}_patch{patch}_clip_{side}": row(variant, patch, side, **CLIP)
+    for (patch, side), variant in TIMM_CLIP.items()
+} | {f"vit_huge_patch14_clip_{side}": row("huge", 14, side, **CLIP) for side in TIMM_CLIP_HUGE}
+TIMM_ARCHITECTURES |= {
+    name.replace("clip", "clip_quickgelu"): TIMM_ARCHITECTURES[name] | {"hidden_act": "quick_gelu"}
+    for name in TIMM_QUICK
 }
 TORCHVISION_ARCHITECTURES = {name: row(variant, patch) for name, (variant, patch) in TORCHVISION.items()}
 
@@ -101,6 +122,8 @@ def timm_names(config: CvViTConfig, body: str = "vit") -> Names:
     if config.class_token:
         yield f"{body}.embeddings.class_token", "cls_token"
     yield f"{body}.embeddings.positions", "pos_embed"
+    if config.pre_norm:
+        yield f"{body}.pre_norm", "norm_pre"
     for i in range(config.num_hidden_layers):
         for ours, theirs in (("attention.qkv", "attn.qkv"), ("attention.proj", "attn.proj")):
             yield f"{body}.blocks.{i}.{ours}", f"blocks.{i}.{theirs}"
@@ -174,7 +197,8 @@ _read_arguments = timm_reader(
         "pos_embed": must_be("learn"),
         **dict.fromkeys(("proj_bias", "final_norm"), must_be(True)),
         **dict.fromkeys(("qk_norm", "scale_attn_norm", "scale_mlp_norm"), must_be(False)),
-        **dict.fromkeys(("no_embed_class", "pre_norm", "pool_include_prefix"), must_be(False)),
+        "pre_norm": into("pre_norm"),
+        **dict.fromkeys(("no_embed_class", "pool_include_prefix"), must_be(False)),
         "reg_tokens": must_be(0),
     },
     told=("mlp_ratio", "dynamic_img_size", "dynamic_img_pad"),
@@ -230,10 +254,17 @@ def sizes_of(body: str) -> Callable[[CvViTConfig, Shapes], Fields]:
 # --- Our config to theirs --------------------------------------------------------------------------------------------
 
 
+def fixed_by_name(fields: Fields) -> Fields:
+    """Those of a named net's fields that timm's arguments can't change."""
+    return {name: fields.get(name, value) for name, value in TIMM_FIXED.items()}
+
+
 def write_timm(config: CvViTConfig, architectures: Mapping[str, Fields]) -> Fields:
     """The most similar net's name, and the arguments in which ours differs from it."""
-    require(config, "timm", layer_norm_eps=1e-6, hidden_act="gelu")
-    closest = min(architectures, key=lambda name: len(differing(config, architectures[name])))
+    named = [name for name, fields in architectures.items() if not differing(config, fixed_by_name(fields))]
+    if not named:
+        require(config, "timm", **TIMM_FIXED)
+    closest = min(named, key=lambda name: len(differing(config, architectures[name])))
     different = set(differing(config, architectures[closest]))
     arguments = {theirs: getattr(config, ours) for theirs, ours in TIMM_FIELDS.items() if ours in different}
     if config.image_size != 224:  # whatever the name says
@@ -249,7 +280,7 @@ def write_timm(config: CvViTConfig, architectures: Mapping[str, Fields]) -> Fiel
 
 
 def write_transformers(config: CvViTConfig, model_type: str, architecture: str) -> Fields:
-    require(config, "transformers", pooling="cls")
+    require(config, "transformers", pooling="cls", pre_norm=False)
     return {
         "model_type": model_type,
         "architectures": [architecture],
@@ -262,7 +293,16 @@ def write_transformers(config: CvViTConfig, model_type: str, architecture: str) 
 
 def _write_torchvision(config: CvViTConfig) -> Fields:
     """A name, and the arguments of torchvision's VisionTransformer: it takes any widths and sizes."""
-    require(config, "torchvision", pooling="cls", layer_norm_eps=1e-6, hidden_act="gelu", qkv_bias=True, num_channels=3)
+    require(
+        config,
+        "torchvision",
+        pooling="cls",
+        pre_norm=False,
+        layer_norm_eps=1e-6,
+        hidden_act="gelu",
+        qkv_bias=True,
+        num_channels=3,
+    )
     if len(set(config.sides)) > 1 or config.sides[0] % config.patch_size:
         raise NoForeignForm("torchvision", "image_size", config.image_size)
     depths = ("num_hidden_layers", "num_attention_heads")

@@ -57,6 +57,7 @@ class CvViTConfig(CvClassifierConfig):
     - `pooling`: what is classified, the class token ("cls") or, of the patches (appendix D.3), the mean, normalised
       after it ("mean"), or the mean of what is normalised before it ("normed_mean"). Then a net may have no
       `class_token`, as timm's "gap" nets haven't.
+    - `pre_norm`: a norm before the first block too, and no bias in the patches' projection, as CLIP has it.
     - `dropout`: on tokens, behind every linear layer but the projection to queries, keys and values (appendix B.1). The
       paper trains on ImageNet and ImageNet-21k with 0.1, on JFT-300M and for fine-tuning with none (table 3).
     - `attention_dropout`: on attention's weights; `drop_path_rate`: of the last block's branches, less before (not in
@@ -77,6 +78,7 @@ class CvViTConfig(CvClassifierConfig):
     layer_norm_eps: float = 1e-6
     qkv_bias: bool = True
     class_token: bool = True
+    pre_norm: bool = False
     fill_patches: bool = True
     pooling: str = "cls"
     antialias_positions: bool = True
@@ -135,8 +137,8 @@ class Embeddings(nn.Module):
         super().__init__()
         self.config = config
         rows, columns = config.grid
-        width, fill = config.hidden_size, config.fill_patches
-        self.patches = PatchEmbedding(config.num_channels, width, config.patch_size, fill=fill)
+        width, bias, fill = config.hidden_size, not config.pre_norm, config.fill_patches
+        self.patches = PatchEmbedding(config.num_channels, width, config.patch_size, bias, fill)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width)) if config.class_token else None
         self.positions = nn.Parameter(torch.zeros(1, config.num_prefix_tokens + rows * columns, width))
         self.dropout = nn.Dropout(config.dropout)
@@ -197,6 +199,9 @@ class CvViTModel(CvViTPreTrainedModel):
     def __init__(self, config: CvViTConfig):
         super().__init__(config)
         self.embeddings = self.embeddings_class(config)
+        self.pre_norm = (
+            nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.pre_norm else nn.Identity()
+        )
         rates = drop_path_rates(config.drop_path_rate, config.num_hidden_layers)
         self.blocks = nn.ModuleList(make_block(config, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
@@ -218,7 +223,7 @@ class CvViTModel(CvViTPreTrainedModel):
         self.check_pixel_values(pixel_values)
         keep_weights = self.config.output_attentions if output_attentions is None else output_attentions
         keep_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        x = self.embeddings(pixel_values)
+        x = self.pre_norm(self.embeddings(pixel_values))
         states, attentions = [x], []
         for block in self.blocks:
             x, weights = block(x, keep_weights)
