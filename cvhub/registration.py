@@ -18,6 +18,7 @@ AUTO_MODULES = (
     "transformers.models.auto.configuration_auto",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.image_processing_auto",
+    "transformers.models.auto.video_processing_auto",
 )
 # What our model files import. Some of it imports Auto modules while it is half done, as a file of ours may be too: then
 # we have to wait.
@@ -26,6 +27,8 @@ NEEDED_MODULES = (
     "transformers.modeling_utils",
     "transformers.backbone_utils",
     "transformers.image_processing_backends",
+    "transformers.image_processing_utils",
+    "transformers.processing_utils",
 )
 
 
@@ -53,6 +56,9 @@ def _register(auto_module: ModuleType) -> None:
             processor = getattr(importlib.import_module(f"cvhub.models.{file}"), name)
             processors = dict.fromkeys(("pil", "torchvision"), processor)
             auto_module.AutoImageProcessor.register(config, image_processor_classes=processors)
+        elif kind == "video_processing_auto":
+            # Every pipeline looks for one, and would ask whether it may run a folder's code to find none.
+            auto_module.AutoVideoProcessor.register(config, None)
         else:
             for cls in classes:
                 for auto in set(cls.auto_classes) - {"AutoConfig"}:

@@ -33,7 +33,7 @@ from transformers import (
 
 from cvhub.models import FAMILIES
 from cvhub.models.image_processing import CvImageProcessor
-from tests.tiny import CLASSIFIER, SEGMENTERS, TinyFamily, families_with
+from tests.tiny import CLASSIFIER, SEGMENTERS, TinyFamily, families_with, reads_words
 
 BUILDERS = {
     "AutoModel": AutoModel,
@@ -41,7 +41,8 @@ BUILDERS = {
     "AutoBackbone": AutoBackbone,
     **dict(zip(SEGMENTERS, (AutoModelForSemanticSegmentation, AutoModelForUniversalSegmentation), strict=True)),
 }
-ROLES = [(name, auto) for name in FAMILIES for auto in BUILDERS if TinyFamily(name).has(auto)]
+# Of nets that are given pictures alone; tests/test_words_contract.py has the others.
+ROLES = [(name, auto) for name in FAMILIES for auto in BUILDERS if TinyFamily(name).has(auto) and not reads_words(name)]
 CLASSIFIERS = families_with(CLASSIFIER)
 BACKBONES = families_with("AutoBackbone")
 DILATABLE = [name for name in BACKBONES if TinyFamily(name).can_dilate()]

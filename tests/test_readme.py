@@ -15,6 +15,7 @@ import pytest
 from cvhub.catalog import CATALOG, Entry
 from cvhub.evaluation.metrics import wilson_interval
 from tests import loopback_hub
+from tests.test_clip import transformers_clip
 
 ROOT = Path(__file__).parents[1]
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,7 +54,7 @@ COMMANDS = [
 def model_rows() -> list[str]:
     """The rows of the model table, as the catalogue has them."""
     return [
-        f"| `{entry.name}` | {entry.title} | `{entry.family}` | {entry.dataset} | {entry.num_labels} "
+        f"| `{entry.name}` | {entry.title} | `{entry.family}` | {entry.dataset} | {entry.num_labels or '–'} "
         f"| {entry.parameters / 1e6:.1f} M | {_weights(entry)} | {entry.licence} |"
         for entry in CATALOG
     ]
@@ -124,6 +125,12 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def tiny_clip(folder: Path) -> dict[str, bytes]:
+    """The files of a repo like OpenAI's, with a net of some kilobytes."""
+    transformers_clip().save_pretrained(folder)
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
 def run(code: str, folder: Path, environment: Mapping[str, str]) -> str:
     """What the Python `code` prints in a process of its own; cvhub comes from this repository, not from `folder`."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **environment}
@@ -143,6 +150,7 @@ def as_python(console: str) -> str:
 def test_the_examples_run_one_after_another(workplace: Path) -> None:
     with loopback_hub.serving() as hub:
         hub.users = {"a-token": "someone"}
+        hub.add("openai/clip-vit-base-patch32", tiny_clip(workplace / "clip"))
         environment = hub.environment(workplace / "huggingface", token="a-token")
         for block in BLOCKS:
             code = as_python(block.code) if block.language == "console" else block.code

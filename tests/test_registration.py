@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 import cvhub
+from tests.tiny import TinyFamily
 
 CHECK = """
 import importlib
@@ -36,8 +38,21 @@ ORDERS = {
     "the processor first": "import cvhub.models.image_processing",
     "a segmenter's processor first": "import cvhub.models.dense_processing",
     "what transformers share first": "import cvhub.models.attention",
+    "pipelines next": "import cvhub; import transformers.pipelines",
     "everything else first": "from transformers import Trainer, pipeline; import cvhub",
 }
+PIPELINE = """
+import builtins, sys
+import cvhub
+from PIL import Image
+from transformers import pipeline
+
+def refuse(question):
+    raise SystemExit(question)
+
+builtins.input = refuse
+print(pipeline("image-classification", model=sys.argv[1])(Image.new("RGB", (70, 70)))[0]["label"])
+"""
 LIGHT = """
 import sys
 import cvhub
@@ -47,8 +62,8 @@ assert not heavy, heavy
 """
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=250)
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=250)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +77,16 @@ def runs() -> Iterator[dict[str, Future]]:
 def test_auto_classes_know_us_in_any_order_of_imports(order: str, runs: dict[str, Future]) -> None:
     done = runs[order].result()
     assert done.returncode == 0, done.stderr
+
+
+def test_a_pipeline_asks_for_no_leave_to_run_a_folders_code(tmp_path: Path) -> None:
+    from cvhub.models.image_processing import CvImageProcessor
+
+    TinyFamily("resnet").model().save_pretrained(tmp_path)
+    CvImageProcessor().save_pretrained(tmp_path)
+    done = run(PIPELINE, str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("LABEL_")
 
 
 def test_import_cvhub_imports_nothing_heavy() -> None:

@@ -57,6 +57,11 @@ class TinyFamily:
         return model
 
 
+def reads_words(name: str) -> bool:
+    """Whether a family's nets are given texts beside pictures."""
+    return bool(TinyFamily(name).class_for("AutoConfig").words)
+
+
 def families_with(auto: str) -> list[str]:
     """The families that the Auto class `auto` lists."""
     return [name for name in FAMILIES if TinyFamily(name).has(auto)]

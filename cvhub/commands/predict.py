@@ -26,8 +26,14 @@ def add(commands: Any) -> None:
         "--max-pixels", type=positive, metavar="N",
         help="the largest picture of a format that only decodes whole (50 million); a TIFF of tiles may have any size",
     )  # fmt: skip
-    classifiers = predict.add_argument_group("of a classifier")
+    classifiers = predict.add_argument_group("of a classifier, zero-shot or not")
     classifiers.add_argument("--top-k", type=positive, metavar="K", help=f"classes to print ({TOP_K})")
+    zero_shot = predict.add_argument_group("of a zero-shot classifier")
+    zero_shot.add_argument("--labels", metavar="A,B,…", help="what a picture may show, in words")
+    zero_shot.add_argument(
+        "--template", action="append", metavar="TEXT",
+        help="what is asked about a label, which stands for {} (“This is a photo of {}.”); several are averaged",
+    )  # fmt: skip
     segmenters = predict.add_argument_group("of a segmenter")
     segmenters.add_argument(
         "--out", type=folder, metavar="DIR",
@@ -48,10 +54,12 @@ def folder(text: str) -> Path:
 def run(options: argparse.Namespace) -> int:
     from cvhub.inference.pool import default_pool
     from cvhub.inference.segment import Segmenter
+    from cvhub.inference.zero_shot import ZeroShot
 
     check_options(options)
     predictor = default_pool().get(options.model, options.runtime, options.precision)
-    answers = masks(predictor, options) if isinstance(predictor, Segmenter) else classes(predictor, options)
+    kinds = {Segmenter: masks, ZeroShot: likeliest}
+    answers = kinds.get(type(predictor), classes)(predictor, options)
     failed = False
     for report in answers:
         failed |= "error" in report
@@ -61,17 +69,23 @@ def run(options: argparse.Namespace) -> int:
 
 def check_options(options: argparse.Namespace) -> None:
     """Ends with the usage where options aren't those of a model of this task, before its weights are read."""
-    from cvhub.inference import segment
+    from cvhub.inference import segment, zero_shot
     from cvhub.load import resolve, task_of
 
     task = task_of(resolve(options.model))
-    if task in segment.TASKS:
-        kind, others = "classifiers", {"--top-k": options.top_k}
-    else:
-        kind, others = "segmenters", {"--task": options.task, "--out": options.out}
-    for name, value in others.items():
-        if value is not None:
-            options.command.error(f"{name} is for {kind}, and {options.model} does {task or 'no task'}")
+    groups = {
+        "classifiers": (task not in segment.TASKS, {"--top-k": options.top_k}),
+        "segmenters": (task in segment.TASKS, {"--task": options.task, "--out": options.out}),
+        "zero-shot classifiers": (
+            task == zero_shot.TASK, {"--labels": options.labels, "--template": options.template}
+        ),
+    }  # fmt: skip
+    for kind, (fits, given) in groups.items():
+        for name, value in given.items():
+            if value is not None and not fits:
+                options.command.error(f"{name} is for {kind}, and {options.model} does {task or 'no task'}")
+    if task == zero_shot.TASK and options.labels is None:
+        options.command.error(f"{options.model} does {task}: --labels A,B,… says among what")
     if task in segment.TASKS:
         problem = problem_of_out(options.out or MASKS, options.paths)
         if problem:
@@ -96,8 +110,24 @@ def classes(classifier: Any, options: argparse.Namespace) -> Iterator[dict[str, 
             yield {"path": str(path), "error": answer}
         else:
             top = answer.top(classifier.labels, options.top_k or TOP_K)
-            predictions = [{"label": prediction.label, "score": prediction.score} for prediction in top]
-            yield {"path": str(path), "predictions": predictions}
+            yield {"path": str(path), "predictions": [{"label": one.label, "score": one.score} for one in top]}
+
+
+def likeliest(net: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Of the labels, read once and embedded once."""
+    from cvhub.inference.images import decoded, find_pictures
+    from cvhub.inference.zero_shot import TEMPLATES
+
+    labels = [label.strip() for label in options.labels.split(",")]
+    embedded = net.embed_labels(labels, options.template or TEMPLATES)
+    opened = partial(decoded, max_pixels=options.max_pixels)
+    pictures = find_pictures(options.paths)
+    for path, answer in net.answers(pictures, opened, embedded, options.batch_size or BATCH_SIZE):
+        if isinstance(answer, str):
+            yield {"path": str(path), "error": answer}
+        else:
+            top = net.top(answer, labels, options.top_k or TOP_K)
+            yield {"path": str(path), "predictions": [{"label": one.label, "score": one.score} for one in top]}
 
 
 def masks(segmenter: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:

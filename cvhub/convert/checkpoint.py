@@ -14,18 +14,21 @@ from cvhub.convert.family import Fields
 from cvhub.errors import CvhubError
 from cvhub.hub.download import PICKLES
 
+OPEN_CLIP = "open_clip_config.json"
 PARALLEL = "module."  # before each name of what DataParallel saved
 
 
 @dataclass
 class Checkpoint:
-    """`library` and `architecture` as the source names them; `config` and `processor` are its JSON files' content."""
+    """`library` and `architecture` as the source names them; `config` and `processor` are its JSON files' content,
+    `folder` where these and a tokenizer are."""
 
     library: str
     architecture: str
     tensors: dict[str, Tensor]
     config: Fields = field(default_factory=dict)
     processor: Fields | None = None
+    folder: Path | None = None
 
 
 def read_json(file: Path) -> Fields:
@@ -40,9 +43,12 @@ def read_json(file: Path) -> Fields:
 
 def read_folder(folder: Path) -> Checkpoint:
     """A folder in the layout of timm (`architecture` in config.json), segmentation_models_pytorch (`_model_class`) or
-    transformers (`model_type`, and the class where it is a segmenter's)."""
+    transformers (`model_type`, and the class where it is a segmenter's), or of open_clip (open_clip_config.json)."""
     config_file = folder / "config.json"
     if not config_file.is_file():
+        if (own := folder / OPEN_CLIP).is_file():
+            config = read_json(own)
+            return Checkpoint("open_clip", "CLIP", read_weights(folder), config, config.get("preprocess_cfg"), folder)
         raise CvhubError(f"{folder.name} has no config.json, which would name its architecture or model_type.")
     config = read_json(config_file)
     tensors = read_weights(folder)
@@ -51,12 +57,20 @@ def read_folder(folder: Path) -> Checkpoint:
     if architecture := config.get("_model_class"):
         return Checkpoint("smp", str(architecture), tensors, config)
     if architecture := segmenter_class(config) or config.get("model_type"):
-        file = folder / "preprocessor_config.json"
-        processor = read_json(file) if file.is_file() else None
-        return Checkpoint("transformers", str(architecture), tensors, config, processor)
+        return Checkpoint("transformers", str(architecture), tensors, config, read_preprocessing(folder), folder)
     raise CvhubError(
         f"config.json of {folder.name} has neither an architecture (timm) nor a model_type (transformers)."
     )
+
+
+def read_preprocessing(folder: Path) -> Fields | None:
+    """How a folder of transformers' says that pictures are prepared, in a file of its own or in the processor's."""
+    for name, part in (("preprocessor_config.json", ""), ("processor_config.json", "image_processor")):
+        if (folder / name).is_file():
+            fields = read_json(folder / name)
+            if fields := (fields.get(part) if part else fields):
+                return fields
+    return None
 
 
 def segmenter_class(config: Fields) -> str | None:

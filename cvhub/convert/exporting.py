@@ -14,6 +14,7 @@ from cvhub.convert.checkpoint import read_json, read_weights
 from cvhub.convert.family import Fields
 from cvhub.convert.importing import families
 from cvhub.convert.renaming import Part, rename
+from cvhub.convert.words import load_tokenizer, name_processor
 from cvhub.errors import CvhubError
 from cvhub.models.pixels import PixelTransform
 
@@ -41,7 +42,7 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
     foreign = layout.write(config)
     names = list(layout.names(config))
     weights = read_weights(source)
-    if not any(name.startswith("classifier.") for name in weights):
+    if family.suffix != "Model" and not any(name.startswith("classifier.") for name in weights):
         raise CvhubError(f"{source.name} holds a net without a classifier: only classifiers are written for {library}.")
     tensors, homeless = rename(weights, names)
     if homeless:
@@ -56,6 +57,9 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         for name, content in describe[library](config, foreign, transform, names, tensors).items():
             (folder / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if config.words:
+            load_tokenizer(source).save_pretrained(folder)
+            name_processor(folder, config)
 
     write_folder(dest, build)
 
@@ -103,12 +107,11 @@ def _describe_torchvision(
 def _describe_transformers(
     config: Any, foreign: Fields, transform: PixelTransform, names: Names, tensors: Tensors
 ) -> dict[str, Fields]:
-    labels = _labels(config)
-    described = foreign | {
-        "id2label": {str(index): label for index, label in enumerate(labels)},
-        "label2id": {label: index for index, label in enumerate(labels)},
-        "dtype": "float32",
-    }
+    described = foreign | {"dtype": "float32"}
+    if not config.words:  # its classes are named when it is asked
+        labels = _labels(config)
+        described["id2label"] = {str(index): label for index, label in enumerate(labels)}
+        described["label2id"] = {label: index for index, label in enumerate(labels)}
     return {"config.json": described, "preprocessor_config.json": processors.to_transformers(transform)}
 
 

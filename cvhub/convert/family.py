@@ -17,8 +17,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 class Layout:
     """One library's way to write a family, read in both directions.
 
-    - `library`: "timm", "torchvision", "transformers", "smp" (segmentation_models_pytorch), or the project that made a
-      package's file.
+    - `library`: "timm", "torchvision", "transformers", "smp" (segmentation_models_pytorch), "open_clip", "openai" (bare
+      state dicts), or the project that made a package's file.
     - `architectures`: the library's names of its nets → fields of our config. In transformers that is the `model_type`
       or, of a net that is no classifier, its class.
     - `names`: our config → pairs (our module or tensor, theirs), the first convolution's first; what follows a module
@@ -47,10 +47,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class Family:
-    """A file of models/, called `name`, whose classes' names begin with `prefix`; the whole net's ends in `suffix`.
+    """A file of models/, called `name`, whose classes' names begin with `prefix`; the whole net's ends in `suffix`,
+    which is "Model" where there is no head to leave out.
 
     `sizes`: a config of the right structure and the shapes of our tensors → the fields that shapes tell, but for the
-    number of classes, which the classifier tells in all families.
+    number of classes, which the classifier tells in all families. `tokenizer`: a config → the tokenizer of a net that
+    reads words and comes without one.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Family:
     layouts: tuple[Layout, ...]
     sizes: Callable[[Any, Shapes], Fields]
     suffix: str = "ForImageClassification"
+    tokenizer: Callable[[Any], Any] | None = None
 
 
 class NoForeignForm(CvhubError):

@@ -17,6 +17,7 @@ from cvhub.convert.checkpoint import Checkpoint, read_file, read_folder
 from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.labels import checkpoint_labels
 from cvhub.convert.renaming import Part, rename
+from cvhub.convert.words import save_words
 from cvhub.errors import CvhubError
 from cvhub.hub.folder import add_code, check_folder, read_json, travels
 from cvhub.models import FAMILIES
@@ -70,7 +71,7 @@ def copy_own(source: Path, folder: Path, overrides: Overrides) -> None:
 
 
 def import_folder(source: Path, folder: Path, overrides: Overrides, origin: str | None = None, **card: Any) -> None:
-    """A folder in timm's or transformers' layout."""
+    """A folder in the layout of timm, segmentation_models_pytorch, transformers or open_clip."""
     checkpoint = read_folder(source)
     family, layout = next(find_layouts(checkpoint.architecture, checkpoint.library))
     _write(checkpoint, family, layout, folder, overrides, origin or source.name, card)
@@ -134,6 +135,8 @@ def _write(
     with without_progress_bars():
         net.build().save_pretrained(folder)
     save_processor(folder, _processor_fields(checkpoint, layout, net.config), net.config)
+    if family.tokenizer is not None:
+        save_words(folder, checkpoint.folder, net.config, family.tokenizer)
     write_model_card(folder, checkpoint, origin, net.card() | card)
 
 
@@ -146,7 +149,8 @@ HEADS = {
 
 @dataclass
 class Net:
-    """A checkpoint in our terms. `head`, the classifier, is its "own", a "fresh" one or "none", in a base model."""
+    """A checkpoint in our terms. `head`, the classifier, is its "own", a "fresh" one or "none", in a base model; "all"
+    is a net that has none to leave out."""
 
     model_class: Any
     config: Any
@@ -195,6 +199,8 @@ def translate(checkpoint: Checkpoint, family: Family, layout: Layout, overrides:
     head, body = "own", f"{model_class.base_model_prefix}."
     if overrides.get("num_labels", own) != own:
         head, tensors = "fresh", {name: tensor for name, tensor in tensors.items() if name.startswith(body)}
+    elif family.suffix == "Model":
+        head = "all"
     elif not any(name.startswith("classifier.") for name in tensors):
         head, model_class = "none", _class(family, "Model")
         tensors = {name.removeprefix(body): tensor for name, tensor in tensors.items()}
@@ -267,9 +273,9 @@ def check_fit(
 
 def _processor_fields(checkpoint: Checkpoint, layout: Layout, config: Any) -> Fields:
     default = _at_own_size(layout.processor(checkpoint.architecture), config)
-    read = processors.from_transformers if checkpoint.library == "transformers" else processors.from_timm
+    readers = {"transformers": processors.from_transformers, "open_clip": processors.from_open_clip}
     if checkpoint.processor:
-        fields = read(checkpoint.processor, default)
+        fields = readers.get(checkpoint.library, processors.from_timm)(checkpoint.processor, default)
     else:
         fields = default
         if not layout.processor_is_exact:
@@ -282,8 +288,9 @@ def _processor_fields(checkpoint: Checkpoint, layout: Layout, config: Any) -> Fi
 
 
 def _at_own_size(fields: Fields, config: Any) -> Fields:
-    """The whole picture at `image_size`, where a net has such a field and the layout's default is another size."""
-    side = config.to_dict().get("image_size")
+    """The whole picture at `image_size`, where a net, or its image tower, has such a field and the layout's default is
+    another size."""
+    side = config.to_dict().get("vision_config", config.to_dict()).get("image_size")
     if not isinstance(side, int) or fields["crop_size"] == (square := {"height": side, "width": side}):
         return fields
     return fields | {"size": square if "height" in fields["size"] else {"shortest_edge": side}, "crop_size": square}

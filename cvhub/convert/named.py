@@ -77,7 +77,8 @@ def entry_config(entry: Entry) -> Any:
         return make_config(config_class(entry.family), own | {"num_labels": entry.num_labels})
     layouts = [layout for family in families() if family.name == entry.family for layout in family.layouts]
     fields = _row_fields(entry, layouts)
-    return make_config(config_class(entry.family), fields | {"num_labels": entry.num_labels})
+    classes = {"num_labels": entry.num_labels} if entry.num_labels else {}
+    return make_config(config_class(entry.family), fields | classes)
 
 
 def config_class(family: str) -> Any:

@@ -34,6 +34,15 @@ def from_timm(pretrained: Fields, default: Fields) -> Fields:
     }
 
 
+def from_open_clip(preprocess: Fields, default: Fields) -> Fields:
+    """From `preprocess_cfg` of an open_clip_config.json, at the default's size."""
+    fields = default | {"resample": FILTERS[preprocess.get("interpolation", "bicubic")]}
+    fields |= {f"image_{name}": list(preprocess[name]) for name in ("mean", "std") if name in preprocess}
+    if preprocess.get("resize_mode", "shortest") == "squash":
+        fields |= {"size": fields["crop_size"]}
+    return fields
+
+
 def to_timm(transform: PixelTransform) -> Fields:
     """The part of timm's `pretrained_cfg` that says how to preprocess."""
     crop = transform.crop_size

@@ -25,9 +25,24 @@ class Swapped:
     name: str
 
 
+@dataclass(frozen=True)
+class Axes:
+    """The name of a tensor that has `count` axes here, and more or less on the other side, of length 1 and first."""
+
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """The name of a matrix whose axes are swapped on the other side."""
+
+    name: str
+
+
 # A module's or a tensor's name. Several stand for one whose tensors are theirs one after another, along the first axis:
 # a projection to queries, keys and values in one matrix or in three.
-Part = str | tuple[str, ...] | Reshaped | Swapped
+Part = str | tuple[str, ...] | Reshaped | Swapped | Axes | Transposed
 
 
 def rename(tensors: Mapping[str, Tensor], names: Iterable[tuple[Part, Part]]) -> tuple[dict[str, Tensor], list[str]]:
@@ -54,23 +69,32 @@ def _spread(new: Part, leaf: str, whole: Tensor) -> Iterator[tuple[str, Tensor]]
         yield _join(new, leaf), whole
     elif isinstance(new, Reshaped):
         yield new.name, _reshape(whole, new.shape)
+    elif isinstance(new, Axes):
+        ones = (1,) * max(0, new.count - whole.ndim)
+        yield new.name, _reshape_to(whole, (*ones, *whole.shape[-new.count :]))
     elif isinstance(new, Swapped):
         yield new.name, torch.cat(whole.chunk(2, dim=1)[::-1], dim=1)
+    elif isinstance(new, Transposed):
+        yield new.name, whole.t().contiguous() if whole.ndim == 2 else whole
     else:
         for part, piece in zip(new, whole.chunk(len(new)), strict=True):
             yield _join(part, leaf), piece.clone()
 
 
 def _reshape(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return _reshape_to(tensor, (*tensor.shape[:1], *shape))
+
+
+def _reshape_to(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
     """As it is where it can't have that shape: what expects the tensor says so better."""
     try:
-        return tensor.reshape(*tensor.shape[:1], *shape)
+        return tensor.reshape(shape)
     except RuntimeError:
         return tensor
 
 
 def _parts(part: Part) -> tuple[str, ...]:
-    if isinstance(part, Reshaped | Swapped):
+    if isinstance(part, Reshaped | Swapped | Axes | Transposed):
         return (part.name,)
     return (part,) if isinstance(part, str) else part
 

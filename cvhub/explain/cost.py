@@ -147,12 +147,12 @@ def watch_forward(model: "nn.Module", height: int, width: int) -> "tuple[Watch, 
 
     if height < 1 or width < 1:
         raise CvhubError(f"a picture of {height}x{width} pixels can't be measured, expected at least 1x1.")
-    pixel_values = _blank_picture(model, height, width)
+    pixel_values, text = _blank_picture(model, height, width), _longest_text(model)
     watch = Watch(pixel_values)
     watch.attach(model.eval())
     try:
         with torch.no_grad(), watch:
-            return watch, model(pixel_values)
+            return watch, model(pixel_values=pixel_values, **text) if text else model(pixel_values)
     # Ours, or torch's where a map would shrink to nothing; or a typed config's field of a kind that only this finds.
     except (ValueError, RuntimeError, TypeError, LookupError, ArithmeticError) as error:
         raise CvhubError(f"The model can't take {height}x{width} pixels: {error}"[:300]) from error
@@ -164,6 +164,16 @@ def _blank_picture(model: "nn.Module", height: int, width: int) -> "Tensor":
 
     conv = next(module for module in model.modules() if isinstance(module, torch.nn.Conv2d))
     return torch.empty(1, conv.in_channels, height, width, dtype=conv.weight.dtype, device="meta")
+
+
+def _longest_text(model: "nn.Module") -> "dict[str, Tensor]":
+    """Beside a picture, one text (1, L) without values, for a net that reads both."""
+    import torch
+
+    text = getattr(getattr(model, "config", None), "text_config", None)
+    if text is None:
+        return {}
+    return {"input_ids": torch.empty(1, text.max_position_embeddings, dtype=torch.long, device="meta")}
 
 
 def _is_map(output: Any) -> bool:

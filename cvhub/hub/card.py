@@ -164,9 +164,10 @@ def _results(task: str, dataset: str, metrics: Mapping[str, float], split: str |
 
 
 def _auto_class(config: Mapping[str, Any]) -> str:
-    """The Auto class that lists the class whose weights the folder holds."""
+    """The Auto class that lists the class whose weights the folder holds, one of a task where there is one."""
     saved = config["architectures"][0]
-    return next(auto for auto, place in config["auto_map"].items() if place.endswith(f".{saved}"))
+    autos = [auto for auto, place in config["auto_map"].items() if place.endswith(f".{saved}")]
+    return next((auto for auto in autos if "For" in auto), autos[0])
 
 
 def _task(auto_class: str) -> str | None:
@@ -200,12 +201,17 @@ def _origin(licence: str | None, dataset: str | None, source: str | None) -> str
 def _usage(folder: Path, task: str | None, auto_class: str) -> str:
     trust = "trust_remote_code=True"
     with_processor = (folder / "preprocessor_config.json").is_file()
-    imports = [auto_class] + (["AutoImageProcessor", "pipeline"] if with_processor else [])
+    words = (folder / "processor_config.json").is_file()
+    processor = "AutoProcessor" if words else "AutoImageProcessor"
+    imports = [auto_class] + ([processor, "pipeline"] if with_processor else [])
     lines = [f"from transformers import {', '.join(sorted(imports, key=str.lower))}", "", f'name = "{FOLDER}"']
     lines.append(f"model = {auto_class}.from_pretrained(name, {trust})")
     if with_processor:
-        lines.append(f"processor = AutoImageProcessor.from_pretrained(name, {trust})")
-    if with_processor and task:
+        lines.append(f"processor = {processor}.from_pretrained(name, {trust})")
+    if with_processor and task and words:
+        lines += ["", f'predict = pipeline("{task}", model=name, {trust})']
+        lines.append('predict("photo.jpg", candidate_labels=["cat", "dog"])')
+    elif with_processor and task:
         lines += ["", f'predict = pipeline("{task}", model=model, image_processor=processor)', 'predict("photo.jpg")']
     note = (
         f"`{trust}` lets transformers run the `.py` files that lie beside the weights; "

@@ -15,6 +15,7 @@ WANTED = (
     "*.safetensors.index.json",
     "README.md",
     "config.json",
+    "open_clip_config.json",
     "preprocessor_config.json",
     "processor_config.json",
     "special_tokens_map.json",
@@ -70,7 +71,7 @@ def _cached(repo_id: str, revision: str | None, failure: Exception) -> Path:
 def _check_files(repo_id: str, files: list[str]) -> None:
     """Before anything large travels: a config and weights that can be read without running code."""
     top = [file for file in files if "/" not in file]
-    if "config.json" not in top:
+    if not {"config.json", "open_clip_config.json"} & set(top):
         raise CvhubError(f"{repo_id} has no config.json, so it is not a model that can be read here.")
     if not any(file.endswith(".safetensors") for file in top):
         pickles = [file for file in top if file.endswith(PICKLES)]

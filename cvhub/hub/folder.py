@@ -24,7 +24,10 @@ def check_folder(folder: Path) -> str:
             raise CvhubError(f"{file.name} in {folder} is a pickle, which could run code: only safetensors are pushed.")
     for name in ("config.json", "preprocessor_config.json"):
         _check_there(folder / name)
-    model_type = str(read_json(folder / "config.json").get("model_type"))
+    config = read_json(folder / "config.json")
+    if "text_config" in config:
+        _check_there(folder / "tokenizer.json")
+    model_type = str(config.get("model_type"))
     family = model_type.removeprefix("cvhub_")
     if family == model_type or family not in FAMILIES:
         raise CvhubError(

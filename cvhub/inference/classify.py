@@ -1,7 +1,6 @@
 """Asks a classifier about pictures: a few at once, or any number of files."""
 
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from cvhub.errors import CvhubError
 from cvhub.inference.images import decoded
 from cvhub.inference.runtime import build_runtime
 from cvhub.inference.stream import answer_all
+from cvhub.inference.tensors import read_tensor
 from cvhub.load import labels_of, load_processor, require_complete, resolve, task_of
 
 Item = TypeVar("Item")
@@ -84,7 +84,7 @@ class Classifier:
         self.runtime = build_runtime(self.folder, runtime, precision)
         self.classifier_weight: np.ndarray | None = None
         if self.runtime.gives_features:
-            self.classifier_weight = _read_tensor(self.folder / "model.safetensors", "classifier.weight")
+            self.classifier_weight = read_tensor(self.folder / "model.safetensors", "classifier.weight")
 
     def predict(self, images: Sequence[Image.Image]) -> list[Classification]:
         """One forward pass for all pictures; one for each run of equal sizes where the processor keeps sizes."""
@@ -135,18 +135,3 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore"):  # -inf becomes probability 0
         powers = np.exp(shifted / temperature)
     return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def _read_tensor(file: Path, name: str) -> np.ndarray:
-    """One tensor of a safetensors file as float32. safetensors' own numpy reader doesn't know bfloat16."""
-    with file.open("rb") as opened:
-        header_bytes = int.from_bytes(opened.read(8), "little")
-        entry = json.loads(opened.read(header_bytes))[name]
-        begin, end = entry["data_offsets"]
-        opened.seek(8 + header_bytes + begin)
-        data = opened.read(end - begin)
-    if entry["dtype"] == "BF16":  # the upper half of a float32
-        values = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    else:
-        values = np.frombuffer(data, {"F16": "<f2", "F32": "<f4", "F64": "<f8"}[entry["dtype"]])
-    return values.reshape(entry["shape"]).astype(np.float32)

@@ -21,7 +21,7 @@ import openvino
 import cvhub.models
 from cvhub.cache import build_once, cache_dir
 from cvhub.errors import CvhubError
-from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_pixels, one_line
+from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_inputs, one_line
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 # Allowed difference from torch's fp32, ‖a − b‖ / ‖b‖. On noise, bf16's 8 bits cost EfficientNet-Lite0 up to 0.04 and
@@ -30,12 +30,11 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 0.25}
 # What torch answered, at the processor's size and at another, odd one, so that padding shows and size arithmetic that
 # froze in conversion. A network that takes one size only has no second file.
 OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
-LARGER_BY = (37, 11)
 # The fewest pixels a side may have, and by multiples of how many it may be larger; torch refuses others, and OpenVINO
 # would answer something.
 SIDES = "sides.json"
 # Raised when conversion writes something else than before, so that older files in the cache are not used.
-CONVERSION = 4
+CONVERSION = 5
 
 
 class OpenVINORuntime:
@@ -43,12 +42,12 @@ class OpenVINORuntime:
 
     name = "openvino"
 
-    def __init__(self, folder: Path, precision: str, chosen: str):
+    def __init__(self, folder: Path, precision: str, chosen: str, part: str):
         if precision == "bf16" and not has_native_bf16():
             raise RuntimeUnavailable("precision bf16 needs a processor that has it; OpenVINO would silently use fp32.")
         self.precision, why = choose_precision(precision, has_native_bf16())
-        kept = cache_dir() / "openvino" / _fingerprint(folder)
-        self._converted = build_once(kept / "converted", functools.partial(_convert, folder))
+        kept = cache_dir() / "openvino" / _fingerprint(folder) / part
+        self._converted = build_once(kept / "converted", functools.partial(_convert, folder, part))
         self._compiled = _compile_once(self._converted, "fp32")  # judges the conversion, whatever the precision
         if self.precision == "bf16":
             try:
@@ -64,14 +63,15 @@ class OpenVINORuntime:
         self._loading = threading.Lock()
         self.gives_features = "features" in self._program.outputs
 
-    def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
-        x = np.ascontiguousarray(pixel_values, dtype=np.float32)
-        self._check_sides(*x.shape[2:])
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        x = np.ascontiguousarray(inputs, dtype=self._program.dtype)
+        if x.ndim == 4:
+            self._check_sides(*x.shape[2:])
         program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes()
         try:
             return program.run(x)
         except RuntimeError as error:
-            raise CvhubError(f"OpenVINO can't run pixels of shape {x.shape}: {one_line(error)}.") from error
+            raise CvhubError(f"OpenVINO can't run inputs of shape {x.shape}: {one_line(error)}.") from error
 
     def _check_sides(self, height: int, width: int) -> None:
         smallest, step = self._smallest_input, self._size_step
@@ -84,7 +84,7 @@ class OpenVINORuntime:
         with self._loading:
             if self._program_for_other_sizes is None:
                 if not (self._converted / OTHER_SIZE).exists():
-                    raise CvhubError(f"this network takes pixels of shape {self._program.shape} and no others.")
+                    raise CvhubError(f"this network takes inputs of shape {self._program.shape} and no others.")
                 self._program_for_other_sizes = _Program(self._converted, self._compiled, self.precision, OTHER_SIZE)
             return self._program_for_other_sizes
 
@@ -97,7 +97,7 @@ class _Program:
 
     def __init__(self, converted: Path, compiled: Path, precision: str, reference: str):
         with np.load(converted / reference) as answered:
-            self.shape = answered["pixel_values"].shape[1:]
+            self.shape, self.dtype = answered["inputs"].shape[1:], answered["inputs"].dtype
         shape = [-1, *self.shape] if reference == OWN_SIZE else None
         self._compile = functools.partial(_compile, converted / "model.xml", compiled, precision, shape)
         program = self._compile()
@@ -118,7 +118,7 @@ class _Program:
 
 
 def _compile(file: Path, compiled: Path, precision: str, shape: list[int] | None) -> openvino.CompiledModel:
-    """The network in `file`, for pixels of `shape` or of any; `compiled` keeps what took the time."""
+    """The network in `file`, for inputs of `shape` or of any; `compiled` keeps what took the time."""
     model = _core().read_model(file)
     if shape:
         model.reshape(shape)
@@ -150,32 +150,32 @@ def _fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:20]
 
 
-def _convert(folder: Path, target: Path) -> None:
-    """Writes the network as OpenVINO's file, and what torch answers at two sizes."""
+def _convert(folder: Path, part: str, target: Path) -> None:
+    """Writes the network, or its part, as OpenVINO's file, and what torch answers at two sizes."""
     import torch
 
     from cvhub.inference.torch_runtime import load_plain_module
 
-    example = torch.from_numpy(example_pixels(folder, batch=2))
+    example = torch.from_numpy(example_inputs(folder, part, batch=2))
     try:
         with _quiet():
-            model = openvino.convert_model(load_plain_module(folder), example_input=example)
+            model = openvino.convert_model(load_plain_module(folder, part), example_input=example)
     except CvhubError:
         raise
     except Exception as error:  # converters raise anything
         raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
     openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
     _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if _is_depthwise(node)})
-    fresh = load_plain_module(folder)  # tracing may have changed the first
-    for name, larger_by in ((OWN_SIZE, (0, 0)), (OTHER_SIZE, LARGER_BY)):
-        pixel_values = example_pixels(folder, 3, larger_by)
+    fresh = load_plain_module(folder, part)  # tracing may have changed the first
+    for name, larger in ((OWN_SIZE, False), (OTHER_SIZE, True)):
+        inputs = example_inputs(folder, part, 3, larger)
         try:
             with torch.inference_mode():
-                outputs = fresh(torch.from_numpy(pixel_values))
+                outputs = fresh(torch.from_numpy(inputs))
         except (RuntimeError, ValueError):
             continue  # a network that takes one size only
         answers = {output: values.numpy() for output, values in outputs.items()}
-        np.savez(target / name, allow_pickle=False, pixel_values=pixel_values, **answers)
+        np.savez(target / name, allow_pickle=False, inputs=inputs, **answers)
     sides = [getattr(fresh.config, name, 1) for name in ("smallest_input", "size_step")]
     (target / SIDES).write_text(json.dumps(sides), encoding="utf-8")
 
@@ -231,9 +231,9 @@ def _compare(converted: Path, compiled: Path, precision: str, reference: str) ->
     """Raises RuntimeUnavailable where the program's answers are not torch's."""
     with np.load(converted / reference) as file:
         expected = dict(file)
-    pixel_values = expected.pop("pixel_values")
+    inputs = expected.pop("inputs")
     try:
-        answers = _Program(converted, compiled, precision, reference).run(pixel_values)
+        answers = _Program(converted, compiled, precision, reference).run(inputs)
     except RuntimeError as error:
         raise RuntimeUnavailable(f"OpenVINO can't run this network: {one_line(error)}.") from error
     for name, values in expected.items():

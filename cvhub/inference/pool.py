@@ -4,12 +4,13 @@ import threading
 from concurrent.futures import Future
 
 from cvhub.errors import CvhubError
-from cvhub.inference import segment
+from cvhub.inference import segment, zero_shot
 from cvhub.inference.classify import Classifier
 from cvhub.inference.segment import Segmenter
+from cvhub.inference.zero_shot import ZeroShot
 from cvhub.load import resolve, task_of
 
-Predictor = Classifier | Segmenter
+Predictor = Classifier | Segmenter | ZeroShot
 Key = tuple[str, str, str]  # MODEL, runtime, precision
 
 building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
@@ -17,12 +18,14 @@ building = threading.Lock()  # transformers' lazy imports and torch's default de
 
 def build_predictor(model: str, runtime: str, precision: str) -> Predictor:
     """What answers for a MODEL, by its task."""
-    kind = Segmenter if task_of(resolve(model)) in segment.TASKS else Classifier
-    return kind(model, runtime, precision)
+    task = task_of(resolve(model))
+    if task == zero_shot.TASK:
+        return ZeroShot(model, runtime, precision)
+    return (Segmenter if task in segment.TASKS else Classifier)(model, runtime, precision)
 
 
 class ModelPool:
-    """MODEL, runtime and precision → a ready `Classifier` or `Segmenter`, which stays until it is dropped."""
+    """MODEL, runtime and precision → what is ready to answer for it, and stays so until it is dropped."""
 
     def __init__(self) -> None:
         self._predictors: dict[Key, Future[Predictor]] = {}
@@ -41,10 +44,11 @@ class ModelPool:
         return future.result()
 
     def classifier(self, model: str, runtime: str = "auto", precision: str = "auto") -> Classifier:
-        """`get` for who has to do with classes of pictures. Raises CvhubError for a MODEL that segments them."""
+        """`get` for who has to do with classes of pictures. Raises CvhubError for a MODEL of another task."""
         predictor = self.get(model, runtime, precision)
         if not isinstance(predictor, Classifier):
-            raise CvhubError(f"{model} segments pictures, expected a model that classifies them.")
+            does = "segments pictures" if isinstance(predictor, Segmenter) else "needs labels"
+            raise CvhubError(f"{model} {does}, expected a model that classifies pictures.")
         return predictor
 
     def drop(self, model: str) -> None:

@@ -11,6 +11,9 @@ from cvhub.errors import CvhubError
 RUNTIMES = ("auto", "openvino", "torch")
 PRECISIONS = ("auto", "fp32", "bf16")
 
+USUAL_TOKENS = 8  # of a short text: its program is made for that length beforehand, and lengths are its multiples
+LARGER_BY = (37, 11)  # pixels, odd ones, by which an example's sides are larger than usual
+
 log = logging.getLogger(__name__)
 
 
@@ -20,6 +23,8 @@ class Runtime(Protocol):
     - `name`: "openvino" or "torch"; `precision`: "fp32" or "bf16"; `reason`: a sentence that says why these.
     - `gives_features`: whether the net ends in global average pooling and a linear layer, so that `run` also gives
       the map before the pooling.
+
+    Of a net that reads pictures and texts each tower is one of its own, a `part` of the net.
     """
 
     name: str
@@ -27,11 +32,12 @@ class Runtime(Protocol):
     reason: str
     gives_features: bool
 
-    def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
-        """(N, C, H, W) float32, left as it is → by name, float32.
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """(N, C, H, W) float32, or (N, L) integers for a text tower, left as it is → by name, float32.
 
         - Of a classifier "logits" (N, K) and perhaps "features" (N, C', h, w).
         - Of a segmenter "logits" (N, K, h, w); of a panoptic one also "centres" (N, 1, h, w), "offsets" (N, 2, h, w).
+        - Of a tower "embeds" (N, E), of length 1.
         """
         ...
 
@@ -40,8 +46,8 @@ class RuntimeUnavailable(CvhubError):
     """This runtime can't run this model here. Another one may."""
 
 
-def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto") -> Runtime:
-    """The network of a folder of ours on a CPU.
+def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto", part: str = "") -> Runtime:
+    """The network of a folder of ours on a CPU, or a `part` of it, "image" or "text".
 
     `runtime` "auto" takes OpenVINO, which is fastest there, and torch where OpenVINO can't run this model, with a line
     of log that says why. `precision` "auto" takes bf16 where the processor computes it natively, else fp32.
@@ -51,29 +57,29 @@ def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto") 
         raise CvhubError("precision int8 is not available yet, choose one of auto, fp32, bf16.")
     _check_choice("precision", precision, PRECISIONS)
     if runtime == "torch":
-        return _on_torch(folder, precision, "torch, as asked")
+        return _on_torch(folder, precision, "torch, as asked", part)
     chosen = "OpenVINO, as asked" if runtime == "openvino" else "OpenVINO, the fastest on a CPU"
     try:
-        return _on_openvino(folder, precision, chosen)
+        return _on_openvino(folder, precision, chosen, part)
     except RuntimeUnavailable as error:
         if runtime == "openvino":
             raise
         log.warning("torch runs %s: %s", folder.name, error)
-        return _on_torch(folder, precision, f"torch, since {str(error).rstrip('.')}")
+        return _on_torch(folder, precision, f"torch, since {str(error).rstrip('.')}", part)
 
 
-def _on_torch(folder: Path, precision: str, chosen: str) -> Runtime:
+def _on_torch(folder: Path, precision: str, chosen: str, part: str) -> Runtime:
     from cvhub.inference.torch_runtime import TorchRuntime
 
-    return TorchRuntime(folder, precision, chosen)
+    return TorchRuntime(folder, precision, chosen, part)
 
 
-def _on_openvino(folder: Path, precision: str, chosen: str) -> Runtime:
+def _on_openvino(folder: Path, precision: str, chosen: str, part: str) -> Runtime:
     try:
         from cvhub.inference.openvino_runtime import OpenVINORuntime
     except ImportError as error:
         raise RuntimeUnavailable(f"OpenVINO can't be imported: {one_line(error)}.") from None
-    return OpenVINORuntime(folder, precision, chosen)
+    return OpenVINORuntime(folder, precision, chosen, part)
 
 
 def choose_precision(precision: str, native_bf16: bool) -> tuple[str, str]:
@@ -83,6 +89,24 @@ def choose_precision(precision: str, native_bf16: bool) -> tuple[str, str]:
             return "bf16", "bf16, which this processor computes natively"
         return "fp32", "fp32, since this processor has no native bf16"
     return precision, f"{precision}, as asked"
+
+
+def example_inputs(folder: Path, part: str, batch: int, larger: bool = False) -> np.ndarray:
+    """What a net or its `part` may be given, always the same; or larger than usual."""
+    if part == "text":
+        return example_ids(folder, batch, USUAL_TOKENS * (3 if larger else 1))
+    return example_pixels(folder, batch, LARGER_BY if larger else (0, 0))
+
+
+def example_ids(folder: Path, batch: int, tokens: int) -> np.ndarray:
+    """Texts (batch, L) of chance, each up to its end token, of `tokens` or the most that the net takes."""
+    from cvhub.load import load_config
+
+    text = load_config(str(folder)).text_config
+    length = min(tokens, text.max_position_embeddings)
+    ids = np.random.default_rng(0).integers(0, text.vocab_size, (batch, length))
+    ids[:, -1] = text.eos_token_id
+    return ids
 
 
 def example_pixels(folder: Path, batch: int, larger_by: tuple[int, int] = (0, 0)) -> np.ndarray:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cvhub.errors import CvhubError
-from cvhub.inference.runtime import choose_precision, example_pixels, one_line
+from cvhub.inference.runtime import choose_precision, example_inputs, one_line
 from cvhub.load import load_model
 from cvhub.models.segmentation import CvSegmenterPreTrainedModel
 
@@ -47,23 +48,47 @@ class LogitsAndFeatures(nn.Module):
         return {"logits": self.classifier(features.mean((2, 3))), "features": features}
 
 
+class ImageTower(nn.Module):
+    """Pictures to where texts are, on the unit sphere."""
+
+    def __init__(self, model: Any):
+        super().__init__()
+        self.model = model
+        self.config = model.config
+
+    def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        return {"embeds": F.normalize(self.model.get_image_features(pixel_values).pooler_output, dim=-1)}
+
+
+class TextTower(ImageTower):
+    """Texts to where pictures are."""
+
+    def forward(self, input_ids: Tensor) -> dict[str, Tensor]:
+        return {"embeds": F.normalize(self.model.get_text_features(input_ids).pooler_output, dim=-1)}
+
+
+TOWERS = {"image": ImageTower, "text": TextTower}
+
+
 class TorchRuntime:
     name = "torch"
 
-    def __init__(self, folder: Path, precision: str, chosen: str):
+    def __init__(self, folder: Path, precision: str, chosen: str, part: str):
         self.precision, why = choose_precision(precision, has_native_bf16())
         self.reason = f"{chosen}; {why}."
-        module = load_plain_module(folder)
+        module = load_plain_module(folder, part)
         self.gives_features = isinstance(module, LogitsAndFeatures)
         self._module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    def run(self, pixel_values: np.ndarray) -> dict[str, np.ndarray]:
-        x = torch.tensor(pixel_values).to(memory_format=torch.channels_last)  # a copy: layers may work in place
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        x = torch.tensor(inputs)  # a copy: layers may work in place
+        if x.ndim == 4:
+            x = x.to(memory_format=torch.channels_last)
         try:
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
                 outputs = self._module(x)
         except (RuntimeError, ValueError) as error:
-            raise CvhubError(f"torch can't run pixels of shape {pixel_values.shape}: {one_line(error)}.") from error
+            raise CvhubError(f"torch can't run inputs of shape {inputs.shape}: {one_line(error)}.") from error
         return {name: np.ascontiguousarray(output.float().numpy()) for name, output in outputs.items()}
 
 
@@ -72,10 +97,13 @@ def has_native_bf16() -> bool:
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def load_plain_module(folder: Path) -> Logits | LogitsAndFeatures:
-    """The folder's network, freshly loaded, as a module (N, C, H, W) → what `Runtime.run` gives."""
+def load_plain_module(folder: Path, part: str = "") -> Logits | LogitsAndFeatures | ImageTower:
+    """The folder's network, or its part, freshly loaded, as a module that gives what `Runtime.run` gives."""
     try:
-        return plain_module(load_model(str(folder)), torch.from_numpy(example_pixels(folder, batch=2)))
+        model = load_model(str(folder))
+        if part:
+            return TOWERS[part](model)
+        return plain_module(model, torch.from_numpy(example_inputs(folder, part, batch=2)))
     except CvhubError:
         raise
     except Exception as error:  # transformers and safetensors raise many things on broken folders

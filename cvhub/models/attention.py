@@ -24,11 +24,13 @@ def attend(
     bias: Tensor | None = None,
     dropout: float = 0.0,
     keep_weights: bool = False,
+    causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
     """softmax(q·kᵀ / √d + bias)·v (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, eq. 1).
 
     `query` (N, heads, L, d), `key` and `value` (N, heads, S, d), `bias` of a shape that broadcasts to
-    (N, heads, L, S); `dropout` falls on the weights, in training. Returns (N, L, heads · d) and, where they are kept,
+    (N, heads, L, S); `dropout` falls on the weights, in training. With `causal`, which takes no `bias` and L = S, each
+    query sees its own key and those before it. Returns (N, L, heads · d) and, where they are kept,
     the weights (N, heads, L, S). `module.config` names the implementation; fast ones never hold the weights, so keeping
     them computes them plainly.
     """
@@ -37,14 +39,17 @@ def attend(
     implementation = module.config._attn_implementation
     if keep_weights or implementation == "eager":
         scores = query @ key.transpose(-2, -1) * scale
+        if causal:
+            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(later, float("-inf"))
         weights = (scores if bias is None else scores + bias).softmax(dim=-1)
         mixed = (F.dropout(weights, dropout) @ value).transpose(1, 2)
         return mixed.flatten(2), weights if keep_weights else None
     if implementation == "sdpa":  # transformers' own way to it fails on an empty batch
-        mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout, scale=scale)
+        mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout, causal, scale=scale)
         return mixed.transpose(1, 2).flatten(2), None
     compute = ALL_ATTENTION_FUNCTIONS[implementation]
-    mixed, _ = compute(module, query, key, value, bias, dropout=dropout, scaling=scale, is_causal=False)
+    mixed, _ = compute(module, query, key, value, bias, dropout=dropout, scaling=scale, is_causal=causal)
     return mixed.flatten(2), None
 
 
@@ -86,21 +91,27 @@ def resize_positions(
 class SelfAttention(nn.Module):
     """Every token gathers from all: several heads of `attend` side by side, (N, L, D) → (N, L, D) and the weights.
 
-    Each of the h heads has D/h dimensions (Vaswani et al. 2017, section 3.2.2). `config` names the implementation.
+    Each of the h heads has D/h dimensions (Vaswani et al. 2017, section 3.2.2). `config` names the implementation. If
+    `causal`, a token gathers from itself and those before it.
     """
 
-    def __init__(self, config: Any, width: int, heads: int, qkv_bias: bool = True, dropout: float = 0.0):
+    def __init__(
+        self, config: Any, width: int, heads: int, qkv_bias: bool = True, dropout: float = 0.0, causal: bool = False
+    ):
         super().__init__()
         self.config = config
         self.heads = heads
         self.dropout = dropout
+        self.causal = causal
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor, keep_weights: bool = False) -> tuple[Tensor, Tensor | None]:
         # (N, L, 3D) → three of (N, heads, L, D/heads)
         query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
-        mixed, weights = attend(self, query, key, value, dropout=self.dropout, keep_weights=keep_weights)
+        mixed, weights = attend(
+            self, query, key, value, dropout=self.dropout, keep_weights=keep_weights, causal=self.causal
+        )
         return self.proj(mixed), weights
 
 

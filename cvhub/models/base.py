@@ -37,6 +37,7 @@ class CvImageConfig(CvConfig):
     num_channels: int = 3
     counts: ClassVar[tuple[str, ...]] = ()  # fields that hold a number from 1 on, or several, as num_channels does
     processor: ClassVar[tuple[str, str]] = ("image_processing", "CvImageProcessor")  # the family's file and class
+    words: ClassVar[str] = ""  # transformers' processor of a net that reads words too
 
     def __post_init__(self, **kwargs: Any) -> None:
         for name in ("num_channels", *self.counts):
