@@ -8,6 +8,9 @@ CHECKPOINTS = Path(__file__).parent / "checkpoints"
 # The end of a model class's name: its task as the catalogue calls it, and the Auto class that loads it.
 TASKS = {
     "ForImageClassification": ("image-classification", "AutoModelForImageClassification"),
+    "ForImageTextRetrieval": ("zero-shot-image-classification", "AutoModelForZeroShotImageClassification"),
+    "ForConditionalGeneration": ("image-text-to-text", "AutoModelForImageTextToText"),
+    "ForQuestionAnswering": ("visual-question-answering", "AutoModelForVisualQuestionAnswering"),
     "ClipModel": ("zero-shot-image-classification", "AutoModelForZeroShotImageClassification"),
     "ForSemanticSegmentation": ("semantic-segmentation", "AutoModelForSemanticSegmentation"),
     "ForPanopticSegmentation": ("panoptic-segmentation", "AutoModelForUniversalSegmentation"),
@@ -81,6 +84,12 @@ def _clip(name: str, title: str, location: str, dataset: str, parameters: int, *
     """A row of a CLIP of the Hub: its labels are given to it."""
     task, source = "zero-shot-image-classification", "hub"
     return Entry(name, title, "clip", task, source, location, dataset, 0, parameters, "mit", config=config)
+
+
+def _blip(name: str, title: str, location: str, task: str, parameters: int) -> Entry:
+    """A row of a BLIP of the Hub, of the paper's base size."""
+    config = {"text_config": {"num_attention_heads": 12}}
+    return Entry(name, title, "blip", task, "hub", location, "blip-129m", 0, parameters, "bsd-3-clause", config=config)
 
 
 def _ours(
@@ -177,6 +186,8 @@ CATALOG: tuple[Entry, ...] = (
     _clip("clip_vit_l14", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", "webimagetext", 427_616_513, projection_dim=768, text_config=LEGACY_TEXT | TEXT_768, vision_config=VISION_L14),
     _clip("clip_vit_l14_336", "CLIP ViT-L/14, 336 px", "openai/clip-vit-large-patch14-336", "webimagetext", 427_944_193, projection_dim=768, text_config=LEGACY_TEXT | TEXT_768, vision_config=VISION_L14 | {"image_size": 336}),
     _clip("clip_vit_b32_laion", "CLIP ViT-B/32 (LAION)", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "laion-2b", 151_277_313, text_config=LEGACY_TEXT | {"hidden_act": "gelu"}, vision_config={"hidden_act": "gelu"}),
+    _blip("blip_caption_base", "BLIP, captions", "Salesforce/blip-image-captioning-base", "image-text-to-text", 223_971_644),
+    _blip("blip_itm_base", "BLIP, matching (COCO)", "Salesforce/blip-itm-base-coco", "zero-shot-image-classification", 223_744_259),
 )
 # fmt: on
 

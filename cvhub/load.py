@@ -80,6 +80,13 @@ def load_processor(model: str) -> PixelTransform:
     return PixelTransform.from_folder(resolve(model))
 
 
+def load_tokenizer(model: str) -> Any:
+    """transformers' tokenizer of a MODEL that reads or writes words."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(resolve(model))
+
+
 def model_type(folder: Path) -> str:
     """`model_type` of a folder's config.json, "" where there is none."""
     return str(_config_fields(folder).get("model_type", ""))

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cvhub.catalog import CATALOG, Entry
 from cvhub.evaluation.metrics import wilson_interval
 from tests import loopback_hub
+from tests.test_blip import theirs_of, words
 from tests.test_clip import transformers_clip
 
 ROOT = Path(__file__).parents[1]
@@ -125,9 +127,9 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def tiny_clip(folder: Path) -> dict[str, bytes]:
-    """The files of a repo like OpenAI's, with a net of some kilobytes."""
-    transformers_clip().save_pretrained(folder)
+def files_of(model: Any, folder: Path) -> dict[str, bytes]:
+    """The files of a repo like the official one, with a net of some kilobytes."""
+    model.save_pretrained(folder)
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
@@ -150,7 +152,10 @@ def as_python(console: str) -> str:
 def test_the_examples_run_one_after_another(workplace: Path) -> None:
     with loopback_hub.serving() as hub:
         hub.users = {"a-token": "someone"}
-        hub.add("openai/clip-vit-base-patch32", tiny_clip(workplace / "clip"))
+        hub.add("openai/clip-vit-base-patch32", files_of(transformers_clip(), workplace / "clip"))
+        for kind, repo in (("captions", "blip-image-captioning-base"), ("questions", "blip-vqa-base")):
+            words().save_pretrained(workplace / kind)
+            hub.add(f"Salesforce/{repo}", files_of(theirs_of(kind), workplace / kind))
         environment = hub.environment(workplace / "huggingface", token="a-token")
         for block in BLOCKS:
             code = as_python(block.code) if block.language == "console" else block.code

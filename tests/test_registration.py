@@ -38,6 +38,7 @@ ORDERS = {
     "the processor first": "import cvhub.models.image_processing",
     "a segmenter's processor first": "import cvhub.models.dense_processing",
     "what transformers share first": "import cvhub.models.attention",
+    "processors of words next": "import cvhub; from transformers import AutoProcessor, CLIPModel",
     "pipelines next": "import cvhub; import transformers.pipelines",
     "everything else first": "from transformers import Trainer, pipeline; import cvhub",
 }

@@ -34,6 +34,9 @@ def add(commands: Any) -> None:
         "--template", action="append", metavar="TEXT",
         help="what is asked about a label, which stands for {} (“This is a photo of {}.”); several are averaged",
     )  # fmt: skip
+    writers = predict.add_argument_group("of a net that writes")
+    writers.add_argument("--question", metavar="TEXT", help="about each picture, for nets that answer questions")
+    writers.add_argument("--beams", type=positive, metavar="N", help="texts that are followed side by side (1)")
     segmenters = predict.add_argument_group("of a segmenter")
     segmenters.add_argument(
         "--out", type=folder, metavar="DIR",
@@ -54,11 +57,12 @@ def folder(text: str) -> Path:
 def run(options: argparse.Namespace) -> int:
     from cvhub.inference.pool import default_pool
     from cvhub.inference.segment import Segmenter
+    from cvhub.inference.writing import Writer
     from cvhub.inference.zero_shot import ZeroShot
 
     check_options(options)
     predictor = default_pool().get(options.model, options.runtime, options.precision)
-    kinds = {Segmenter: masks, ZeroShot: likeliest}
+    kinds = {Segmenter: masks, ZeroShot: likeliest, Writer: texts}
     answers = kinds.get(type(predictor), classes)(predictor, options)
     failed = False
     for report in answers:
@@ -69,13 +73,15 @@ def run(options: argparse.Namespace) -> int:
 
 def check_options(options: argparse.Namespace) -> None:
     """Ends with the usage where options aren't those of a model of this task, before its weights are read."""
-    from cvhub.inference import segment, zero_shot
+    from cvhub.inference import segment, writing, zero_shot
     from cvhub.load import resolve, task_of
 
     task = task_of(resolve(options.model))
     groups = {
-        "classifiers": (task not in segment.TASKS, {"--top-k": options.top_k}),
+        "classifiers": (task not in (*segment.TASKS, *writing.TASKS), {"--top-k": options.top_k}),
         "segmenters": (task in segment.TASKS, {"--task": options.task, "--out": options.out}),
+        "nets that write": (task in writing.TASKS, {"--beams": options.beams}),
+        "nets that answer questions": (task == writing.ANSWERS, {"--question": options.question}),
         "zero-shot classifiers": (
             task == zero_shot.TASK, {"--labels": options.labels, "--template": options.template}
         ),
@@ -84,6 +90,8 @@ def check_options(options: argparse.Namespace) -> None:
         for name, value in given.items():
             if value is not None and not fits:
                 options.command.error(f"{name} is for {kind}, and {options.model} does {task or 'no task'}")
+    if task == writing.ANSWERS and options.question is None:
+        options.command.error(f"{options.model} does {task}: --question says what is asked")
     if task == zero_shot.TASK and options.labels is None:
         options.command.error(f"{options.model} does {task}: --labels A,B,… says among what")
     if task in segment.TASKS:
@@ -130,6 +138,22 @@ def likeliest(net: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]
             yield {"path": str(path), "predictions": [{"label": one.label, "score": one.score} for one in top]}
 
 
+def texts(writer: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A caption or an answer for each picture."""
+    from cvhub.inference.images import decoded, find_pictures
+    from cvhub.inference.writing import CAPTIONS
+
+    opened = partial(decoded, max_pixels=options.max_pixels)
+    settings = {"num_beams": options.beams or 1}
+    key = "caption" if writer.task == CAPTIONS else "answer"
+    pictures, batch = find_pictures(options.paths), options.batch_size or BATCH_SIZE
+    for path, answer in writer.answers(pictures, opened, options.question or "", batch, **settings):
+        if isinstance(answer, str):
+            yield {"path": str(path), "error": answer}
+        else:
+            yield {"path": str(path), key: answer[0]}
+
+
 def masks(segmenter: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from cvhub.inference.images import name_of
     from cvhub.inference.mask_folder import plan_masks, write_masks
@@ -155,6 +179,9 @@ def print_answer(report: dict[str, Any]) -> None:
     print(report["path"])
     for prediction in report.get("predictions", ()):
         print(f"  {prediction['score']:7.2%}  {prediction['label']}")
+    for key in ("caption", "answer"):
+        if key in report:
+            print(f"  {report[key]}")
     if "mask" in report:
         counts = Counter(segment["label"] for segment in report["segments_info"])
         print(f"  {report['mask']}")

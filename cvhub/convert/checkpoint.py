@@ -15,6 +15,7 @@ from cvhub.errors import CvhubError
 from cvhub.hub.download import PICKLES
 
 OPEN_CLIP = "open_clip_config.json"
+TELLING = ("Segmentation", "ForConditionalGeneration", "ForImageTextRetrieval", "ForQuestionAnswering")
 PARALLEL = "module."  # before each name of what DataParallel saved
 
 
@@ -43,7 +44,7 @@ def read_json(file: Path) -> Fields:
 
 def read_folder(folder: Path) -> Checkpoint:
     """A folder in the layout of timm (`architecture` in config.json), segmentation_models_pytorch (`_model_class`) or
-    transformers (`model_type`, and the class where it is a segmenter's), or of open_clip (open_clip_config.json)."""
+    transformers (`model_type`, or the class where that says more), or of open_clip (open_clip_config.json)."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         if (own := folder / OPEN_CLIP).is_file():
@@ -56,7 +57,7 @@ def read_folder(folder: Path) -> Checkpoint:
         return Checkpoint("timm", str(architecture), tensors, config, config.get("pretrained_cfg", config))
     if architecture := config.get("_model_class"):
         return Checkpoint("smp", str(architecture), tensors, config)
-    if architecture := segmenter_class(config) or config.get("model_type"):
+    if architecture := telling_class(config) or config.get("model_type"):
         return Checkpoint("transformers", str(architecture), tensors, config, read_preprocessing(folder), folder)
     raise CvhubError(
         f"config.json of {folder.name} has neither an architecture (timm) nor a model_type (transformers)."
@@ -73,10 +74,10 @@ def read_preprocessing(folder: Path) -> Fields | None:
     return None
 
 
-def segmenter_class(config: Fields) -> str | None:
-    """transformers' class of a config, where it segments: its model_type may be a classifier's as well."""
+def telling_class(config: Fields) -> str | None:
+    """transformers' class of a config whose model_type has several ends, and may be a classifier's as well."""
     names = [str(name) for name in config.get("architectures") or []]
-    return next((name for name in names if name.endswith("Segmentation")), None)
+    return next((name for name in names if name.endswith(TELLING)), None)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

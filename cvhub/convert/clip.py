@@ -227,7 +227,7 @@ def _sizes(config: CvClipConfig, shapes: Shapes) -> Fields:
     """What tensors' shapes tell, of both towers; where they are wider than the config says, so of their heads."""
     text, vision = config.text_config, config.vision_config
     vocabulary, width = shapes["text_model.embedding.weight"]
-    words = text.to_dict() | _heads(text, width)
+    words = text.to_dict() | heads(text, width)
     words |= {"vocab_size": vocabulary, "hidden_size": width}
     words |= {"max_position_embeddings": shapes["text_model.positions"][0]}
     words |= {"intermediate_size": shapes["text_model.blocks.0.mlp.fc1.weight"][0]}
@@ -235,20 +235,20 @@ def _sizes(config: CvClipConfig, shapes: Shapes) -> Fields:
     if isinstance(vision, CvClipResNetConfig):
         cells, width = shapes["vision_model.pooling.positions"]
         projection = shapes["vision_model.pooling.projection.weight"][0]
-        sees |= _heads(vision, width) | {"image_size": math.isqrt(cells - 1) * STRIDE, "projection_dim": projection}
+        sees |= heads(vision, width) | {"image_size": math.isqrt(cells - 1) * STRIDE, "projection_dim": projection}
         half, channels, *_ = shapes["vision_model.stem.0.conv.weight"]
         sees |= {"width": 2 * half, "num_channels": channels}
     else:
         width, channels, patch, _ = shapes["vision_model.embeddings.patches.projection.weight"]
         projection = shapes["text_projection.weight"][0]
-        sees |= _heads(vision, width) | {"hidden_size": width, "num_channels": channels, "patch_size": patch}
+        sees |= heads(vision, width) | {"hidden_size": width, "num_channels": channels, "patch_size": patch}
         sees |= {"image_size": math.isqrt(shapes["vision_model.embeddings.positions"][1] - 1) * patch}
         sees |= {"intermediate_size": shapes["vision_model.blocks.0.mlp.fc1.weight"][0]}
     return {"text_config": words, "vision_config": sees, "projection_dim": projection}
 
 
-def _heads(tower: Any, width: int) -> Fields:
-    """Of a tower that is wider than its config says: all of CLIP's heads have as many dimensions."""
+def heads(tower: Any, width: int) -> Fields:
+    """Of a transformer that is wider than its config says: in all nets of CLIP's and BLIP's they have 64 dimensions."""
     return {} if width == tower.hidden_size else {"num_attention_heads": max(1, width // HEAD_WIDTH)}
 
 

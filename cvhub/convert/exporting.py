@@ -42,8 +42,9 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
     foreign = layout.write(config)
     names = list(layout.names(config))
     weights = read_weights(source)
-    if family.suffix != "Model" and not any(name.startswith("classifier.") for name in weights):
+    if family.tokenizer is None and not any(name.startswith("classifier.") for name in weights):
         raise CvhubError(f"{source.name} holds a net without a classifier: only classifiers are written for {library}.")
+    weights = {name: tensor for name, tensor in weights.items() if name not in layout.lacking(config)}
     tensors, homeless = rename(weights, names)
     if homeless:
         raise CvhubError(f"{library} has no place for {', '.join(homeless[:3])}.")

@@ -1,7 +1,7 @@
 """What a family's file in this folder states: how each library lays out its checkpoints."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -24,6 +24,8 @@ class Layout:
     - `names`: our config → pairs (our module or tensor, theirs), the first convolution's first; what follows a module
       in a tensor's name is the same. A tuple on one side is what the other holds in one piece, and `Reshaped` tells
       the shapes of a tensor that differ (see renaming.py).
+    - `suffixes`: architecture → the end of our class's name, where it isn't the family's.
+    - `lacking`: our config → tensors of ours that their files have no place for.
     - `constants`: our config → tensors that their files hold though they follow from the config; `leftovers`: the last
       parts of the names of such tensors that only older files hold, which are passed over; `unused`: what the names of
       those begin with that their net holds and computes nothing with.
@@ -40,6 +42,8 @@ class Layout:
     processor: Callable[[str], Fields]
     read: Callable[[Fields], Fields] = lambda config: {}
     processor_is_exact: bool = False
+    suffixes: Mapping[str, str] = field(default_factory=dict)
+    lacking: Callable[[Any], dict[str, Tensor]] = lambda config: {}
     constants: Callable[[Any], dict[str, Tensor]] = lambda config: {}
     leftovers: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
@@ -47,12 +51,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Family:
-    """A file of models/, called `name`, whose classes' names begin with `prefix`; the whole net's ends in `suffix`,
-    which is "Model" where there is no head to leave out.
+    """A file of models/, called `name`, whose classes' names begin with `prefix`; the whole net's ends in `suffix`.
 
     `sizes`: a config of the right structure and the shapes of our tensors → the fields that shapes tell, but for the
     number of classes, which the classifier tells in all families. `tokenizer`: a config → the tokenizer of a net that
-    reads words and comes without one.
+    reads words and comes without one; such nets have no classifier that might be missing or new.
     """
 
     name: str

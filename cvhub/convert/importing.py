@@ -179,7 +179,8 @@ def translate(checkpoint: Checkpoint, family: Family, layout: Layout, overrides:
     A source without a classifier becomes a base model. Where `overrides` ask for another `num_labels` than it has, it
     is a classifier whose last layers are new.
     """
-    config_class, model_class = _class(family, "Config"), _class(family, family.suffix)
+    suffix = layout.suffixes.get(checkpoint.architecture, family.suffix)
+    config_class, model_class = _class(family, "Config"), _class(family, suffix)
     check_fields(config_class, overrides)
     fields = dict(layout.architectures[checkpoint.architecture]) | layout.read(checkpoint.config)
     config = make_config(config_class, fields)
@@ -199,8 +200,11 @@ def translate(checkpoint: Checkpoint, family: Family, layout: Layout, overrides:
     head, body = "own", f"{model_class.base_model_prefix}."
     if overrides.get("num_labels", own) != own:
         head, tensors = "fresh", {name: tensor for name, tensor in tensors.items() if name.startswith(body)}
-    elif family.suffix == "Model":
+    elif family.tokenizer is not None:
         head = "all"
+        tensors |= {
+            name: value for name, value in layout.lacking(config).items() if name in names_of(model_class, config)
+        }
     elif not any(name.startswith("classifier.") for name in tensors):
         head, model_class = "none", _class(family, "Model")
         tensors = {name.removeprefix(body): tensor for name, tensor in tensors.items()}
@@ -250,8 +254,9 @@ def check_fit(
 
     So may all tensors whose names don't begin with `new_beside`.
     """
-    with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in model_class(config).state_dict().items()}
+    expected = names_of(model_class, config)
+    for name in getattr(model_class, "_tied_weights_keys", None) or ():
+        expected.pop(name, None)  # which is another's
     for name in expected:
         if name.endswith("num_batches_tracked"):
             tensors.setdefault(name, torch.zeros((), dtype=torch.int64))
@@ -269,6 +274,12 @@ def check_fit(
     ]
     if problems:
         raise CvhubError(f"The tensors don't fit {model_class.__name__}; {'; '.join(problems)}.")
+
+
+def names_of(model_class: Any, config: Any) -> dict[str, tuple[int, ...]]:
+    """Name → shape of each tensor of a net, which needs no memory."""
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in model_class(config).state_dict().items()}
 
 
 def _processor_fields(checkpoint: Checkpoint, layout: Layout, config: Any) -> Fields:

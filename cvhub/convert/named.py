@@ -3,7 +3,7 @@
 import importlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -69,8 +69,14 @@ def _own_fields(config: Any) -> Fields:
 def entry_config(entry: Entry) -> Any:
     """The config of a row's weights, which stay where they are: the row and the family's tables tell it.
 
-    Of weights that come with cvhub the folder itself does.
+    Of weights that come with cvhub the folder itself does. `architectures` names the class, which the task tells.
     """
+    config = _config_of(entry)
+    config.architectures = [_family_class(entry.family, dict(TASKS.values())[entry.task]).__name__]
+    return config
+
+
+def _config_of(entry: Entry) -> Any:
     if entry.source == "bundled":
         fields = read_json(CHECKPOINTS / entry.location / "config.json")
         own = {name: value for name, value in fields.items() if name not in (*DERIVED, "model_type")}
@@ -106,7 +112,8 @@ def untrained_net(config: Any) -> Any:
 def _build(config: Any, device: str) -> Any:
     import torch
 
-    model_class = _family_class(config.model_type.removeprefix("cvhub_"), *(auto for _, auto in TASKS.values()))
+    autos = (auto for _, auto in TASKS.values())
+    model_class = _family_class(config.model_type.removeprefix("cvhub_"), *autos, names=config.architectures or ())
     try:
         with torch.device(device), _few_modules():
             return model_class(config)
@@ -117,7 +124,7 @@ def _build(config: Any, device: str) -> Any:
 def _row_fields(entry: Entry, layouts: list[Layout]) -> Fields:
     if entry.config:
         layout = next(layout for layout in layouts if layout.library == "transformers")
-        return dict(*layout.architectures.values()) | layout.read(entry.config)
+        return next(iter(layout.architectures.values())) | layout.read(entry.config)
     if entry.source == "package":
         name, layouts = entry.name, [layout for layout in layouts if layout.library not in LIBRARIES]
     else:
@@ -181,8 +188,9 @@ def _few_modules() -> Iterator[None]:
         handle.remove()
 
 
-def _family_class(family: str, *autos: str) -> Any:
-    """The class that one of the Auto classes `autos` loads."""
+def _family_class(family: str, *autos: str, names: Sequence[str] = ()) -> Any:
+    """The class that one of the Auto classes `autos` loads: of several that among `names`, or else the first."""
     module = importlib.import_module(f"cvhub.models.{family}")
     classes = importlib.import_module("cvhub.models.base").family_classes(module.__name__)
-    return next(cls for cls in classes if not set(autos).isdisjoint(cls.auto_classes))
+    loaded = [cls for cls in classes if not set(autos).isdisjoint(cls.auto_classes)]
+    return next((cls for cls in loaded if cls.__name__ in names), loaded[0])

@@ -4,13 +4,14 @@ import threading
 from concurrent.futures import Future
 
 from cvhub.errors import CvhubError
-from cvhub.inference import segment, zero_shot
+from cvhub.inference import segment, writing, zero_shot
 from cvhub.inference.classify import Classifier
 from cvhub.inference.segment import Segmenter
+from cvhub.inference.writing import Writer
 from cvhub.inference.zero_shot import ZeroShot
 from cvhub.load import resolve, task_of
 
-Predictor = Classifier | Segmenter | ZeroShot
+Predictor = Classifier | Segmenter | ZeroShot | Writer
 Key = tuple[str, str, str]  # MODEL, runtime, precision
 
 building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
@@ -21,6 +22,8 @@ def build_predictor(model: str, runtime: str, precision: str) -> Predictor:
     task = task_of(resolve(model))
     if task == zero_shot.TASK:
         return ZeroShot(model, runtime, precision)
+    if task in writing.TASKS:
+        return Writer(model, runtime, precision)
     return (Segmenter if task in segment.TASKS else Classifier)(model, runtime, precision)
 
 
@@ -47,7 +50,7 @@ class ModelPool:
         """`get` for who has to do with classes of pictures. Raises CvhubError for a MODEL of another task."""
         predictor = self.get(model, runtime, precision)
         if not isinstance(predictor, Classifier):
-            does = "segments pictures" if isinstance(predictor, Segmenter) else "needs labels"
+            does = {Segmenter: "segments pictures", ZeroShot: "needs labels", Writer: "writes"}[type(predictor)]
             raise CvhubError(f"{model} {does}, expected a model that classifies pictures.")
         return predictor
 

@@ -24,10 +24,11 @@ class Tokens:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.most: int = text_config["max_position_embeddings"]
-        self.end: int = text_config["eos_token_id"]
+        filling = text_config.get("pad_token_id")
+        self.filling: int = text_config["eos_token_id"] if filling is None else filling
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
-        """(N, L): each text from its start to its end token, filled up with the latter.
+        """(N, L): each text from its start to its end token, filled up with padding, or with the latter again.
 
         L is a multiple of USUAL_TOKENS, or the most there may be: so few lengths, for each of which a runtime has to
         prepare. Raises `CvhubError` for a text that is too long.
@@ -38,4 +39,4 @@ class Tokens:
                 begin = text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
                 raise CvhubError(f"the text “{begin}” has {len(row):,} tokens, this model reads {self.most} at most.")
         length = min(self.most, -(-max(map(len, rows)) // USUAL_TOKENS) * USUAL_TOKENS)
-        return np.array([row + [self.end] * (length - len(row)) for row in rows], np.int64)
+        return np.array([row + [self.filling] * (length - len(row)) for row in rows], np.int64)

@@ -5,8 +5,8 @@ from os.path import dirname
 
 # What architectures share, and parts of one; every other file here is one.
 SHARED = (
-    *("attention", "backbone", "base", "clip_resnet", "dense_processing", "image_processing", "inception", "layers"),
-    *("losses", "losses_contrastive", "losses_dense", "pixels", "segmentation", "swin_windows"),
+    *("attention", "backbone", "base", "blip_text", "clip_resnet", "dense_processing", "image_processing"),
+    *("inception", "layers", "losses", "losses_contrastive", "losses_dense", "pixels", "segmentation", "swin_windows"),
 )
 FAMILIES = tuple(
     name.removesuffix(".py")

@@ -22,6 +22,7 @@ t the logarithm of the inverse temperature, b a bias.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import torch
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
-from transformers.models.clip.modeling_clip import CLIPOutput
+from transformers.utils import ModelOutput
 from transformers.utils.generic import can_return_tuple
 
 from .attention import CvTransformerPreTrainedModel, EncoderBlock, Mlp, SelfAttention
@@ -287,6 +288,24 @@ class CvClipPreTrainedModel(CvTransformerPreTrainedModel):
     _no_split_modules: ClassVar[list[str]] = ["EncoderBlock", "Bottleneck"]
 
 
+@dataclass
+class CvClipOutput(ModelOutput):
+    """Of N pictures and M texts: logits (N, M) and (M, N), the normalised embeddings (N, E) and (M, E), and the towers'
+    own outputs."""
+
+    loss: Tensor | None = None
+    logits_per_image: Tensor | None = None
+    logits_per_text: Tensor | None = None
+    text_embeds: Tensor | None = None
+    image_embeds: Tensor | None = None
+    text_model_output: BaseModelOutputWithPooling | None = None
+    vision_model_output: BaseModelOutputWithPooling | None = None
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The towers' outputs as tuples too, as transformers' CLIP has it."""
+        return tuple(part.to_tuple() if isinstance(part, ModelOutput) else part for part in self.values())
+
+
 class CvClipModel(CvClipPreTrainedModel):
     """Both towers, and what each picture has to do with each text."""
 
@@ -325,7 +344,7 @@ class CvClipModel(CvClipPreTrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         **kwargs: Any,
-    ) -> CLIPOutput:
+    ) -> CvClipOutput:
         """`input_ids` (M, L), `pixel_values` (N, C, H, W) → logits (N, M) and (M, N), and the embeddings they are of.
 
         With `return_loss`, which takes N = M pairs in their order, also what the config's `loss` makes of them.
@@ -336,7 +355,7 @@ class CvClipModel(CvClipPreTrainedModel):
         text_embeds = F.normalize(self.text_projection(text.pooler_output), dim=-1)
         image_embeds = F.normalize(self.visual_projection(vision.pooler_output), dim=-1)
         logits = self.logits(image_embeds, text_embeds)
-        return CLIPOutput(
+        return CvClipOutput(
             loss=LOSSES[self.config.loss](logits) if return_loss else None,
             logits_per_image=logits,
             logits_per_text=logits.t(),
