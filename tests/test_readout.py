@@ -281,7 +281,7 @@ def test_both_languages_say_everything_with_the_same_placeholders():
 def test_a_runtimes_reason_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch):
     chosen: list[str] = []
     for build in ("_on_openvino", "_on_torch"):
-        monkeypatch.setattr(runtime, build, lambda folder, precision, why: chosen.append(why))
+        monkeypatch.setattr(runtime, build, lambda folder, precision, why, part: chosen.append(why))
     for name in runtime.RUNTIMES:
         runtime.build_runtime(Path("net"), name)
     computed = {runtime.choose_precision(precision, native)[1] for precision in runtime.PRECISIONS for native in (0, 1)}

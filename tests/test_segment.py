@@ -175,7 +175,7 @@ def test_a_folder_without_auto_map_is_loaded_as_what_it_is(unet: Path, tmp_path:
 def test_the_pool_builds_what_the_model_is(unet: Path, tmp_path: Path) -> None:
     models = ModelPool()
     assert isinstance(models.get(str(unet), "torch"), Segmenter)
-    with pytest.raises(CvhubError, match="net segments pictures, expected a model that classifies them"):
+    with pytest.raises(CvhubError, match="net does semantic-segmentation, expected a model for image-classification"):
         models.classifier(str(unet), "torch")
     with pytest.raises(CvhubError, match="net does semantic-segmentation, expected a model for image-classification"):
         Classifier(str(unet))

@@ -91,8 +91,8 @@ def test_other_tasks_and_runtimes_are_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(CvhubError, match="writes word by word, which runs on torch here"):
         Writer(str(folders["captions"]), runtime="openvino")
     pool = ModelPool()
-    for kind, does in (("captions", "writes"), ("matching", "needs labels")):
-        with pytest.raises(CvhubError, match=f"{does}, expected a model that classifies pictures"):
+    for kind, does in (("captions", "image-text-to-text"), ("matching", "zero-shot-image-classification")):
+        with pytest.raises(CvhubError, match=f"does {does}, expected a model for image-classification"):
             pool.classifier(str(folders[kind]), "torch")
 
 

@@ -50,8 +50,7 @@ class ModelPool:
         """`get` for who has to do with classes of pictures. Raises CvhubError for a MODEL of another task."""
         predictor = self.get(model, runtime, precision)
         if not isinstance(predictor, Classifier):
-            does = {Segmenter: "segments pictures", ZeroShot: "needs labels", Writer: "writes"}[type(predictor)]
-            raise CvhubError(f"{model} {does}, expected a model that classifies pictures.")
+            raise CvhubError(f"{model} does {task_of(predictor.folder)}, expected a model for image-classification.")
         return predictor
 
     def drop(self, model: str) -> None:

@@ -29,10 +29,33 @@ MESSAGES = {
     "top k is {}, expected at least 1.": "top k 为 {}，应至少为 1。",
     "batch size is {}, expected at least 1.": "批大小为 {}，应至少为 1。",
     "This model failed unexpectedly ({}); the server's log has the details.": "该模型意外失败（{}），详情见服务器日志。",
+    # words (inference/tokens.py, zero_shot.py, writing.py, convert/)
+    "the folder {} has no {}, so that no text can be read.": "文件夹 {} 中没有 {}，因此无法读取文本。",
+    "the text “{}” has {} tokens, this model reads {} at most.": "文本“{}”有 {} 个 token，此模型最多读取 {} 个。",
+    "There are no labels, expected at least one.": "没有标签，至少应有一个。",
+    "Label {} of {} is empty.": "第 {} 个标签（共 {} 个）为空。",
+    "The label {} is given twice: its probability would be shared.": "标签 {} 重复出现：其概率会被分摊。",
+    "There are no templates, expected at least one.": "没有模板，至少应有一个。",
+    "The template {} has no {}, where the label goes.": "模板 {} 中没有放置标签的 {}。",
+    "{} writes word by word, which runs on torch here: choose --runtime torch or auto.": (
+        "{} 逐词书写，此处由 torch 运行：请选择 --runtime torch 或 auto。"
+    ),
+    "{} answers questions, but none was asked.": "{} 回答问题，但没有提问。",
+    "the question has {} tokens, this model reads {} at most.": "问题有 {} 个 token，此模型最多读取 {} 个。",
+    "transformers has no class for CvBlip{}: a head of BLIP's was expected.": (
+        "transformers 没有对应 CvBlip{} 的类：应为 BLIP 的某个头。"
+    ),
+    "The source has no tokenizer, and its vocabulary of {} tokens is not BLIP's own.": (
+        "来源没有分词器，且其 {} 个 token 的词表不是 BLIP 自己的。"
+    ),
+    "The source has no tokenizer, and its vocabulary of {} tokens is not CLIP's own.": (
+        "来源没有分词器，且其 {} 个 token 的词表不是 CLIP 自己的。"
+    ),
+    "The tokenizer has {} tokens, but the net has {} embeddings.": "分词器有 {} 个 token，但网络只有 {} 个嵌入。",
+    "The tokenizer of {} can't be read: {}": "无法读取 {} 的分词器：{}",
     # segments (inference/, ui/segment/)
     "{} does {}, expected a model for {}.": "{} 的任务是 {}，应为用于 {} 的模型。",
     "{} does {}, expected a model for image-classification.": "{} 的任务是 {}，应为图像分类模型。",
-    "{} segments pictures, expected a model that classifies them.": "{} 用于分割图片，应为分类模型。",
     "{} names pictures, expected a model that segments them.": "{} 用于给图片分类，应为分割模型。",
     "{} can't do task {}, only {}.": "{} 不能执行任务 {}，只能执行 {}。",
     "{} can't take the picture: {}.": "{} 无法处理这张图片：{}。",
@@ -98,11 +121,11 @@ MESSAGES = {
     "OpenVINO can't be imported: {}.": "无法导入 OpenVINO：{}。",
     "OpenVINO can't convert this network: {}.": "OpenVINO 无法转换此网络：{}。",
     "OpenVINO can't run this network: {}.": "OpenVINO 无法运行此网络：{}。",
-    "OpenVINO can't run pixels of shape {}: {}.": "OpenVINO 无法处理形状为 {} 的像素：{}。",
+    "OpenVINO can't run inputs of shape {}: {}.": "OpenVINO 无法处理形状为 {} 的输入：{}。",
     "OpenVINO's {} in {} are off by {} of {}.": "OpenVINO 的 {}（{}）相差 {}，而其大小为 {}。",
     "the pixels are {}x{}, this network takes at least {}x{}.": "像素为 {}x{}，此网络至少需要 {}x{}。",
-    "this network takes pixels of shape {} and no others.": "此网络只接受形状为 {} 的像素。",
-    "torch can't run pixels of shape {}: {}.": "torch 无法处理形状为 {} 的像素：{}。",
+    "this network takes inputs of shape {} and no others.": "此网络只接受形状为 {} 的输入。",
+    "torch can't run inputs of shape {}: {}.": "torch 无法处理形状为 {} 的输入：{}。",
     "the model in {} can't be loaded: {}.": "无法加载 {} 中的模型：{}。",
     # models by name (load.py)
     "{} is neither a name of the catalogue ({}, …), nor a folder, nor a Hub id OWNER/NAME.": (
