@@ -14,9 +14,9 @@ from typing import Any
 from cvhub.cache import build_once, cache_dir
 from cvhub.catalog import CATALOG, CHECKPOINTS, TASKS, Entry, find_entry
 from cvhub.errors import CvhubError
+from cvhub.loading import loading
 from cvhub.models import FAMILIES
 from cvhub.models.pixels import PixelTransform
-from cvhub.quiet import without_progress_bars
 
 # Raised when conversion writes something else than before, so that older folders in the cache are not used.
 CONVERSION = 1
@@ -64,7 +64,7 @@ def load_model(model: str) -> Any:
     folder = resolve(model)
     autos = dict(TASKS.values())
     auto = getattr(transformers, autos.get(task_of(folder), "AutoModelForImageClassification"))
-    with without_progress_bars():
+    with loading():
         return auto.from_pretrained(folder, dtype="float32").eval()
 
 

@@ -120,3 +120,19 @@ def test_lite_packages_have_their_own_sizes() -> None:
 def test_a_double_precision_folder_loads_as_float32(tmp_path: Path) -> None:
     TinyFamily("resnet").model().double().save_pretrained(tmp_path)
     assert load.load_model(str(tmp_path)).dtype == torch.float32
+
+
+def test_threads_that_load_at_once_leave_transformers_as_it_was(tmp_path: Path) -> None:
+    """It takes `tie_weights` away meanwhile, and would put back what it found: nothing, where another did so too."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from transformers import PreTrainedModel
+
+    from tests.tiny import TinyFamily
+
+    before = PreTrainedModel.tie_weights
+    for name in ("resnet", "vit", "vgg", "alexnet"):
+        TinyFamily(name).model().save_pretrained(tmp_path / name)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(load.load_model, [str(folder) for folder in tmp_path.iterdir()] * 6))
+    assert PreTrainedModel.tie_weights is before

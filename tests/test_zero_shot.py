@@ -207,6 +207,29 @@ def test_predict_names_the_likeliest_labels(
         assert [one["score"] for one in line["predictions"]] == pytest.approx(best.values.tolist(), abs=1e-4)
 
 
+def test_evaluate_asks_about_the_data_sets_classes(
+    clip: Path, pictures: list[Image.Image], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As often right as the net's own logits of these words are."""
+    names = ["cat", "a dog", "thing"]
+    for number, picture in enumerate(pictures * 4):
+        folder = tmp_path / names[number % 3]
+        folder.mkdir(exist_ok=True)
+        picture.rotate(90 * (number // 3), expand=True).save(folder / f"{number}.png")
+    command = ["evaluate", str(clip), str(tmp_path), "--template", "{}", "--map", "thing=猫", "--json"]
+    assert main(command) == 0
+    report = json.loads(capsys.readouterr().out)
+    asked = sorted(["cat", "a dog", "thing"])
+    words = ["猫" if name == "thing" else name for name in asked]
+    files = [(file, asked.index(file.parent.name)) for file in sorted(tmp_path.rglob("*.png"))]
+    expected = expected_logits(clip, [Image.open(file) for file, _ in files], words)
+    assert report["n"] == 12
+    assert report["accuracy"] == pytest.approx(np.mean(expected.argmax(1) == [label for _, label in files]))
+    with pytest.raises(SystemExit):
+        main(["evaluate", "eurosat_vgg", str(tmp_path), "--template", "{}"])
+    assert "--template is for zero-shot classifiers" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("model", "options", "sentence"),
     [

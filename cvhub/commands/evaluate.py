@@ -42,6 +42,10 @@ def add(commands: Any) -> None:
         help="only so large a share of the rows, those of a value together",
     )  # fmt: skip
     add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
+    evaluate.add_argument(
+        "--template", action="append", metavar="TEXT",
+        help="what a zero-shot classifier is asked about a class, which stands for {}; several are averaged",
+    )  # fmt: skip
     evaluate.add_argument("--confusion", type=png, metavar="FILE.png", help="draw a classifier's confusion matrix")
     evaluate.add_argument("--card", action="store_true", help="write the metrics into the card of MODEL, a folder")
 
@@ -75,12 +79,18 @@ def png(text: str) -> Path:
 def run(options: argparse.Namespace) -> int:
     from cvhub.inference.pool import default_pool
     from cvhub.inference.segment import Segmenter
+    from cvhub.inference.writing import Writer
+    from cvhub.inference.zero_shot import ZeroShot
 
     if options.card:
         from cvhub.hub.card import add_measurements, check_card
 
         check_card(Path(options.model))  # before the work
     predictor = default_pool().get(options.model, options.runtime, options.precision)
+    if isinstance(predictor, Writer):
+        options.command.error(f"{options.model} writes, which is not measured here")
+    if options.template and not isinstance(predictor, ZeroShot):
+        options.command.error(f"--template is for zero-shot classifiers, and {options.model} is none")
     if isinstance(predictor, Segmenter):
         evaluation, show = measure_segmenter(predictor, options), print_segmenter
     else:
@@ -94,13 +104,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def measure_classifier(classifier: Any, options: argparse.Namespace) -> Any:
+    """A zero-shot classifier is asked about the data set's classes, by their names or as `--map` calls them."""
     from cvhub.evaluation.classification import evaluate
     from cvhub.evaluation.dataset import open_split
+    from cvhub.inference.zero_shot import TEMPLATES, Asked, ZeroShot
 
     if options.holdout:
         options.command.error("--holdout is of masks: a classifier is measured on a whole split")
-    split = open_split(options.dataset, options.split, options.target)
-    evaluation = evaluate(classifier, split, dict(options.renamed), options.batch_size or BATCH_SIZE)
+    split, renamed = open_split(options.dataset, options.split, options.target), dict(options.renamed)
+    if isinstance(classifier, ZeroShot):
+        labels = [renamed.get(name, name) for name in split.classes]
+        classifier = Asked(classifier, labels, options.template or TEMPLATES)
+    evaluation = evaluate(classifier, split, renamed, options.batch_size or BATCH_SIZE)
     if options.confusion:
         from cvhub.evaluation.confusion import draw_confusion
 

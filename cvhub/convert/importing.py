@@ -20,9 +20,9 @@ from cvhub.convert.renaming import Part, rename
 from cvhub.convert.words import save_words
 from cvhub.errors import CvhubError
 from cvhub.hub.folder import add_code, check_folder, read_json, travels
+from cvhub.loading import loading
 from cvhub.models import FAMILIES
 from cvhub.models.segmentation import CvSegmenterConfig
-from cvhub.quiet import without_progress_bars
 
 log = logging.getLogger("cvhub")
 
@@ -132,7 +132,7 @@ def _write(
     if labels:
         net.config.id2label = dict(enumerate(labels))
         net.config.label2id = {label: index for index, label in enumerate(labels)}
-    with without_progress_bars():
+    with loading():
         net.build().save_pretrained(folder)
     save_processor(folder, _processor_fields(checkpoint, layout, net.config), net.config)
     if family.tokenizer is not None:

@@ -53,6 +53,8 @@ def _classifies(family: Family) -> bool:
 def write_config(config: Any) -> str:
     """The config as JSON that `read_config` reads, a field a line, without labels and what follows from the rest."""
     fields = _own_fields(config) | {"num_labels": config.num_labels}
+    if config.architectures:
+        fields["architectures"] = config.architectures
     lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
     return "{\n" + ",\n".join(lines) + "\n}"
 
@@ -69,10 +71,13 @@ def _own_fields(config: Any) -> Fields:
 def entry_config(entry: Entry) -> Any:
     """The config of a row's weights, which stay where they are: the row and the family's tables tell it.
 
-    Of weights that come with cvhub the folder itself does. `architectures` names the class, which the task tells.
+    Of weights that come with cvhub the folder itself does. Where a family has several heads, `architectures` names the
+    one that the task tells.
     """
     config = _config_of(entry)
-    config.architectures = [_family_class(entry.family, dict(TASKS.values())[entry.task]).__name__]
+    head = _family_class(entry.family, dict(TASKS.values())[entry.task])
+    if head is not _family_class(entry.family, *_autos()):
+        config.architectures = [head.__name__]
     return config
 
 
@@ -112,8 +117,8 @@ def untrained_net(config: Any) -> Any:
 def _build(config: Any, device: str) -> Any:
     import torch
 
-    autos = (auto for _, auto in TASKS.values())
-    model_class = _family_class(config.model_type.removeprefix("cvhub_"), *autos, names=config.architectures or ())
+    family, names = config.model_type.removeprefix("cvhub_"), config.architectures or ()
+    model_class = _family_class(family, *_autos(), names=names)
     try:
         with torch.device(device), _few_modules():
             return model_class(config)
@@ -186,6 +191,11 @@ def _few_modules() -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def _autos() -> list[str]:
+    """The Auto classes of nets with a head."""
+    return [auto for _, auto in TASKS.values()]
 
 
 def _family_class(family: str, *autos: str, names: Sequence[str] = ()) -> Any:

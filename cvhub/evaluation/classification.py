@@ -13,6 +13,7 @@ from cvhub.evaluation.classes import match_classes
 from cvhub.evaluation.dataset import Split, opened
 from cvhub.evaluation.metrics import Tally
 from cvhub.inference.classify import Classifier
+from cvhub.inference.zero_shot import Asked
 
 log = logging.getLogger("cvhub")
 
@@ -68,7 +69,7 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier, split: Split, renamed: Mapping[str, str] | None = None, batch_size: int = 16
+    classifier: Classifier | Asked, split: Split, renamed: Mapping[str, str] | None = None, batch_size: int = 16
 ) -> Evaluation:
     """The classifier's answers to all pictures of the split. One that can't be read is a line of log, and counted.
 

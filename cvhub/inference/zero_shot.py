@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
-from cvhub.inference.classify import Prediction, softmax
+from cvhub.inference.classify import Classification, Prediction, softmax
 from cvhub.inference.runtime import build_runtime
 from cvhub.inference.stream import answer_all
 from cvhub.inference.tensors import read_tensor
@@ -134,6 +135,24 @@ class ZeroShot:
 
     def _embed_pixels(self, pixel_values: np.ndarray) -> np.ndarray:
         return self.image_runtime.run(pixel_values)["embeds"]
+
+
+class Asked:
+    """A net and the labels that it is asked about, which together answer as a `Classifier` does."""
+
+    def __init__(self, net: ZeroShot, labels: Sequence[str], templates: Sequence[str] = TEMPLATES):
+        self.net, self.name, self.labels = net, net.name, list(labels)
+        self._embedded = net.embed_labels(labels, templates)
+
+    def answers(
+        self,
+        items: Iterable[Item],
+        open_item: Callable[[Item], AbstractContextManager[Image.Image]],
+        batch_size: int = 16,
+    ) -> Iterator[tuple[Item, Classification | str]]:
+        """Each item with its classification, or with what is wrong with it."""
+        for item, answer in self.net.answers(items, open_item, self._embedded, batch_size):
+            yield item, answer if isinstance(answer, str) else Classification(answer, None, math.nan)
 
 
 def check_labels(labels: Sequence[str]) -> None:

@@ -54,6 +54,7 @@ class CvBlipConfig(CvImageConfig):
     vision_config: Any = None
     text_config: Any = None
     projection_dim: int = 256
+    tie_word_embeddings: bool = True
     logit_scale_init_value: float | int = math.log(1 / 0.07)
 
     def __post_init__(self, **kwargs: Any) -> None:

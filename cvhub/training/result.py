@@ -16,7 +16,7 @@ from cvhub.errors import CvhubError
 from cvhub.evaluation.truth import write_truth
 from cvhub.hub.card import write_card
 from cvhub.load import is_hub_id
-from cvhub.quiet import without_progress_bars
+from cvhub.loading import loading
 from cvhub.telling import duration
 from cvhub.training.curves import curve, write_curve
 from cvhub.training.dense import truth_of
@@ -103,7 +103,7 @@ def save_net(net: Any, folder: Path, dtype: torch.dtype) -> None:
     if not all(value.to(dtype).isfinite().all() for value in state.values() if value.is_floating_point()):
         log.warning("%s can't hold all weights: they are saved as float32.", str(dtype).removeprefix("torch."))
         dtype = torch.float32
-    with without_progress_bars():
+    with loading():
         copy = type(net).from_pretrained(None, config=net.config, state_dict=state, dtype=dtype)
         copy.save_pretrained(folder)
 
