@@ -62,7 +62,8 @@ class ZeroShot:
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts → (M, E). What was asked before is remembered."""
         known = self._remembered
-        found = {text: known[text] for text in texts if text in known}
+        # Another thread may make room meanwhile: each text is looked for once.
+        found = {text: embedding for text in texts if (embedding := known.get(text)) is not None}
         missing = sorted({text for text in texts if text not in found}, key=len)  # those of a batch are about as long
         for start in range(0, len(missing), TEXT_BATCH):
             batch = missing[start : start + TEXT_BATCH]
