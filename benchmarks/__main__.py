@@ -15,6 +15,7 @@ TOPICS = (
     "peak",
     "models",
     "segmenters",
+    "words",
     "tiles",
     "training",
     "distillation",

@@ -27,7 +27,7 @@ def test_every_row_is_a_recipe_with_its_name_in_both_languages(row: str) -> None
         assert speaker(language)(f"students_row_{row}")
     assert figure.STARTS.get(row, "plain") in ROWS
     assert bool(recipe.distillation.teachers) == (row not in ("plain", "recipe", "mobilenet_v2", "few_labels")) or (
-        row.startswith("without") and not recipe.distillation.teachers
+        row.startswith(("with_", "without_")) and not recipe.distillation.teachers
     )
 
 

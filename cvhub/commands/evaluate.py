@@ -38,9 +38,16 @@ def add(commands: Any) -> None:
         "as 1=pet,2=background,3=ignore",
     )  # fmt: skip
     evaluate.add_argument(
+        "--texts", metavar="COLUMN",
+        help="the column of what is said of each picture, which a net that reads texts is to find, and one that writes "
+        "is to write",
+    )  # fmt: skip
+    evaluate.add_argument(
         "--holdout", type=holdout, metavar="COLUMN:SHARE:SEED",
         help="only so large a share of the rows, those of a value together",
     )  # fmt: skip
+    evaluate.add_argument("--one-per", metavar="COLUMN", help="of the rows with one value of it only the first")
+    evaluate.add_argument("--learnt", action="store_true", help="what was not held out, instead")
     add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
     evaluate.add_argument(
         "--template", action="append", metavar="TEXT",
@@ -87,12 +94,13 @@ def run(options: argparse.Namespace) -> int:
 
         check_card(Path(options.model))  # before the work
     predictor = default_pool().get(options.model, options.runtime, options.precision)
+    check_words(predictor, options)
     if isinstance(predictor, Writer):
-        options.command.error(f"{options.model} writes, which is not measured here")
-    if options.template and not isinstance(predictor, ZeroShot):
-        options.command.error(f"--template is for zero-shot classifiers, and {options.model} is none")
-    if isinstance(predictor, Segmenter):
+        evaluation, show = measure_captions(predictor, options), print_captions
+    elif isinstance(predictor, Segmenter):
         evaluation, show = measure_segmenter(predictor, options), print_segmenter
+    elif isinstance(predictor, ZeroShot) and asks_for_texts(predictor, options):
+        evaluation, show = measure_retrieval(predictor, options), print_retrieval
     else:
         evaluation, show = measure_classifier(predictor, options), print_classifier
     report = evaluation.report()
@@ -103,19 +111,70 @@ def run(options: argparse.Namespace) -> int:
     return 1 if evaluation.failed else 0
 
 
+def check_words(predictor: Any, options: argparse.Namespace) -> None:
+    """Stops at options that this kind of net has no use for."""
+    from cvhub.inference.writing import CAPTIONS, Writer
+    from cvhub.inference.zero_shot import ZeroShot
+
+    writes = isinstance(predictor, Writer)
+    if writes and predictor.task != CAPTIONS:
+        options.command.error(f"{options.model} answers questions, which is not measured here")
+    if options.template and not isinstance(predictor, ZeroShot):
+        options.command.error(f"--template is for zero-shot classifiers, and {options.model} is none")
+    for name in ("texts", "one_per", "learnt"):
+        if getattr(options, name) and not (writes or isinstance(predictor, ZeroShot)):
+            option = name.replace("_", "-")
+            options.command.error(f"--{option} is for nets that read or write texts, and {options.model} is none")
+
+
+def asks_for_texts(net: Any, options: argparse.Namespace) -> bool:
+    """Whether texts are to be found, and not classes: as it is said, else as the net's folder remembers."""
+    from cvhub.evaluation.pairs import read_pairing
+
+    return bool(options.texts) or (options.target is None and read_pairing(net.folder) is not None)
+
+
+def chosen_pairs(net: Any, options: argparse.Namespace) -> tuple[Any, Any, str]:
+    """The rows of the data set, those to measure on, and a word for them."""
+    from cvhub.evaluation.pairs import open_pairs
+
+    given = {"texts": options.texts, "holdout": options.holdout, "one_per": options.one_per}
+    rows = open_pairs(options.dataset, options.split, net.folder, given)
+    return rows, *rows.chosen(options.learnt)
+
+
+def measure_retrieval(net: Any, options: argparse.Namespace) -> Any:
+    from cvhub.evaluation.retrieval import evaluate_retrieval
+
+    return evaluate_retrieval(net, *chosen_pairs(net, options), options.batch_size or BATCH_SIZE)
+
+
+def measure_captions(writer: Any, options: argparse.Namespace) -> Any:
+    from cvhub.evaluation.captions import evaluate_captions
+
+    return evaluate_captions(writer, *chosen_pairs(writer, options), options.batch_size or BATCH_SIZE)
+
+
 def measure_classifier(classifier: Any, options: argparse.Namespace) -> Any:
     """A zero-shot classifier is asked about the data set's classes, by their names or as `--map` calls them."""
     from cvhub.evaluation.classification import evaluate
     from cvhub.evaluation.dataset import open_split
+    from cvhub.evaluation.pairs import read_pairing
     from cvhub.inference.zero_shot import TEMPLATES, Asked, ZeroShot
 
-    if options.holdout:
-        options.command.error("--holdout is of masks: a classifier is measured on a whole split")
-    split, renamed = open_split(options.dataset, options.split, options.target), dict(options.renamed)
-    if isinstance(classifier, ZeroShot):
+    zero_shot = isinstance(classifier, ZeroShot)
+    if options.holdout and not zero_shot:
+        options.command.error("--holdout is of masks and texts: a classifier is measured on a whole split")
+    chosen = zero_shot and bool(read_pairing(classifier.folder) or options.holdout or options.one_per)
+    split = open_split(options.dataset, options.split, options.target, streaming=not chosen)
+    renamed, rows = dict(options.renamed), ""
+    if chosen:
+        _, indices, rows = chosen_pairs(classifier, options)
+        split = split.labelled(indices)
+    if zero_shot:
         labels = [renamed.get(name, name) for name in split.classes]
         classifier = Asked(classifier, labels, options.template or TEMPLATES)
-    evaluation = evaluate(classifier, split, renamed, options.batch_size or BATCH_SIZE)
+    evaluation = evaluate(classifier, split, renamed, options.batch_size or BATCH_SIZE, rows)
     if options.confusion:
         from cvhub.evaluation.confusion import draw_confusion
 
@@ -154,6 +213,21 @@ def print_classifier(report: dict[str, Any]) -> None:
     print(f"negative log-likelihood      {report['nll']:.4f}")
 
 
+def print_retrieval(report: dict[str, Any]) -> None:
+    print_heading(report)
+    print(f"{'of ' + report['texts']:<20}{'text of a picture':>20}{'picture of a text':>20}")
+    for name in report:
+        if name.startswith("recall@"):
+            to_text, to_image = report[f"image_to_text_{name}"], report[f"text_to_image_{name}"]
+            print(f"{name:<20}{to_text:>20.2%}{to_image:>20.2%}")
+
+
+def print_captions(report: dict[str, Any]) -> None:
+    print_heading(report)
+    print(f"the very words of {report['texts']:<24}{report['exact']:.2%}")
+    print(f"{'CIDEr, 10 at best':<42}{report['cider']:.3f}")
+
+
 def print_segmenter(report: dict[str, Any]) -> None:
     columns = list(dict.fromkeys(name for of_class in report["per_class"].values() for name in of_class))
     print(f"{'class':<32}" + "".join(f"{column.replace('_', ' '):>12}" for column in columns))
@@ -168,6 +242,6 @@ def print_segmenter(report: dict[str, Any]) -> None:
 
 def print_heading(report: dict[str, Any]) -> None:
     unread = f", {report['failed']:,} more can't be read" if report["failed"] else ""
-    held_out = f", held out by {report['holdout']}" if report.get("holdout") else ""
-    place = f"{report['dataset']}, split {report['split']}{held_out}"
+    rows = report.get("rows") or (f"held out by {report['holdout']}" if report.get("holdout") else "")
+    place = f"{report['dataset']}, split {report['split']}" + (f", {rows}" if rows else "")
     print(f"\n{report['model']} on {place}: {report['n']:,} pictures{unread}")

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 def print_outcome(outcome: Any) -> None:
     found = {"accuracy": outcome.validation_accuracy, "mean IoU": outcome.validation_iou}
+    found["recall@5"] = outcome.validation_recall
     values = [f"{name} {100 * value:.2f} %" for name, value in found.items() if value is not None]
     held_out = f", {values[0]} on what was held out" if values else ""
     print(f"{outcome.folder}: {outcome.epochs:.4g} epochs, {outcome.seconds:.0f} s{held_out}")

@@ -19,12 +19,17 @@ def make_tokenizer(config: Any) -> Any:
 
     with explained(REPO):
         file = hf_hub_download(REPO, "vocab.txt", etag_timeout=PATIENCE)
-    tokenizer = BertTokenizer(vocab=file)
-    tokenizer.add_special_tokens({"bos_token": START})
-    tokenizer.add_tokens([ENCODE], special_tokens=True)
+    tokenizer = with_starts(BertTokenizer(vocab=file))
     text = config.text_config
     if len(tokenizer) != text.vocab_size or tokenizer.bos_token_id != text.bos_token_id:
         raise CvhubError(
             f"The source has no tokenizer, and its vocabulary of {text.vocab_size:,} tokens is not BLIP's own."
         )
+    return tokenizer
+
+
+def with_starts(tokenizer: Any) -> Any:
+    """BERT's tokenizer with BLIP's two more tokens, the last."""
+    tokenizer.add_special_tokens({"bos_token": START})
+    tokenizer.add_tokens([ENCODE], special_tokens=True)
     return tokenizer

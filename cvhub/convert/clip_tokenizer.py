@@ -4,6 +4,7 @@
 """
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,25 @@ WORD_END = "</w>"
 
 def make_tokenizer(config: Any) -> Any:
     """transformers' tokenizer of it, for a text tower's config; raises `CvhubError` for one with another vocabulary."""
-    from transformers import CLIPTokenizer
-
     lines = gzip.decompress(MERGES.read_bytes()).decode("utf-8").splitlines()
-    merges = [tuple(line.split()) for line in lines]
-    letters = byte_letters()
-    tokens = [*letters, *(letter + WORD_END for letter in letters), *map("".join, merges), START, END]
     text = config.text_config
-    if len(tokens) != text.vocab_size:
+    tokenizer = tokenizer_of([(left, right) for left, right in map(str.split, lines)], text.max_position_embeddings)
+    if len(tokenizer) != text.vocab_size:
         raise CvhubError(
             f"The source has no tokenizer, and its vocabulary of {text.vocab_size:,} tokens is not CLIP's own."
         )
+    return tokenizer
+
+
+def tokenizer_of(merges: Sequence[tuple[str, str]], most: int) -> Any:
+    """Of byte pairs in the order they were found; `most` tokens a text. Whatever the pairs, each byte has a token."""
+    from transformers import CLIPTokenizer
+
+    letters = byte_letters()
+    tokens = [*letters, *(letter + WORD_END for letter in letters), *map("".join, merges), START, END]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    pairs: Any = merges  # its annotation knows lines alone
-    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=text.max_position_embeddings)
+    pairs: Any = list(merges)  # its annotation knows lines alone
+    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=most)
 
 
 def byte_letters() -> list[str]:

@@ -36,6 +36,11 @@ def save_words(folder: Path, source: Path | None, config: Any, default: Callable
     else:
         tokenizer = default(config)
         log.warning("The source has no tokenizer: the default for this family is used.")
+    save_tokenizer(tokenizer, folder, config)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path, config: Any) -> None:
+    """Into a folder of a net with this `config`, with the processor's name."""
     check_vocabulary(tokenizer, config)
     tokenizer.save_pretrained(folder)
     name_processor(folder, config)

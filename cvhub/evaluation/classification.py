@@ -20,7 +20,10 @@ log = logging.getLogger("cvhub")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found: `tally` over the pictures that could be read, and how many could not."""
+    """What was found: `tally` over the pictures that could be read, and how many could not.
+
+    `rows` says which rows of the split these are, "" for all.
+    """
 
     model: str
     dataset: str
@@ -28,6 +31,7 @@ class Evaluation:
     classes: list[str]
     tally: Tally
     failed: int
+    rows: str = ""
 
     @property
     def n(self) -> int:
@@ -36,7 +40,7 @@ class Evaluation:
     @property
     def part(self) -> str:
         """What of the data set was measured on."""
-        return self.split
+        return f"{self.split}, {self.rows}" if self.rows else self.split
 
     def metrics(self) -> dict[str, float]:
         """Single numbers by their names, as a card and the catalogue give them."""
@@ -57,6 +61,7 @@ class Evaluation:
             "model": self.model,
             "dataset": self.dataset,
             "split": self.split,
+            **({"rows": self.rows} if self.rows else {}),
             "n": self.n,
             "failed": self.failed,
             **self.metrics(),
@@ -69,11 +74,16 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier | Asked, split: Split, renamed: Mapping[str, str] | None = None, batch_size: int = 16
+    classifier: Classifier | Asked,
+    split: Split,
+    renamed: Mapping[str, str] | None = None,
+    batch_size: int = 16,
+    rows: str = "",
 ) -> Evaluation:
     """The classifier's answers to all pictures of the split. One that can't be read is a line of log, and counted.
 
-    `renamed`: the classifier's names of classes that the data set calls otherwise.
+    `renamed`: the classifier's names of classes that the data set calls otherwise. `rows` is a word for what was taken
+    of the split.
     """
     tally = Tally(match_classes(split.classes, classifier.labels, renamed), len(classifier.labels))
     failed = 0
@@ -86,7 +96,7 @@ def evaluate(
     if tally.n == 0:
         told = f"none of the {failed} pictures of {split.name} can be read" if failed else f"{split.name} is empty"
         raise CvhubError(f"{split.dataset} can't be evaluated: {told}.")
-    return Evaluation(classifier.name, split.dataset, split.name, split.classes, tally, failed)
+    return Evaluation(classifier.name, split.dataset, split.name, split.classes, tally, failed, rows)
 
 
 def _number(value: np.floating) -> float | None:

@@ -5,6 +5,7 @@ A split is read as a stream unless asked otherwise: other splits are not fetched
 
 import contextlib
 import io
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,7 +20,11 @@ from cvhub.inference.images import decoded
 from cvhub.inference.runtime import one_line
 from cvhub.load import is_hub_id
 
+log = logging.getLogger("cvhub")
+
+UNNAMED = -1  # what `datasets` has where a class is unknown
 SPLITS = ("test", "validation")  # tried in this order where none is named
+TEXT_TYPES = ("string", "large_string")
 
 
 class LabelledPicture(NamedTuple):
@@ -54,6 +59,14 @@ class Split:
                 f"row {number} of {self.name} of {self.dataset} has no class; --split names another split."
             )
         return label
+
+    def labelled(self, indices: Sequence[int]) -> "Split":
+        """Of these rows those that have a class, and a line of log for how many have none; not of a stream."""
+        values = self.rows[self.target_column]
+        chosen = [index for index in map(int, indices) if values[index] not in (None, "", UNNAMED)]
+        if len(chosen) < len(indices):
+            log.warning("%d of %d rows have no class: they are left out.", len(indices) - len(chosen), len(indices))
+        return replace(self, rows=self.rows.select(chosen))
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -180,10 +193,10 @@ def _class_names(dataset: str, rows: Any, target: str, kind: Any) -> list[str]:
     """The names of a column of class numbers, or the different values of a column of text."""
     if _has_names(kind):
         return list(kind.names)
-    if getattr(kind, "dtype", None) not in ("string", "large_string"):
+    if getattr(kind, "dtype", None) not in TEXT_TYPES:
         raise CvhubError(f"column {target} of {dataset} holds neither names of classes nor numbers that have names.")
     values = {row[target] for row in _readable(dataset, rows.select_columns([target]))}
-    return sorted(value for value in values if value is not None)
+    return sorted(value for value in values if value)
 
 
 def _readable(dataset: str, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from cvhub.evaluation.classes import match_classes
 from cvhub.evaluation.dataset import open_rows, source_of
 from cvhub.evaluation.dense_metrics import BoundaryTally, SemanticTally
 from cvhub.evaluation.segment_metrics import VOID, InstanceTally, PanopticTally
-from cvhub.evaluation.truth import IGNORED, MaskedRows, Masks, Truth, parse_map, read_truth
+from cvhub.evaluation.truth import IGNORED, TRAINED_ON, MaskedRows, Masks, Truth, parse_map, read_truth
 from cvhub.inference.images import decoded
 from cvhub.inference.large import segment_large
 from cvhub.inference.mask_file import read_mask
@@ -30,7 +30,6 @@ log = logging.getLogger("cvhub")
 # Average precision ranks all answers by their scores: none is left out.
 LOWEST_SCORE = 0.0
 HINT = "--map VALUE=CLASS gives a mask's value a class of the model"
-TRAINED_ON = "train"  # the split that recipes hold rows of out
 
 Segments = list[dict[str, int]]  # of each its "id" in a mask and its "category_id"
 Reads = Callable[[str, float | None], tuple[np.ndarray, list[Segment]]]

@@ -22,6 +22,7 @@ from cvhub.inference.images import open_picture
 FILE = "truth.json"
 IGNORED = 255  # the label of a pixel that counts nowhere
 EVERY_OTHER = "*"
+TRAINED_ON = "train"  # the split that recipes hold rows of out
 
 
 class Masks(NamedTuple):

@@ -22,6 +22,8 @@ FOLDER = "path/to/this/folder"
 # In every card that transformers' `push_to_hub` fills in from its template.
 BLANK = "[More Information Needed]"
 MEASURED = "## Measured"
+BY = "By `cvhub evaluate`"
+TABLE = re.compile(f"^(?={BY})", re.MULTILINE)  # where each begins
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -65,10 +67,10 @@ def complete_card(folder: Path, repo_id: str) -> None:
 
 
 def add_measurements(folder: Path, metrics: Mapping[str, float], dataset: str, split: str, count: int) -> None:
-    """Writes measured values into a folder's card, in place of earlier ones: its `model-index`, and a section.
+    """Writes measured values into a folder's card: its `model-index`, and a section.
 
-    `dataset` is what was measured on, `count` the pictures of its `split`. The card may call the data set by the name
-    that it says it was trained on.
+    `dataset` is what was measured on, `count` the pictures of its `split`, whose earlier values these replace. The card
+    may call the data set by the name that it says it was trained on.
     """
     check_card(folder)
     file = folder / "README.md"
@@ -76,10 +78,16 @@ def add_measurements(folder: Path, metrics: Mapping[str, float], dataset: str, s
     data: Any = card.data  # a ModelCardData, which its class doesn't say
     task, name = data.pipeline_tag, (data.datasets or [dataset])[0]
     data.model_name = card.text.strip().partition("\n")[0].removeprefix("# ")
-    data.eval_results = _results(task, name, metrics, split) if task else None
-    body = card.text.partition(f"\n{MEASURED}")[0].strip()
-    section = _measurements(f"the {count:,} pictures of {name}, split {split}", metrics)
-    file.write_text(f"---\n{data.to_yaml()}\n---\n\n{body}\n\n{section}\n", encoding="utf-8")
+    place = f"{name}, split {split}"
+    others = [
+        result for result in data.eval_results or [] if (result.dataset_name, result.dataset_split) != (name, split)
+    ]
+    data.eval_results = [*others, *_results(task, name, metrics, split)] if task else None
+    body, _, measured = card.text.partition(f"\n{MEASURED}\n")
+    tables = [table.strip() for table in TABLE.split(measured) if table.strip() and f"{place}:\n" not in table]
+    tables.append(_measured(f"the {count:,} pictures of {place}", metrics))
+    parts = [f"---\n{data.to_yaml()}\n---", body.strip(), MEASURED, *tables]
+    file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def check_card(folder: Path) -> None:
@@ -262,9 +270,9 @@ def _labels(config: Mapping[str, Any]) -> str | None:
 
 
 def _measurements(dataset: str | None, metrics: Mapping[str, float]) -> str | None:
-    if not metrics:
-        return None
-    place = f", on {dataset}" if dataset else ""
+    return f"{MEASURED}\n\n{_measured(dataset, metrics)}" if metrics else None
+
+
+def _measured(place: str | None, metrics: Mapping[str, float]) -> str:
     rows = [f"| {name} | {value:.4g} |" for name, value in metrics.items()]
-    heading = f"{MEASURED}\n\nBy `cvhub evaluate`{place}:"
-    return "\n".join([heading, "", "| metric | value |", "|---|---|", *rows])
+    return "\n".join([f"{BY}{f', on {place}' if place else ''}:", "", "| metric | value |", "|---|---|", *rows])

@@ -5,7 +5,16 @@ from os.path import dirname
 
 # What architectures share, and parts of one; every other file here is one.
 SHARED = (
-    *("attention", "backbone", "base", "blip_text", "clip_resnet", "dense_processing", "image_processing"),
+    *(
+        "attention",
+        "backbone",
+        "base",
+        "blip_pretraining",
+        "blip_text",
+        "clip_resnet",
+        "dense_processing",
+        "image_processing",
+    ),
     *("inception", "layers", "losses", "losses_contrastive", "losses_dense", "pixels", "segmentation", "swin_windows"),
 )
 FAMILIES = tuple(

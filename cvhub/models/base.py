@@ -96,7 +96,7 @@ class CvPreTrainedModel(PreTrainedModel):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         # `_auto_class` would be inherited: an unlisted subclass must not claim its parent's place.
-        cls._auto_class = cls.auto_classes[0] if "auto_classes" in cls.__dict__ else None
+        cls._auto_class = next(iter(cls.__dict__.get("auto_classes", ())), None)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -32,8 +32,27 @@ from .attention import CvTransformerPreTrainedModel
 from .base import CvImageConfig
 from .blip_text import CvBlipTextConfig, CvBlipTextDecoder, CvBlipTextModel
 from .losses_contrastive import softmax_loss
+from .mobilenet_v2 import CvMobileNetV2Config, CvMobileNetV2Model
 from .vit import CvViTConfig, CvViTModel
 
+
+class MapTokens(CvMobileNetV2Model):
+    """The encoder of a small net: every place of a MobileNetV2's last map is a token, behind their mean."""
+
+    auto_classes = ()
+
+    def forward(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """`pixel_values` (N, C, H, W) → tokens (N, 1 + H'·W', D) and their mean (N, D)."""
+        places = self.feature_maps(pixel_values)[-1].flatten(2).transpose(1, 2)  # (N, H'·W', D)
+        mean = places.mean(dim=1)
+        return BaseModelOutputWithPooling(torch.cat([mean[:, None], places], dim=1), mean)
+
+
+# model_type: the classes of a net that can read the picture
+TOWERS: dict[str, tuple[Any, Any]] = {
+    CvViTConfig.model_type: (CvViTConfig, CvViTModel),
+    CvMobileNetV2Config.model_type: (CvMobileNetV2Config, MapTokens),
+}
 # The decoder's matrix of words is that of its embedding.
 TIED = {"text_decoder.head.words.weight": "text_decoder.text.embedding.weight"}
 
@@ -41,13 +60,14 @@ TIED = {"text_decoder.head.words.weight": "text_decoder.text.embedding.weight"}
 class CvBlipConfig(CvImageConfig):
     """The defaults are the paper's with a ViT-B/16, at 384 pixels.
 
-    - `vision_config`: a `CvViTConfig` or its dict; `text_config`: a `CvBlipTextConfig` or its dict, of encoder and
-      decoder alike. The width of the picture's tokens follows from the first.
+    - `vision_config`: a `CvViTConfig`, or, for small nets, a `CvMobileNetV2Config`, or its dict; `text_config`: a
+      `CvBlipTextConfig` or its dict, of encoder and decoder alike. The width of the picture's tokens follows from the
+      first.
     - `projection_dim`: dimensions in which picture and text are compared; `logit_scale_init_value`: t, ln 1/0.07.
     """
 
     model_type = "cvhub_blip"
-    sub_configs: ClassVar[dict[str, Any]] = {"text_config": CvBlipTextConfig, "vision_config": CvViTConfig}
+    sub_configs: ClassVar[dict[str, Any]] = {"text_config": CvBlipTextConfig, "vision_config": CvImageConfig}
     counts: ClassVar[tuple[str, ...]] = ("projection_dim",)
     words: ClassVar[str] = "BlipProcessor"
 
@@ -61,24 +81,35 @@ class CvBlipConfig(CvImageConfig):
         if self.vision_config is None:
             self.vision_config = {"image_size": 384, "fill_patches": False, "antialias_positions": False}
         if isinstance(self.vision_config, dict):
-            self.vision_config = _of(CvViTConfig, self.vision_config)
+            kind = self.vision_config.get("model_type", CvViTConfig.model_type)
+            if kind not in TOWERS:
+                raise ValueError(f"vision_config has model_type {kind!r}, expected one of {', '.join(TOWERS)}.")
+            self.vision_config = TOWERS[kind][0](**_own(self.vision_config))
         if self.text_config is None or isinstance(self.text_config, dict):
-            self.text_config = _of(CvBlipTextConfig, self.text_config or {})
-        self.text_config.encoder_hidden_size = self.vision_config.hidden_size
+            self.text_config = CvBlipTextConfig(**_own(self.text_config or {}))
+        self.text_config.encoder_hidden_size = self.vision_width
         self.num_channels = self.vision_config.num_channels
         super().__post_init__(**kwargs)
 
     @property
     def smallest_input(self) -> int:
-        """Fewest pixels a side may have: what the ViT takes."""
+        """Fewest pixels a side may have: what the picture's encoder takes."""
         return self.vision_config.smallest_input
 
+    @property
+    def vision_width(self) -> int:
+        """D of the picture's tokens."""
+        vision = self.vision_config
+        return vision.hidden_size if isinstance(vision, CvViTConfig) else vision.stage_channels[-1]
 
-def _of(config_class: Any, fields: dict[str, Any]) -> Any:
-    kind = fields.get("model_type", config_class.model_type)
-    if kind != config_class.model_type:
-        raise ValueError(f"model_type is {kind!r}, expected {config_class.model_type!r}.")
-    return config_class(**{name: value for name, value in fields.items() if name != "model_type"})
+
+def _own(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "model_type"}
+
+
+def picture_encoder(config: CvBlipConfig) -> Any:
+    """What gives the picture's tokens (N, S, D), the first of which stands for all."""
+    return TOWERS[config.vision_config.model_type][1](config.vision_config)
 
 
 class CvBlipPreTrainedModel(CvTransformerPreTrainedModel):
@@ -106,7 +137,7 @@ class CvBlipModel(CvBlipPreTrainedModel):
 
     def __init__(self, config: CvBlipConfig):
         super().__init__(config)
-        self.vision_model = CvViTModel(config.vision_config)
+        self.vision_model = picture_encoder(config)
         self.post_init()
 
     def forward(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
@@ -135,13 +166,14 @@ class CvBlipForImageTextRetrieval(CvBlipPreTrainedModel):
 
     auto_classes = ("AutoModelForZeroShotImageClassification",)
     main_input_name = "input_ids"
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^text_decoder\."]
 
     def __init__(self, config: CvBlipConfig):
         super().__init__(config)
-        text, vision = config.text_config, config.vision_config
-        self.vision_model = CvViTModel(vision)
+        text = config.text_config
+        self.vision_model = picture_encoder(config)
         self.text_encoder = CvBlipTextModel(text)
-        self.visual_projection = nn.Linear(vision.hidden_size, config.projection_dim)
+        self.visual_projection = nn.Linear(config.vision_width, config.projection_dim)
         self.text_projection = nn.Linear(text.hidden_size, config.projection_dim)
         self.matching = nn.Linear(text.hidden_size, 2)
         self.logit_scale = nn.Parameter(torch.tensor(float(config.logit_scale_init_value)))
@@ -219,10 +251,13 @@ class CvBlipForConditionalGeneration(CvBlipPreTrainedModel, GenerationMixin):
 
     auto_classes = ("AutoModelForImageTextToText",)
     _tied_weights_keys: ClassVar[dict[str, str]] = TIED
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [
+        *(r"^text_encoder\.", r"^text_projection\.", r"^visual_projection\.", r"^match", r"^logit"),
+    ]
 
     def __init__(self, config: CvBlipConfig):
         super().__init__(config)
-        self.vision_model = CvViTModel(config.vision_config)
+        self.vision_model = picture_encoder(config)
         self.text_decoder = CvBlipTextDecoder(config.text_config)
         self.post_init()
 
@@ -279,7 +314,7 @@ class CvBlipForQuestionAnswering(CvBlipPreTrainedModel, GenerationMixin):
 
     def __init__(self, config: CvBlipConfig):
         super().__init__(config)
-        self.vision_model = CvViTModel(config.vision_config)
+        self.vision_model = picture_encoder(config)
         self.text_encoder = CvBlipTextModel(config.text_config)
         answers = copy.deepcopy(config.text_config)
         answers.encoder_hidden_size = answers.hidden_size  # it looks at the question, which has looked at the picture

@@ -85,7 +85,50 @@ class Deal(Sampler[list[Key]]):
             ]
 
 
-class Batches(Dataset):
+class PictureBatches(Dataset):
+    """Keys → pixel values (N, C, H, W) float32, of pictures as chance changes them."""
+
+    def __init__(
+        self,
+        pictures: Any,  # by index, PIL's
+        transform: PixelTransform,
+        augmentation: Augmentation,
+        seed: int,
+        memory_format: torch.memory_format = torch.channels_last,
+    ):
+        self.pictures = pictures
+        self.seed = seed
+        self.memory_format = memory_format
+        height, width = transform.crop_size["height"], transform.crop_size["width"]
+        self.turns = augmentation.quarter_turns
+        self.crop, self.policy = timm_parts((height, width), transform, augmentation)
+        self.offset, self.scale = affine(transform)
+        self.erase = RandomErasing(augmentation.erasing, mode="pixel", device="cpu")
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def pixel_values(self, keys: Sequence[Key]) -> Tensor:
+        pixels = torch.from_numpy(np.stack([self._augment(key) for key in keys]))
+        x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.memory_format)
+        x.mul_(self.scale).add_(self.offset)
+        if self.erase.probability:
+            for picture, key in zip(x, keys, strict=True):
+                seed_all(self.seed, "erase", *_chance(key))
+                self.erase(picture)
+        return x
+
+    def _augment(self, key: Key) -> np.ndarray:
+        """A picture as this epoch sees it, (H, W, C) uint8."""
+        image = self.pictures[key.index]
+        seed_all(self.seed, "picture", *_chance(key))
+        if self.turns and (turn := random.choice(QUARTER_TURNS)) is not None:
+            image = image.transpose(turn)
+        pixels = np.asarray(self.policy(self.crop(image)))
+        return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+class Batches(PictureBatches):
     """Keys → `pixel_values` (N, C, H, W) float32 and `labels` (N,), or soft (N, K) where batches are mixed.
 
     An unknown label is −100; in a mixed picture it is what its row lacks to 1. With `keyed` there are also `keys`
@@ -102,16 +145,9 @@ class Batches(Dataset):
         memory_format: torch.memory_format = torch.channels_last,
         keyed: bool = False,
     ):
-        self.pictures = pictures
+        super().__init__(pictures, transform, augmentation, seed, memory_format)
         self.num_labels = num_labels
         self.keyed = keyed
-        self.seed = seed
-        self.memory_format = memory_format
-        height, width = transform.crop_size["height"], transform.crop_size["width"]
-        self.turns = augmentation.quarter_turns
-        self.crop, self.policy = timm_parts((height, width), transform, augmentation)
-        self.offset, self.scale = affine(transform)
-        self.erase = RandomErasing(augmentation.erasing, mode="pixel", device="cpu")
         self.mix = None
         if augmentation.mixup or augmentation.cutmix:
             self.mix = Mixup(
@@ -122,18 +158,9 @@ class Batches(Dataset):
                 num_classes=num_labels + 1,  # the last stands for what is unknown
             )
 
-    def __len__(self) -> int:
-        return len(self.pictures)
-
     def __getitems__(self, keys: Sequence[Key]) -> dict[str, Tensor]:
         with borrowed_chance():
-            pixels = torch.from_numpy(np.stack([self._augment(key) for key in keys]))
-            x = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.memory_format)
-            x.mul_(self.scale).add_(self.offset)
-            if self.erase.probability:
-                for picture, key in zip(x, keys, strict=True):
-                    seed_all(self.seed, "erase", *_chance(key))
-                    self.erase(picture)
+            x = self.pixel_values(keys)
             labels = torch.from_numpy(self.pictures.targets[[key.index for key in keys]])
             if self.mix is not None:
                 seed_all(self.seed, "mix", keys[0].epoch, keys[0].batch)
@@ -144,20 +171,11 @@ class Batches(Dataset):
             batch["keys"] = torch.tensor([(key.epoch, key.index, key.copy) for key in keys])
         return batch
 
-    def _augment(self, key: Key) -> np.ndarray:
-        """A picture as this epoch sees it, (H, W, C) uint8."""
-        image = self.pictures[key.index]
-        seed_all(self.seed, "picture", *_chance(key))
-        if self.turns and (turn := random.choice(QUARTER_TURNS)) is not None:
-            image = image.transpose(turn)
-        pixels = np.asarray(self.policy(self.crop(image)))
-        return pixels[:, :, None] if pixels.ndim == 2 else pixels
-
 
 class Loader(DataLoader):
-    """A loader of `Batches` whose epochs Trainer sets. It draws no random number."""
+    """A loader of batches whose epochs Trainer sets. It draws no random number."""
 
-    def __init__(self, batches: Batches, deal: Deal, workers: int):
+    def __init__(self, batches: Dataset, deal: Deal, workers: int):
         super().__init__(
             batches,
             batch_sampler=deal,

@@ -4,14 +4,17 @@ import csv
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-# A classifier is followed by its accuracy, a segmenter by its mean intersection over union.
-METRICS = ("accuracy", "iou")
+# A classifier is followed by its accuracy, a segmenter by its mean intersection over union, a net that reads texts by
+# its recall.
+METRICS = ("accuracy", "iou", "recall")
 # What a student's loss is made of, as means over the steps of a row: what a teacher's answer costs, how much it is
 # heard, and the product of the two, whose sum over the teachers is the distillation loss.
 TERMS = (
     "label_loss",
     "distillation_loss",
     *(f"teacher_{number}_{what}" for number in (1, 2) for what in ("loss", "weight", "part")),
+    # Of pairs: BLIP's three losses, and the factor of a cosine.
+    *("contrastive_loss", "matching_loss", "writing_loss", "scale"),
 )
 # How Trainer calls what is logged.
 LOGGED = {

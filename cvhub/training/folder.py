@@ -13,10 +13,12 @@ WORK = ".training"  # of a run that goes on: the recipe as it was given, the pla
 def public(recipe: Recipe) -> Recipe:
     """The recipe without the places where folders of data and models lay, which are nobody's business."""
     data, model, taught = recipe.data, recipe.model, recipe.distillation
+    sources = tuple(map(_folder_name, recipe.words.sources))
     teachers = tuple(_folder_name(teacher) for teacher in taught.teachers)
     return replace(
         recipe,
         data=replace(data, source=_folder_name(data.source)),
+        words=replace(recipe.words, sources=sources),
         distillation=replace(taught, teachers=teachers, answers=Path(taught.answers).name),
         model=replace(model, from_=_folder_name(model.from_), backbone_from=_folder_name(model.backbone_from)),
     )

@@ -1,5 +1,7 @@
 """What a net is worth on what is held out, while it is trained: sums, so that processes can add theirs up."""
 
+import math
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,11 +10,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cvhub.evaluation.retrieval import recall_metrics
 from cvhub.evaluation.truth import IGNORED, Masks
 from cvhub.inference.segment import frame
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.data import Pictures
 from cvhub.training.dense import MaskedPictures
+from cvhub.training.pairs import Pairs, read_texts
 
 
 class Judge(Protocol):
@@ -60,6 +64,41 @@ class ClassifierJudge:
     def metrics(self, sums: Tensor) -> dict[str, float]:
         correct, loss, count = sums.tolist()
         return {"eval_loss": loss / count, "eval_accuracy": correct / count}
+
+
+class PairJudge:
+    """How many of the held out pictures and texts find each other among the five nearest: the mean of both ways."""
+
+    metric = "recall"
+
+    def __init__(self, pairs: Pairs, transform: PixelTransform, read: Callable[..., Any], dimensions: int):
+        """`read` makes numbers of texts, as a tokenizer does; `dimensions` are those of an embedding."""
+        self.pairs = pairs
+        self.transform = transform
+        self.read = read
+        self.texts = [next(text for text in said if isinstance(text, str)) for said in pairs.said]
+        self.shape = 2, len(pairs), dimensions
+        self.terms = math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def judge(self, net: Any, indices: range, device: Any, layout: torch.memory_format) -> Tensor:
+        """The embeddings of these pictures and of their texts, each at its place, and 0 for all others."""
+        pixels = torch.from_numpy(self.transform([self.pairs[index] for index in indices])).to(device)
+        texts = read_texts(self.read, [self.texts[index] for index in indices]).values()
+        found = torch.zeros(self.shape, dtype=torch.float64, device=device)
+        place = slice(indices.start, indices.stop)
+        found[0, place] = net.get_image_features(pixels.to(memory_format=layout)).pooler_output.double()
+        found[1, place] = net.get_text_features(*(ids.to(device) for ids in texts)).pooler_output.double()
+        return F.normalize(found, dim=-1).flatten()
+
+    def metrics(self, sums: Tensor) -> dict[str, float]:
+        images, texts = sums.cpu().numpy().reshape(self.shape)
+        names = sorted(set(self.texts))
+        of_names = texts[[self.texts.index(name) for name in names]]
+        own = np.asarray(self.texts)[:, None] == np.asarray(names)
+        return {"eval_recall": recall_metrics(images @ of_names.T, own)["recall@5"]}
 
 
 class SegmenterJudge:

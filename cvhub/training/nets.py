@@ -13,16 +13,25 @@ from cvhub.convert.checkpoint import read_json
 from cvhub.convert.importing import make_config
 from cvhub.convert.named import DERIVED
 from cvhub.convert.processor import FILTERS
+from cvhub.convert.words import load_tokenizer
 from cvhub.errors import CvhubError
 from cvhub.load import load_model, load_processor, resolve
 from cvhub.models import FAMILIES
 from cvhub.models.backbone import CvBackboneMixin
 from cvhub.models.base import family_classes
+from cvhub.models.blip import CvBlipConfig
+from cvhub.models.blip_pretraining import CvBlipForPreTraining
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.recipe import Model, Picture, Recipe
+from cvhub.training.vocabulary import make_tokenizer, token_fields
 
 # The Auto class of a family's whole net.
-WHOLE = ("AutoModelForImageClassification", "AutoModelForSemanticSegmentation", "AutoModelForUniversalSegmentation")
+WHOLE = (
+    "AutoModelForImageClassification",
+    "AutoModelForSemanticSegmentation",
+    "AutoModelForUniversalSegmentation",
+    "AutoModelForZeroShotImageClassification",
+)
 # More classes than any field may name.
 MANY = 1000
 
@@ -53,6 +62,33 @@ def build_net(model: Model, labels: Sequence[str], seed: int, taught: bool = Fal
     return net
 
 
+def build_reading_net(model: Model, tokenizer: Any, seed: int) -> Any:
+    """A net of pictures and texts, in float32, that reads what `tokenizer` makes; one trained before goes on."""
+    torch.manual_seed(seed)
+    if model.from_:
+        return load_model(model.from_)
+    config_class = _classes(model.family)["AutoConfig"]
+    text = dict(model.config.get("text_config", {}))
+    known = config_class.sub_configs["text_config"]().to_dict()
+    told = {name: value for name, value in token_fields(tokenizer).items() if name in known}
+    fields = dataclasses.replace(model, config={**model.config, "text_config": text | told})
+    config = make_family_config(fields)
+    net = CvBlipForPreTraining(config) if isinstance(config, CvBlipConfig) else whole_net(model.family)(config)
+    if model.backbone_from:
+        start_backbone(net, model.backbone_from)
+    return net
+
+
+def make_words(recipe: Recipe, texts: Sequence[str]) -> Any:
+    """The tokenizer of a net that reads: of the texts, or that of the net which goes on being trained."""
+    model = recipe.model
+    if model.from_:
+        return load_tokenizer(resolve(model.from_))
+    config = make_family_config(model)
+    most = config.text_config.max_position_embeddings
+    return make_tokenizer(type(config).words, texts, recipe.words.vocabulary, most)
+
+
 def whole_net(family: str) -> Any:
     """The family's class that answers, with all heads."""
     classes = _classes(family)
@@ -60,9 +96,12 @@ def whole_net(family: str) -> Any:
 
 
 def start_backbone(net: Any, model: str) -> None:
-    """Gives a segmenter's backbone the weights of a trained net, which may end in more layers."""
-    backbone: Any = next(module for module in net.modules() if isinstance(module, CvBackboneMixin))
-    found = backbone.load_state_dict(load_model(model).base_model.state_dict(), strict=False)
+    """Gives a segmenter's backbone, or an image tower, the weights of a trained net, which may end in more layers."""
+    tower = getattr(net, "vision_model", None)
+    backbone: Any = tower or next(module for module in net.modules() if isinstance(module, CvBackboneMixin))
+    trained = load_model(model)
+    source = getattr(trained, "vision_model", trained.base_model)
+    found = backbone.load_state_dict(source.state_dict(), strict=False)
     if found.missing_keys:
         raise CvhubError(f"model.backbone_from is {model!r}, which lacks {', '.join(found.missing_keys[:3])}.")
 
@@ -73,8 +112,10 @@ def make_family_config(model: Model, taught: bool = False, **more: Any) -> Any:
     fields = told_of_teacher(config_class, taught) | _checked(model.config, config_class) | more
     if model.backbone_from:
         before = read_json(resolve(model.backbone_from) / "config.json")
+        before = before.get("vision_config", before)
         own = {name: value for name, value in before.items() if name not in DERIVED}
-        fields["backbone"] = own | fields.get("backbone", {})
+        field = backbone_field(config_class)
+        fields[field] = own | fields.get(field, {})
     if not model.variant:
         return make_config(config_class, fields)
     variants = getattr(importlib.import_module(f"cvhub.models.{model.family}"), "VARIANTS", None)
@@ -84,6 +125,11 @@ def make_family_config(model: Model, taught: bool = False, **more: Any) -> Any:
         known = ", ".join(variants)
         raise CvhubError(f"model.variant is {model.variant!r}, expected one of {known}."[:300])
     return make_config(config_class, fields, model.variant)
+
+
+def backbone_field(config_class: Any) -> str:
+    """Where a config has that of its backbone, or of its image tower."""
+    return "vision_config" if "vision_config" in config_class.sub_configs else "backbone"
 
 
 def check_model(model: Model) -> None:
@@ -134,7 +180,7 @@ def _num_channels(model: Model) -> int:
 
     U-Net takes a backbone with `padding` only.
     """
-    names = ("num_channels", "backbone", "padding")
+    names = ("num_channels", "backbone", "padding", "vision_config")
     fields = {name: value for name, value in model.config.items() if name in names}
     return make_family_config(dataclasses.replace(model, config=fields)).num_channels
 

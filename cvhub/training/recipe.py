@@ -46,6 +46,20 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Words:
+    """`[words]`: of a net that reads texts too: what is said of the pictures. Such a recipe has no classes."""
+
+    columns: Names = ()  # texts, or lists of keywords; a picture comes with one of those that its data set has
+    sources: Names = ()  # further data sets beside `data.source`, of other columns perhaps
+    templates: Names = ("{}",)  # a text stands in one of these, for {}
+    vocabulary: int = 4000  # tokens of the tokenizer, which is made of the texts
+    texts: str = ""  # the column that `cvhub evaluate` asks for, "label|title" for several data sets
+    one_per: str = ""  # the column of whose values each is measured once
+    momentum: float = 0.0  # of BLIP's slow twin, what is left of it in a step, 0.995 in the paper; 0 has none
+    queue: int = 0  # so many pairs before are remembered by the twin, and chosen among
+
+
+@dataclass(frozen=True)
 class Picture:
     """`[picture]`: what the net sees of a picture. Fine-tuning takes over from the old model what isn't given."""
 
@@ -62,7 +76,7 @@ class Model:
 
     family: str = ""  # a file of cvhub/models
     variant: str = ""  # a row of that file's VARIANTS
-    backbone_from: str = ""  # of a segmenter: the MODEL whose config and weights its backbone starts from
+    backbone_from: str = ""  # the MODEL whose config and weights a segmenter's backbone, or an image tower, starts from
     from_: str = ""  # any MODEL, whose body goes on being trained under a new head
     train: str = "all"  # "head" leaves the body as it is
     config: dict[str, Any] = field(default_factory=dict)  # fields of the family's config
@@ -153,6 +167,7 @@ class Recipe:
     about: str = ""  # one line, for `cvhub train --list`
     seed: int = 0
     data: Data = Data()
+    words: Words = Words()
     picture: Picture = Picture()
     model: Model = Model()
     augmentation: Augmentation = Augmentation()

@@ -209,6 +209,7 @@ def _check(recipe: Recipe) -> None:
     if model.train == "head" and not model.from_:
         raise CvhubError("model.train is 'head', which needs model.from: a body that was trained before.")
     _check_masks(recipe)
+    _check_words(recipe)
     _check_distillation(recipe)
     if recipe.data.validation == 1:
         raise CvhubError("data.validation is 1, which leaves nothing to train on.")
@@ -228,6 +229,33 @@ def _check_masks(recipe: Recipe) -> None:
         raise CvhubError(f"data.border_weight is {data.border_weight:g}, expected 0 or more, and masks to weigh.")
     if bool(data.target) != bool(data.map):
         raise CvhubError("data.target and data.map belong together: the column of masks, and what its values mean.")
+
+
+def _check_words(recipe: Recipe) -> None:
+    """Pictures with texts have no classes, which mixing and teachers are about."""
+    words, augmentation = recipe.words, recipe.augmentation
+    if not words.columns:
+        for name in ("sources", "texts", "one_per"):
+            if value := getattr(words, name):
+                raise CvhubError(f"words.{name} is {value!r}, which needs words.columns: where the texts are.")
+        return
+    if words.momentum and recipe.model.family != "blip":
+        raise CvhubError(f"words.momentum is {words.momentum}, which is of model.family blip alone.")
+    if words.queue and not words.momentum:
+        raise CvhubError(f"words.queue is {words.queue}, which needs words.momentum: the twin fills it.")
+    others = (
+        ("data.target", recipe.data.target),
+        ("data.validation_split", recipe.data.validation_split),
+        ("augmentation.mixup", augmentation.mixup),
+        ("augmentation.cutmix", augmentation.cutmix),
+        ("distillation.teachers", ", ".join(recipe.distillation.teachers)),
+    )
+    for path, value in others:
+        if value:
+            raise CvhubError(f"{path} is {value!r}, which words.columns can't be given: pairs have no classes.")
+    for template in words.templates or ("",):
+        if "{}" not in template:
+            raise CvhubError(f"words.templates has {template!r}, expected texts with {{}}, where what is said goes.")
 
 
 def _check_distillation(recipe: Recipe) -> None:
@@ -276,7 +304,12 @@ def _numbers(recipe: Recipe) -> Iterator[tuple[str, Any, bool, str]]:
         yield path, value, value > 0, "more than 0"
     for path, value, least in _bounded_below(recipe):
         yield path, value, value >= least, f"at least {least}"
-    for path, value in (("optimiser.momentum", recipe.optimiser.momentum), ("optimiser.ema", recipe.optimiser.ema)):
+    decays = (
+        ("optimiser.momentum", recipe.optimiser.momentum),
+        ("optimiser.ema", recipe.optimiser.ema),
+        ("words.momentum", recipe.words.momentum),
+    )
+    for path, value in decays:
         yield path, value, 0 <= value < 1, "0 or more and less than 1"
     hue, std = recipe.augmentation.hue, recipe.picture.std
     yield "augmentation.hue", hue, 0 <= hue <= 0.5, "0 to 0.5"
@@ -324,6 +357,8 @@ def _bounded_below(recipe: Recipe) -> list[tuple[str, float, int]]:
         ("data.shorter_side", data.shorter_side, 0),
         ("data.memory_mb", data.memory_mb, 0),
         ("data.workers", data.workers, 0),
+        ("words.vocabulary", recipe.words.vocabulary, 1),
+        ("words.queue", recipe.words.queue, 0),
         ("picture.size", recipe.picture.size, 0),
         ("augmentation.colour_jitter", augmentation.colour_jitter, 0),
         ("augmentation.mixup", augmentation.mixup, 0),

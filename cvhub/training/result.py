@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageClassification
 
 from cvhub.cache import write_folder
 from cvhub.convert.importing import save_processor
+from cvhub.convert.words import save_tokenizer
 from cvhub.errors import CvhubError
+from cvhub.evaluation.pairs import write_pairing
 from cvhub.evaluation.truth import write_truth
 from cvhub.hub.card import write_card
 from cvhub.load import is_hub_id
 from cvhub.loading import loading
+from cvhub.models.blip import CvBlipForConditionalGeneration
+from cvhub.models.blip_pretraining import CvBlipForPreTraining
 from cvhub.telling import duration
 from cvhub.training.curves import curve, write_curve
 from cvhub.training.dense import truth_of
 from cvhub.training.folder import CURVES, RECIPE, WORK, public
 from cvhub.training.nets import picture_transform
+from cvhub.training.pairs import pairing_of
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
 from cvhub.training.trainer import WEIGHTS, last_checkpoint, step_of
@@ -31,7 +37,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cvhub")
 
-NAMES = {"accuracy": "accuracy", "iou": "mean intersection over union"}
+WRITES = ("vision_model.", "text_decoder.")  # what BLIP's captions are written with
+NAMES = {
+    "accuracy": "accuracy",
+    "iou": "mean intersection over union",
+    "recall": "recall at 5, the mean of both ways,",
+}
 
 
 def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: str) -> None:
@@ -39,11 +50,16 @@ def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: s
     shared = public(recipe)
 
     def build(made: Path) -> None:
-        save_net(trainer.result, made, getattr(torch, recipe.result.dtype))
+        save = save_heads if isinstance(trainer.result, CvBlipForPreTraining) else save_net
+        save(trainer.result, made, getattr(torch, recipe.result.dtype))
         fields = dataclasses.asdict(trainer.transform) | recipe.result.processor
         save_processor(made, fields, trainer.model.config)
         if recipe.data.target:
             write_truth(truth_of(shared.data), made)
+        if recipe.words.columns:
+            write_pairing(pairing_of(shared), made)
+            batches: Any = trainer.loader.dataset
+            save_tokenizer(batches.read, made, trainer.model.config)
         write_curve(curve(trainer.state.log_history), made / CURVES)
         (made / RECIPE).write_text(shared.as_toml(), encoding="utf-8")
         start = recipe.model.from_
@@ -108,6 +124,21 @@ def save_net(net: Any, folder: Path, dtype: torch.dtype) -> None:
         copy.save_pretrained(folder)
 
 
+def save_heads(net: CvBlipForPreTraining, folder: Path, dtype: torch.dtype) -> None:
+    """What was learnt together in one folder, from which the class of each head takes what is its own.
+
+    It says that it writes, as the catalogue has it.
+    """
+    state = {key: value.detach().to(dtype) for key, value in net.state_dict().items()}
+    with loading():
+        writer = CvBlipForConditionalGeneration.from_pretrained(None, config=net.config, state_dict=state, dtype=dtype)
+        writer.save_pretrained(folder)
+    file = folder / "model.safetensors"
+    saved = load_file(file)
+    others = {key: value.clone() for key, value in state.items() if not key.startswith(WRITES)}
+    save_file(saved | others, file, metadata={"format": "pt"})
+
+
 def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:
     """The card's section on how the weights came about."""
     plan, history = trainer.plan, curve(trainer.state.log_history)
@@ -145,4 +176,5 @@ def _teachers(recipe: Recipe) -> str:
 
 
 def _data_name(recipe: Recipe) -> str:
-    return recipe.data.name or recipe.data.source.rstrip("/").rpartition("/")[2]
+    sources = (recipe.data.source, *recipe.words.sources)
+    return recipe.data.name or " and ".join(source.rstrip("/").rpartition("/")[2] for source in sources)

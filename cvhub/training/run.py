@@ -35,7 +35,8 @@ DONE = ".training.done"
 class Outcome:
     """What came of a run; `seconds` are of training, `cpu_seconds` the sum of what processors worked on it.
 
-    `validation_accuracy` is a classifier's, `validation_iou` a segmenter's, None where nothing was held out.
+    `validation_accuracy` is a classifier's, `validation_iou` a segmenter's, `validation_recall` of a net that reads
+    texts too; None where nothing was held out.
     """
 
     folder: str
@@ -46,6 +47,7 @@ class Outcome:
     loss: float
     validation_accuracy: float | None
     validation_iou: float | None = None
+    validation_recall: float | None = None
 
 
 def train(recipe: Recipe, folder: Path, name: str = "recipe", watch: "Watch | None" = None) -> Outcome:
@@ -119,6 +121,10 @@ def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "Re
 
 
 def trainer_class(recipe: Recipe) -> "type[RecipeTrainer]":
+    if recipe.words.columns:
+        from cvhub.training.pair_trainer import BlipTrainer, PairTrainer
+
+        return BlipTrainer if recipe.model.family == "blip" else PairTrainer
     if recipe.distillation.teachers:
         from cvhub.training.distillation_trainer import DistillationTrainer
 
@@ -134,6 +140,18 @@ def assemble(recipe: Recipe, transform: Any) -> tuple[Any, Any, Any]:
     from cvhub.training.trainer import memory_format
 
     layout, seed = memory_format(recipe), recipe.seed
+    if recipe.words.columns:
+        from cvhub.training.judging import PairJudge
+        from cvhub.training.nets import build_reading_net, make_words
+        from cvhub.training.pairs import PairBatches, load_pairs
+
+        pairs = load_pairs(recipe, transform.mode)
+        tokenizer = make_words(recipe, list(pairs.train.every_text()))
+        net = build_reading_net(recipe.model, tokenizer, seed)
+        more = transform, recipe.augmentation, seed, layout
+        batches = PairBatches(pairs.train, tokenizer, recipe.words.templates, *more)
+        judge = pairs.held_out and PairJudge(pairs.held_out, transform, tokenizer, net.config.projection_dim)
+        return net, batches, judge
     if recipe.data.target:
         from cvhub.training.dense import MaskedBatches, border_weigher, load_masked_pictures
         from cvhub.training.judging import SegmenterJudge
@@ -206,6 +224,7 @@ def outcome(folder: Path) -> Outcome:
         loss=next(row["loss"] for row in reversed(rows) if "loss" in row),
         validation_accuracy=last.get("validation_accuracy"),
         validation_iou=last.get("validation_iou"),
+        validation_recall=last.get("validation_recall"),
     )
 
 

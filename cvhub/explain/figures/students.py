@@ -37,13 +37,13 @@ ROWS: Mapping[str, int] = MappingProxyType(
         "few_labels_taught": 1,
         "without_muon": 1,
         "without_schedule": 1,
-        "without_policy": 1,
         "without_mixing": 1,
-        "without_erasing": 1,
         "without_smoothing": 1,
         "without_drop_path": 1,
-        "without_repeats": 1,
         "without_ema": 1,
+        "with_policy": 1,
+        "with_erasing": 1,
+        "with_repeats": 1,
     }
 )
 
