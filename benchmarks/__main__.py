@@ -19,6 +19,7 @@ TOPICS = (
     "training",
     "distillation",
     "folder",
+    "search",
     "startup",
     "api",
     "figures",
