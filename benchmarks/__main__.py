@@ -20,6 +20,7 @@ TOPICS = (
     "training",
     "distillation",
     "folder",
+    "search",
     "startup",
     "api",
     "figures",

@@ -1,4 +1,4 @@
-"""Where cvhub keeps what it downloaded, converted and compiled, and how such a folder is made exactly once."""
+"""Where cvhub keeps what it downloaded, converted and compiled; how a folder or file is made once, and whole."""
 
 import os
 import shutil
@@ -73,6 +73,22 @@ def publish(made: Path, target: Path) -> None:
             _flush(file)
     made.replace(target)
     _flush(target.parent)
+
+
+def write_file(target: Path, write: Callable[[Path], object]) -> None:
+    """Gives the file `target` what `write(file)` writes, all or nothing, in place of what it held.
+
+    One writer at a time: who has several lets them wait for each other.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        write(partial)
+        partial.chmod(0o644)  # safetensors makes private files
+        _flush(partial)
+        partial.replace(target)
+        _flush(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -192,6 +192,7 @@ CATALOG: tuple[Entry, ...] = (
 # fmt: on
 
 DEFAULT_MODEL = "efficientnet_lite0"
+SEARCH_MODEL = "drawings_clip"  # of a new index of pictures
 
 
 def find_entry(name: str) -> Entry | None:

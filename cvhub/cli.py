@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cvhub.commands import convert, evaluate, hub, info, models, predict, train
+from cvhub.commands import convert, evaluate, hub, index, info, models, predict, search, train
 from cvhub.errors import CvhubError
 
-COMMANDS = (models, info, predict, evaluate, convert, train, hub)
+COMMANDS = (models, info, predict, index, search, evaluate, convert, train, hub)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,8 +39,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The options of one command, and `run`, which does it."""
     parser = build_parser()
     options, more = parser.parse_known_args(argv)
-    if options.run is train.run and all("=" in word and not word.startswith("-") for word in more):
-        options.settings += more  # argparse stops at the first option that stands between them
+    words = not any(word.startswith("-") for word in more)  # argparse stops at the first option that stands between
+    if options.run is train.run and words and all("=" in word for word in more):
+        options.settings += more
+    elif options.run is search.run and words:
+        options.words += more
     elif more:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
     return options

@@ -39,7 +39,8 @@ class TellingLine:
 class Bar:
     """slide.tif ████████░░░░░░░░ 52 % · 14 of 27 tiles · 8 s left
 
-    Call it with how many are done and how many there are, in a with block, after which other output has its own line.
+    Call it with how many are done and how many there are, None where nobody knows, in a with block, after which other
+    output has its own line.
     """
 
     def __init__(self, name: str, unit: str, stream: TextIO | None = None):
@@ -56,15 +57,17 @@ class Bar:
         if self.line.open:
             print(file=self.line.stream)
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         if done == total:
             self.line.end(self._text(done, total))
         elif self.line.due():
             self.line.show(self._text(done, total))
 
-    def _text(self, done: int, total: int) -> str:
-        full = CELLS * done // total
+    def _text(self, done: int, total: int | None) -> str:
         seconds = time.monotonic() - self.started
+        if total is None:
+            return f"{self.name} · {done:,} {self.unit} · {duration(seconds)}"
+        full = CELLS * done // total
         left = f"{duration(seconds / done * (total - done))} left" if done < total else f"done in {duration(seconds)}"
         share = f"{'█' * full}{'░' * (CELLS - full)} {100 * done // total} %"
         return f"{self.name} {share} · {done:,} of {total:,} {self.unit} · {left}"

@@ -6,7 +6,7 @@ A split is read as a stream unless asked otherwise: other splits are not fetched
 import contextlib
 import io
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,10 +73,15 @@ class Split:
         return {name: index for index, name in enumerate(self.classes)}
 
 
+def opened(picture: LabelledPicture) -> contextlib.AbstractContextManager[Image.Image]:
+    """The picture of a row, as `opened_content` gives it."""
+    return opened_content(picture.content)
+
+
 @contextlib.contextmanager
-def opened(picture: LabelledPicture) -> Iterator[Image.Image]:
-    """The picture, decoded. Raises CvhubError for what is missing or damaged."""
-    with decoded(source_of(picture.content)) as image:
+def opened_content(content: dict[str, Any] | None) -> Iterator[Image.Image]:
+    """What a picture column holds, decoded. Raises CvhubError for what is missing or damaged."""
+    with decoded(source_of(content)) as image:
         yield image
 
 
@@ -98,6 +103,19 @@ class Rows:
                 raise CvhubError(f"column {column} of {self.dataset} holds no pictures.")
             rows = rows.cast_column(column, datasets.Image(decode=False))
         return replace(self, rows=rows)
+
+    def contents(self) -> Iterator[dict[str, Any] | None]:
+        """What the first column of pictures holds, row by row: `bytes` of a file or None, and its `path`."""
+        rows = self.undecoded(()).rows.select_columns([self.picture_column])
+        return (row[self.picture_column] for row in _readable(self.dataset, rows))
+
+    @property
+    def total(self) -> int | None:
+        """How many rows there are, None where a stream doesn't tell."""
+        if isinstance(self.rows, Sized):
+            return len(self.rows)
+        told = (self.rows.info.splits or {}).get(self.name)
+        return (told and told.num_examples) or None
 
 
 def open_split(dataset: str, split: str | None = None, target: str | None = None, streaming: bool = True) -> Split:

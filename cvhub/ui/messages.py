@@ -53,6 +53,27 @@ MESSAGES = {
     ),
     "The tokenizer has {} tokens, but the net has {} embeddings.": "分词器有 {} 个 token，但网络只有 {} 个嵌入。",
     "The tokenizer of {} can't be read: {}": "无法读取 {} 的分词器：{}",
+    # search (inference/picture_index.py, indexing.py, evaluation/picture_rows.py)
+    "The text to look for is empty.": "要查找的文本为空。",
+    "There is no folder {}.": "没有文件夹 {}。",
+    "{} has no pictures.": "{} 中没有图片。",
+    "{} holds no pictures, and {}": "{} 中没有图片，而且 {}",
+    "{} has no row {} any more.": "{} 已不再有第 {} 行。",
+    "{} holds no index of pictures, which `cvhub index` would make.": "{} 中没有图片索引，可用 `cvhub index` 建立。",
+    "The index in {} is damaged ({}): delete that folder and index again.": "{} 中的索引已损坏（{}）：请删除该文件夹并重新建立索引。",
+    "The index in {} is of version {}, expected {}.": "{} 中的索引版本为 {}，应为 {}。",
+    "The index in {} was made by {}, not by {}, whose embeddings differ: use that model, or index into another folder.": (
+        "{} 中的索引由 {} 建立，而不是 {}，两者的嵌入不同：请使用前一个模型，或把索引建在另一个文件夹中。"
+    ),
+    "The weights of {} have changed since the index in {} was made (fingerprint {}, now {}): delete that folder and index again.": (
+        "{} 的权重在 {} 中的索引建立之后已改变（当时的指纹为 {}，现在为 {}）：请删除该文件夹并重新建立索引。"
+    ),
+    "The index in {} was computed in {}, not in {}: choose that precision, or index into another folder.": (
+        "{} 中的索引以 {} 计算，而不是 {}：请选择该精度，或把索引建在另一个文件夹中。"
+    ),
+    "The index in {} is of {}, not of {}: choose another folder.": "{} 中的索引属于 {}，而不是 {}：请另选文件夹。",
+    "The index can't be written into {}: {}.": "无法把索引写入 {}：{}。",
+    "Another process is indexing into {}: wait until it is done.": "另一个进程正在 {} 中建立索引：请等它完成。",
     # segments (inference/, ui/segment/)
     "{} does {}, expected a model for {}.": "{} 的任务是 {}，应为用于 {} 的模型。",
     "{} does {}, expected a model for image-classification.": "{} 的任务是 {}，应为图像分类模型。",
