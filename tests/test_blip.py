@@ -385,7 +385,7 @@ def test_what_may_be_seen() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"vision_config": {"model_type": "cvhub_swin"}}, "model_type 'cvhub_swin', expected one of cvhub_vit, cvhub_mobilenet_v2"),
+        ({"vision_config": {"model_type": "cvhub_swin"}}, "expected one of cvhub_vit, cvhub_mobilenet_v2"),
         ({"text_config": TINY["text_config"] | {"num_attention_heads": 5}}, "hidden_size 32 can't be shared by 5"),
         ({"projection_dim": 0}, "projection_dim is 0, expected at least 1"),
     ],
