@@ -392,13 +392,23 @@ def damage(folder: Path, kind: str) -> None:
         "empty manifest": lambda: manifest.write_text(json.dumps({"format": told["format"], "version": 1})),
         "source": lambda: manifest.write_text(json.dumps(told | {"source": None})),
         "columns": lambda: manifest.write_text(json.dumps(told | {"pictures": {"path": []}})),
+        "outside": lambda: manifest.write_text(manifest.read_text().replace('"b.png"', '"../b.png"')),
     }
     actions[kind]()
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["cut embeddings", "no embeddings", "fewer embeddings", "cut manifest", "empty manifest", "source", "columns"],
+    [
+        "cut embeddings",
+        "no embeddings",
+        "fewer embeddings",
+        "cut manifest",
+        "empty manifest",
+        "source",
+        "columns",
+        "outside",
+    ],
 )
 def test_a_damaged_index_is_one_sentence(kind: str, photos: Path, net: ZeroShot) -> None:
     index_of(photos, net)

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -132,6 +132,9 @@ class PictureIndex:
             entries = list(zip(*(told["pictures"][name] for name in columns_of(told["source"])), strict=True))
             if embeddings.shape != (len(entries), told["dimension"]):
                 raise ValueError(f"{len(entries)} pictures have embeddings of shape {embeddings.shape}")
+            for place in (entry[0] for entry in entries if isinstance(entry[0], str)):
+                if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+                    raise ValueError(f"the path {place!r} leads out of the folder")
             fields = {name: told[name] for name in FIELDS}
         except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise _damaged(folder, error) from None
