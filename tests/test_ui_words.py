@@ -35,7 +35,7 @@ from cvhub.ui.words.state import WordsSession
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
 from tests.test_blip import theirs_of, words
 from tests.test_ui_segment_page import NO_MODEL, PHONE, fits, no_violation
-from tests.test_zero_shot import save
+from tests.test_zero_shot import WORDS, save
 
 APPLE = sample_file("apple")
 LABELS = "apple\nfish\nhouse"
@@ -47,7 +47,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     from cvhub.convert import convert_checkpoint
 
     place = tmp_path_factory.mktemp("words")
-    folders = {"tiny_clip": save(place / "clip")}
+    folders = {"tiny_clip": save(place / "clip", text_config=WORDS | {"max_position_embeddings": 40})}
     for name, kind in (("tiny_itm", "matching"), ("tiny_writer", "captions")):
         theirs_of(kind, sep_token_id=41).save_pretrained(place / f"{kind}-theirs")
         words().save_pretrained(place / f"{kind}-theirs")
@@ -160,7 +160,7 @@ def test_the_matrix_holds_cosines_of_all_pictures(tiny: dict[str, Path]) -> None
     [
         ({"labels": " \n\n"}, "There are no labels, expected at least one."),
         ({"labels": "cat\ndog\ncat"}, "The label &#x27;cat&#x27; is given twice"),
-        ({"labels": "word " * 10_000}, "has 10,002 tokens, this model reads 20 at most"),
+        ({"labels": "word " * 10_000}, "has 10,002 tokens, this model reads 40 at most"),
         ({"labels": "\n".join(map(str, range(10_000)))}, "10,000 sentences, the limit is 4,096"),
         ({"templates": ""}, "There are no templates"),
         ({"templates": "a photo"}, "has no {}, where the label goes"),
@@ -226,7 +226,7 @@ def write(session: CaptionSession, **choices: Any) -> list[str]:
         "picture": APPLE, "model": "tiny_writer", "method": "greedy", "beams": 3, "top_p": 0.9, "seed": 0,
         "language": "en",
     }  # fmt: skip
-    return [view for _, _, view, _ in caption_handlers.write_caption(session, *(asked | choices).values())]
+    return [str(view) for _, _, view, _ in caption_handlers.write_caption(session, *(asked | choices).values())]
 
 
 def test_a_caption_grows_word_by_word(tiny: dict[str, Path]) -> None:
@@ -286,8 +286,8 @@ def test_programs_get_the_caption(tiny: dict[str, Path]) -> None:
 
 
 def judge(model: str, sentence: str = "w5 w6", session: MatchSession | None = None, **choices: Any) -> str:
-    asked = {"picture": APPLE, "model": model, "sentence": sentence, "language": "en"} | choices
-    return list(match_handlers.judge_sentence(session or MatchSession(), **asked))[-1][2]
+    asked: dict[str, Any] = {"picture": APPLE, "model": model, "sentence": sentence, "language": "en"} | choices
+    return str(list(match_handlers.judge_sentence(session or MatchSession(), **asked))[-1][2])
 
 
 def test_a_sentence_is_judged_among_the_drawings(tiny: dict[str, Path]) -> None:
@@ -320,14 +320,14 @@ def test_a_net_with_a_matching_head_says_whether_it_fits(
     ("choices", "sentence"),
     [
         ({"sentence": " "}, "Type a sentence about the picture."),
-        ({"sentence": "word " * 10_000}, "has 10,002 tokens, this model reads 20 at most"),
+        ({"sentence": "word " * 10_000}, "has 10,002 tokens, this model reads 40 at most"),
         ({"picture": None}, "No picture yet."),
         ({"model": "blip_itm_base"}, "HF_HUB_OFFLINE"),
     ],
 )
 def test_what_can_not_be_judged_is_one_sentence(choices: dict[str, Any], sentence: str, tiny: dict[str, Path]) -> None:
-    asked = {"model": "tiny_clip", "sentence": "a cat"} | choices
-    assert sentence in judge(asked.pop("model"), asked.pop("sentence"), **asked)
+    asked: dict[str, Any] = {"model": "tiny_clip", "sentence": "a cat"} | choices
+    assert sentence in judge(**asked)
 
 
 # --- The loss of a batch ---------------------------------------------------------------------------------------------

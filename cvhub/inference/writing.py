@@ -60,7 +60,8 @@ class Writer:
         if runtime == "openvino":
             raise CvhubError(f"{model} writes word by word, which runs on torch here: choose --runtime torch or auto.")
         self.precision, why = choose_precision(precision, has_native_bf16())
-        self.reason = f"torch, which writes word by word; {why}."
+        chosen = "torch, which writes word by word"
+        self.reason = f"{chosen}; {why}."
         self.processor = load_processor(str(self.folder))
         self.tokenizer: Any = load_tokenizer(str(self.folder))
         self._model = load_model(str(self.folder))

@@ -40,6 +40,7 @@ MESSAGES = {
     "{} writes word by word, which runs on torch here: choose --runtime torch or auto.": (
         "{} 逐词书写，此处由 torch 运行：请选择 --runtime torch 或 auto。"
     ),
+    "torch, which writes word by word": "由 torch 逐词书写",
     "top p is {}, expected more than 0 and at most 1.": "top p 为 {}，应大于 0 且不超过 1。",
     "beams are {}, expected 1 to {}.": "束的数量为 {}，应为 1 至 {}。",
     "method is {}, expected one of {}.": "方法为 {}，应为以下之一：{}。",

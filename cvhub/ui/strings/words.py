@@ -46,7 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "任意词语。图片只嵌入一次，只读取新的词语。",
     ),
     "zero_shot_templates_kind": ("What is made of a label", "标签如何成句"),
-    "zero_shot_templates_kind_label": ("itself", "标签本身"),
+    "zero_shot_templates_kind_plain": ("itself", "标签本身"),
     "zero_shot_templates_kind_photo": ("a photo", "照片"),
     "zero_shot_templates_kind_ensemble": ("an ensemble", "集成"),
     "zero_shot_templates": ("Templates, one a line", "模板，每行一个"),
@@ -114,22 +114,23 @@ WORDS: dict[str, tuple[str, str]] = {
     "caption_seed": ("Seed", "随机种子"),
     "caption_seed_info": ("Another one, another caption.", "换一个种子，得到另一句。"),
     "caption_words": ("The caption's words", "描述中的词"),
-    "caption_cut": ("(cut off after the most words that are written here)", "（已达此处的最多词数，故截断）"),
+    "caption_cut": ("(cut off: no more than {n} tokens are written here)", "（已截断：此处最多写 {n} 个 token）"),
     "caption_attention_alt": (
         "Where the net looked when it wrote “{word}”, as a heat map over the picture",
         "网络写下 “{word}” 时所看之处，以热图叠加在图片上",
     ),
     "caption_note": (
         "Under each word the probability that the net gave it after the words before; over the picture its cross "
-        "attention, the mean over the heads of the last three layers, each map up to its own greatest. Attention says "
-        "where a word took from, not what that did to it.",
-        "每个词下方是网络在前文之后给它的概率；图片上是它的交叉注意力，为最后三层各头的平均，每张图按自身最大值"
-        "缩放。注意力说明词从何处取信息，而非其影响。",
+        "attention, the mean over the heads of the last three layers, each map from its own least to its greatest. "
+        "Attention says where a word took from, not what that did to it.",
+        "每个词下方是网络在前文之后给它的概率；图片上是它的交叉注意力，为最后三层各头的平均，每张图从自身最小值到"
+        "最大值缩放。注意力说明词从何处取信息，而非其影响。",
     ),
     "caption_loss": ("What the net would pay for its own sentence", "网络为自己的句子付出的损失"),
     "caption_loss_used": (
-        "{total} ⁄ {n} = {mean} nats a token, the end among them; the whole sentence has the probability {sentence}.",
-        "{total} ⁄ {n} = 每个 token {mean} nat（含结束符）；整句的概率为 {sentence}。",
+        "{total} ⁄ {n} = {mean} nats a token, the end among them (w: tokens, i: the picture); the whole sentence has "
+        "the probability {sentence}.",
+        "{total} ⁄ {n} = 每个 token {mean} nat（含结束符；w 为 token，i 为图片）；整句的概率为 {sentence}。",
     ),
     # a sentence of the visitor's
     "match_sentence": ("Does this sentence fit?", "这句话相符吗？"),
@@ -150,10 +151,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "match_matching": ("matching: the head that reads both (ITM)", "匹配：同时读两者的头（ITM）"),
     "match_fits_term": ("fits or not", "相符与否"),
     "match_note": (
-        "In nats; logits are cosines ⁄ τ at the net's own τ = {temperature}. The other pairs are sample drawings with "
-        "their captions. All {n} pairs together would pay {loss}.",
-        "单位 nat；logits 为余弦 ⁄ τ，取网络自己的 τ = {temperature}。其余各对为示例图画及其描述。"
-        "全部 {n} 对平均为 {loss}。",
+        "In nats; i is the picture, t the text, 1 that they fit; logits are cosines ⁄ τ at the net's own "
+        "τ = {temperature}. The other pairs are sample drawings with their captions. All {n} pairs together would pay "
+        "{loss}.",
+        "单位 nat；i 为图片，t 为文本，1 表示相符；logits 为余弦 ⁄ τ，取网络自己的 τ = {temperature}。"
+        "其余各对为示例图画及其描述。全部 {n} 对平均为 {loss}。",
     ),
     "match_matrix": ("The batch that it is compared in: cosines", "用于比较的批次：余弦"),
     "match_matrix_note": (

@@ -75,10 +75,13 @@ class CaptionPart:
             "js": "(...values) => cvhub.withoutRemoved(values)",
             "trigger_mode": "always_last",
         }
-        seen.event.then(**(writing | {"fn": caption_handlers.write_first})).then(**judging)
+        first: dict[str, Any] = writing | {"fn": caption_handlers.write_first}
+        seen.event.then(**first).then(**judging)
         chosen = [self.model.input, self.method.input, self.beams.release, self.top_p.release, self.seed.release]
         gr.on([self.picture.input, *chosen], **writing, **anew)
-        gr.on([self.picture.input, self.matcher.input, self.sentence.input], **judging, **anew)
+        again: dict[str, Any] = judging | {"fn": match_handlers.judge_again}
+        gr.on([self.picture.input, self.matcher.input], **judging, **anew)
+        self.sentence.change(**again, **anew)  # of a text's "input" only keys tell
         self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
         self.picture.input(None, None, self.sample, js="() => null")
         taken = self.sample.input(controls.take_sample, self.sample, self.picture, **at_once)
@@ -88,9 +91,7 @@ class CaptionPart:
         language.change(
             caption_handlers.speak_caption, [self.session, self.model, language], [self.view, self.known], **at_once
         )
-        language.change(prompts.retell, [self.sentence, language], self.sentence, **at_once).then(
-            **(judging | {"fn": match_handlers.speak_judgement})
-        )
+        language.change(prompts.retell, [self.sentence, language], self.sentence, **at_once).then(**again)
         self.api_button.click(
             caption_handlers.caption_picture,
             [self.picture, self.model, *settings],

@@ -15,6 +15,7 @@ from cvhub.ui.state import Box, Heat
 from cvhub.ui.strings import speaker
 from cvhub.ui.words import nets
 from cvhub.ui.words.caption_readout import Written, written_html
+from cvhub.ui.words.matrix import between
 from cvhub.ui.words.telling import asking, failure
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def watch(steps: "Iterable[Step]", box: Box) -> Iterator[Written]:
 
 
 def attention_layer(word: "Word", box: Box) -> Heat:
-    return heat_layer(word.attention / word.attention.max(), box, exact=False)
+    return heat_layer(between(word.attention), box, exact=False)
 
 
 def written_so_far(steps: "list[Step]", words: "list[Word]", heats: list[Heat], done: bool) -> Written:

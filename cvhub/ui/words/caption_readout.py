@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cvhub.explain.words import Word
 
 CAPTION_LOSS = (
-    "<i>L</i> = −(1 ⁄ <i>T</i>) Σ<sub>t</sub> ln <i>p</i>(<i>w</i><sub>t</sub> | <i>w</i><sub>&lt;t</sub>, picture)"
+    "<i>L</i> = −(1 ⁄ <i>T</i>) Σ<sub>t</sub> ln <i>p</i>(<i>w</i><sub>t</sub> | <i>w</i><sub>&lt;t</sub>, <i>i</i>)"
 )
 
 
@@ -42,7 +42,7 @@ def written_html(written: Written, runtime: str, language: str, say: Say) -> str
     text = f'<strong dir="auto">{escape(written.text or "…")}</strong>'
     if not written.done:  # not to be read aloud at every word
         return f'<p class="summary">{text}</p><ol class="written">{items}</ol>'
-    cut = "" if written.ended else f' <span class="aside">{escape(say("caption_cut"))}</span>'
+    cut = "" if written.ended else f' <span class="aside">{escape(say("caption_cut", n=len(written.tokens)))}</span>'
     return (
         message(text + cut)
         + f'<p class="facts why">{escape(reason(runtime, language))}</p>'

@@ -110,6 +110,6 @@ def files(frame: Frame, view: str) -> gr.File:
         {"label": f"{key}_files"},
         file_count="multiple",
         file_types=["image"],
-        height=110,
+        height=140,
         elem_id=f"{view}-files",
     )

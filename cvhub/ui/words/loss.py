@@ -49,8 +49,8 @@ class LossPart:
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         seen.event.then(**asking)
         chosen = [self.model.input, self.files.upload, self.files.clear, self.files.delete]
-        gr.on([*chosen, self.texts.input, self.temperature.input], **asking, trigger_mode="always_last")
-        language.change(prompts.retell, [self.texts, language], self.texts, **at_once).then(
-            **(asking | {"fn": handlers.speak_contrast})
-        )
+        again: dict[str, Any] = asking | {"fn": handlers.contrast_again}
+        gr.on([*chosen, self.temperature.input], **asking, trigger_mode="always_last")
+        self.texts.change(**again, trigger_mode="always_last")  # of a text's "input" only keys tell
+        language.change(prompts.retell, [self.texts, language], self.texts, **at_once).then(**again)
         self.api_button.click(handlers.contrast, asked, self.api_answer, api_name="contrast")

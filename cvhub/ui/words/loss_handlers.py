@@ -81,8 +81,8 @@ def measure(
     return contrast(images, net.embed_texts(texts), temperature)
 
 
-def speak_contrast(session: WordsSession, *asked: Any) -> Iterator[Shown]:
-    """The loss in another language, where there is one."""
+def contrast_again(session: WordsSession, *asked: Any) -> Iterator[Shown]:
+    """The loss of other texts, or in another language; nothing where nobody has asked yet."""
     if session.turn:
         yield from contrast_batch(session, *asked)
     else:

@@ -67,8 +67,8 @@ def matrices(contrast: "Contrast", pictures: Sequence[str], texts: Sequence[str]
     beside, under = Margin(pays, written(contrast.picture_losses)), Margin(pays, written(contrast.text_losses))
     return (
         f'{cosines}<div class="softmaxed">'
-        + matrix(say("contrast_rows"), rows, rows, *named, paired=True, beside=beside)
-        + matrix(say("contrast_columns"), columns, columns, *named, paired=True, under=under)
+        + matrix(say("contrast_rows"), rows, rows, *named, paired=True, beside=beside, level=3)
+        + matrix(say("contrast_columns"), columns, columns, *named, paired=True, under=under, level=3)
         + "</div>"
     )
 

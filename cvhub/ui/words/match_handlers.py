@@ -85,8 +85,8 @@ def fitting(session: MatchSession, net: "ZeroShot", picture: str, sentence: str)
     return match(net, session.seen[2], sentence)
 
 
-def speak_judgement(session: MatchSession, *asked: Any) -> Iterator[Shown]:
-    """The judgement in another language, where there is one."""
+def judge_again(session: MatchSession, *asked: Any) -> Iterator[Shown]:
+    """The judgement of other words, or in another language; nothing where nobody has asked yet."""
     if session.turn:
         yield from judge_sentence(session, *asked)
     else:

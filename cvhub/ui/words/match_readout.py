@@ -15,9 +15,9 @@ from cvhub.ui.words.matrix import between, matrix
 if TYPE_CHECKING:
     from cvhub.explain.contrast import Contrast
 
-OF_TEXTS = "−ln <i>p</i>(text | picture)"
-OF_PICTURES = "−ln <i>p</i>(picture | text)"
-FITS = "−ln <i>p</i>(fits | picture, text)"
+OF_TEXTS = "−ln <i>p</i>(<i>t</i> | <i>i</i>)"
+OF_PICTURES = "−ln <i>p</i>(<i>i</i> | <i>t</i>)"
+FITS = "−ln <i>p</i>(1 | <i>i</i>, <i>t</i>)"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ def matched_html(matched: Matched, say: Say) -> str:
         "text": numerals.percent(float(contrast.among_texts[0, 0])),
         "picture": numerals.percent(float(contrast.among_pictures[0, 0])),
     }
-    lead = say("match_fits", percent=numerals.percent(matched.fits)) if matched.fits is not None else say("match_alone")
+    lead, aside = say("match_chosen", n=n, **chosen), say("match_alone")
+    if matched.fits is not None:
+        lead, aside = say("match_fits", percent=numerals.percent(matched.fits)), lead
     table = terms_table(
         say("match_losses"),
         loss_groups(matched, say),
@@ -52,7 +54,7 @@ def matched_html(matched: Matched, say: Say) -> str:
         say("match_matrix"), contrast.cosines, between(contrast.cosines), matched.pictures, matched.texts, paired=True
     )
     return (
-        message(f"<strong>{escape(lead)}</strong> {escape(say('match_chosen', n=n, **chosen))}")
+        message(f"<strong>{escape(lead)}</strong> {escape(aside)}")
         + table
         + f'<section class="losses">{cosines}<p class="facts">{escape(say("match_matrix_note"))}</p></section>'
     )

@@ -30,9 +30,10 @@ def matrix(
     paired: bool = False,
     beside: Margin | None = None,
     under: Margin | None = None,
+    level: int = 2,
 ) -> str:
     """`values` (N, M) are written, `shares` (N, M) in [0, 1] say how full the cells are. Where picture i and text i are
-    `paired`, their cell is outlined. The pictures are those of `thumbnails`, by number."""
+    `paired`, their cell is outlined. The pictures are those of `thumbnails`, by number. `level` is the heading's."""
     heads = "".join(f'<th scope="col" dir="auto"><span>{escape(text)}</span></th>' for text in texts)
     if beside:
         heads += f'<th scope="col" class="margin"><span>{escape(beside.name)}</span></th>'
@@ -47,10 +48,12 @@ def matrix(
         corner = "<td></td>" if beside else ""
         last = f'<tr><th scope="row" class="margin">{escape(under.name)}</th>{cells}{corner}</tr>'
     label = escape(title)
+    scrolled = f'<div class="scroll" tabindex="0" role="group" aria-label="{label}">'
+    columns = len(texts) + (beside is not None)
     return (
-        f'<section class="matrix"><h3>{label}</h3><div class="scroll" tabindex="0" role="group" aria-label="{label}">'
-        f'<table aria-label="{label}"><thead><tr><td></td>{heads}</tr></thead><tbody>{rows}{last}</tbody></table>'
-        "</div></section>"
+        f'<section class="matrix"><h{level}>{label}</h{level}>{scrolled}'
+        f'<table aria-label="{label}" style="--columns:{columns}"><thead><tr><td></td>{heads}</tr></thead>'
+        f"<tbody>{rows}{last}</tbody></table></div></section>"
     )
 
 

@@ -25,7 +25,7 @@ CAPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 PHOTO_CAPTION = {"en": "a cat", "zh": "一只猫"}
 TEMPLATES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "label": {"en": ("{}",), "zh": ("{}",)},
+    "plain": {"en": ("{}",), "zh": ("{}",)},
     "photo": {"en": ("a photo of {}.",), "zh": ("一张{}的照片。",)},
     "ensemble": {
         "en": ("{}", "a drawing of {}.", "a picture of {}.", "clip art of {}.", "an icon of {}.", "a photo of {}."),

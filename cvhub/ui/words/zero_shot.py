@@ -63,23 +63,23 @@ class ZeroShotPart:
         }
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         seen.event.then(**asking)
-        typed = [self.labels.input, self.templates.input, self.temperature.input, self.word.input]
-        chosen = [self.picture.input, self.model.input, self.files.upload, self.files.clear, self.files.delete]
-        gr.on(
-            [*typed, *chosen],
-            **asking,
-            js="(...values) => cvhub.withoutRemoved(values)",
-            trigger_mode="always_last",
-        )
+        again: dict[str, Any] = asking | {"fn": handlers.name_again}
+        anew: dict[str, Any] = {
+            "js": "(...values) => cvhub.withoutRemoved(values)",
+            "trigger_mode": "always_last",
+        }
+        files = [self.files.upload, self.files.clear, self.files.delete]
+        chosen = [self.picture.input, self.model.input, self.temperature.input, self.word.input]
+        gr.on([*chosen, *files], **asking, **anew)
+        # A text's "input" tells of keys alone: not of what is pasted, deleted, or composed as Chinese is.
+        gr.on([self.labels.change, self.templates.change], **again, **anew)
         self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
         self.picture.input(None, None, self.sample, js="() => null")
         self.sample.input(controls.take_sample, self.sample, self.picture, **at_once).then(**asking)
-        self.kind.input(handlers.take_templates, [self.kind, language], self.templates, **at_once).then(**asking)
-        self.templates.input(None, None, self.kind, js="() => null")
+        self.kind.input(handlers.take_templates, [self.kind, language], self.templates, **at_once)
+        self.templates.change(handlers.kind_of, self.templates, self.kind, **at_once)
         self.view.click(handlers.pick_word, None, self.word, **at_once).then(**asking)
-        language.change(prompts.retell_both, [*texts, language], texts, **at_once).then(
-            **(asking | {"fn": handlers.speak_zero_shot})
-        )
+        language.change(prompts.retell_both, [*texts, language], texts, **at_once).then(**again)
         self.api_button.click(
             handlers.zero_shot,
             [self.picture, self.model, *texts, self.temperature],

@@ -16,7 +16,7 @@ from cvhub.ui.samples import DRAWINGS, sample_file
 from cvhub.ui.state import Heat
 from cvhub.ui.strings import Say, speaker
 from cvhub.ui.words import nets
-from cvhub.ui.words.prompts import lines, picture_name, templates
+from cvhub.ui.words.prompts import TEMPLATES, lines, picture_name, templates
 from cvhub.ui.words.state import WordsSession, keep
 from cvhub.ui.words.telling import asking, failure
 from cvhub.ui.words.zero_shot_readout import Named, named_html, similarities
@@ -79,8 +79,8 @@ def name_picture(
         yield session, gr.skip(), failure(error, language), known, gr.skip()
 
 
-def speak_zero_shot(session: WordsSession, *asked: Any) -> Iterator[Shown]:
-    """The answer in another language, where there is one."""
+def name_again(session: WordsSession, *asked: Any) -> Iterator[Shown]:
+    """The answer to other words, or in another language; nothing where nobody has asked yet."""
     if session.turn:
         yield from name_picture(session, *asked)
     else:
@@ -175,7 +175,7 @@ def word_choices(session: WordsSession, asked: Question, say: Say) -> Update:
         return gr.skip()
     session.offered = [*asked.labels, asked.language]
     choices = [(say("zero_shot_word_likeliest"), ""), *((label, label) for label in asked.labels)]
-    return gr.update(choices=choices)
+    return gr.update(choices=choices, value=asked.word)
 
 
 def pick_word(event: gr.EventData) -> str:
@@ -186,6 +186,11 @@ def pick_word(event: gr.EventData) -> str:
 def take_templates(kind: str | None, language: str) -> str | Update:
     """The templates of a kind, one a line."""
     return templates(kind, language) if kind else gr.skip()
+
+
+def kind_of(text: str) -> str | None:
+    """The kind that templates are of, None of a visitor's own."""
+    return next((kind for kind, texts in TEMPLATES.items() if lines(text) in map(list, texts.values())), None)
 
 
 def zero_shot(

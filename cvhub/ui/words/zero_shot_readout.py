@@ -114,7 +114,7 @@ def explanation(named: Named, say: Say) -> str:
 
 def similarities(cosines: np.ndarray, pictures: Sequence[str], labels: Sequence[str], say: Say) -> str:
     """Cosines (N, K) of several pictures and the labels; of many labels those that are nearest to a picture."""
-    shown = np.sort(np.argsort(-cosines.max(axis=0), kind="stable")[:MOST_COLUMNS])
+    shown: list[int] = sorted(np.argsort(-cosines.max(axis=0), kind="stable")[:MOST_COLUMNS].tolist())
     note = say("zero_shot_matrix_note")
     if len(shown) < len(labels):
         note += " " + say("zero_shot_matrix_cut", shown=len(shown), n=f"{len(labels):,}")
