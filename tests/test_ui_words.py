@@ -47,7 +47,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     from cvhub.convert import convert_checkpoint
 
     place = tmp_path_factory.mktemp("words")
-    folders = {"tiny_clip": save(place / "clip", text_config=WORDS | {"max_position_embeddings": 40})}
+    folders = {
+        "tiny_clip": save(place / "clip", text_config=WORDS | {"max_position_embeddings": 40}),
+        "tiny_siglip": save(place / "siglip", loss="sigmoid", logit_bias_init_value=-3),
+    }
     for name, kind in (("tiny_itm", "matching"), ("tiny_writer", "captions")):
         theirs_of(kind, sep_token_id=41).save_pretrained(place / f"{kind}-theirs")
         words().save_pretrained(place / f"{kind}-theirs")
@@ -90,7 +93,7 @@ def shown_bars(html: str) -> dict[str, float]:
 
 def test_bundled_nets_come_first_and_say_what_they_know(tiny: dict[str, Path]) -> None:
     names = [name for _, name in nets.choices(nets.CONTRASTIVE)]
-    assert names[:2] == ["tiny_clip", "tiny_itm"]
+    assert names[:3] == ["tiny_clip", "tiny_siglip", "tiny_itm"]
     assert {"clip_vit_b32", "clip_vit_b32_laion", "blip_itm_base"} <= set(names)
     assert nets.first(nets.CAPTIONS) == "tiny_writer"
     assert "not photos" in nets.knowledge("tiny_clip", speaker("en"))
@@ -123,6 +126,15 @@ def test_the_bars_are_the_nets_probabilities(tiny: dict[str, Path]) -> None:
     assert shown_bars(shown[-1][2]) == pytest.approx(
         {label: 100 * p for label, p in zip(prompts.lines(LABELS), expected, strict=True)}, abs=0.06
     )
+
+
+def test_labels_that_do_not_compete_are_questions_of_their_own(tiny: dict[str, Path]) -> None:
+    html = name_picture(WordsSession(), model="tiny_siglip")[-1][2]
+    net = ZeroShot(str(tiny["tiny_siglip"]))
+    logits = net.logits(net.embed_images([Image.open(APPLE)]), net.embed_labels(prompts.lines(LABELS), ["{}"]))[0]
+    expected = dict(zip(prompts.lines(LABELS), 100 / (1 + np.exp(-logits)), strict=True))
+    assert shown_bars(html) == pytest.approx(expected, abs=0.15)  # in bf16 perhaps
+    assert "1 ⁄ (1 + exp(" in html
 
 
 def test_the_picture_is_embedded_once(tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
