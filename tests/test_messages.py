@@ -19,6 +19,7 @@ PACKAGE = Path(cvhub.__file__).parent
 # What the page runs. What only commands do (pushing, exporting, evaluating, training) speaks English.
 ROOMS = ("inference/*.py", "load.py", "convert/*.py", "hub/failures.py", "hub/download.py", "explain/**/*.py")
 ROOMS += ("training/few_shot.py", "evaluation/truth.py", "ui/segment/*.py", "ui/distill/*.py", "training/archive.py")
+ROOMS += ("ui/words/*.py",)
 ROOMS += ("training/job*.py", "training/lesson.py", "training/teachers.py", "training/result.py")
 ROOMS += ("evaluation/picture_rows.py",)
 COMMANDS_ONLY = ("exporting.py", "mask_file.py", "mask_folder.py")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cvhub.errors import CvhubError
+from cvhub.inference.patches import patch_grid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,8 +62,7 @@ def attention(model: Any, pixel_values: "Tensor") -> Attention:
     height, width = pixel_values.shape[2:]
     if not config.get("class_token", True):
         raise CvhubError(f"{type(model).__name__} has no class token whose attention could be followed here.")
-    part = size - 1 if config.get("fill_patches", True) else 0  # which a last patch may lack
-    grid = ((height + part) // size, (width + part) // size)
+    grid = patch_grid(size, config.get("fill_patches", True), height, width)
     if any(layer.shape[-1] < math.prod(grid) for layer in weights):
         raise CvhubError(f"{type(model).__name__} attends within windows, not to all patches of a picture.")
     return Attention(np.stack([layer[0].double().cpu().numpy() for layer in weights]), grid)

@@ -28,7 +28,7 @@ HEAT_COLOURS = (
     (207, 68, 70), (237, 105, 37), (251, 155, 6), (247, 209, 61), (252, 255, 164),
 )  # fmt: skip
 
-_one_gradient_at_a_time = threading.Lock()
+one_gradient_at_a_time = threading.Lock()
 
 
 def class_activation_map(features: np.ndarray, weight: np.ndarray, class_index: int) -> np.ndarray:
@@ -86,8 +86,8 @@ def heat_map(
     import torch
 
     pixel_values = torch.from_numpy(classifier.processor([image]))
-    with _one_gradient_at_a_time:
-        return grad_cam(_torch_model(classifier.folder), pixel_values, class_index)
+    with one_gradient_at_a_time:
+        return grad_cam(torch_model(classifier.folder), pixel_values, class_index)
 
 
 def paint(shades: Image.Image) -> Image.Image:
@@ -143,7 +143,7 @@ def _watched(model: "nn.Module", layer: "nn.Module | None") -> "Iterator[_Seen]"
 
 
 @functools.lru_cache(maxsize=2)
-def _torch_model(folder: Path) -> "nn.Module":
+def torch_model(folder: Path) -> "nn.Module":
     """A model of our own to take gradients of, which no runtime uses at the same time."""
     from cvhub.load import load_model
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cvhub.errors import CvhubError
+from cvhub.inference.classify import softmax
 from cvhub.inference.runtime import choose_precision
 from cvhub.inference.stream import answer_all
 from cvhub.load import load_model, load_processor, load_tokenizer, require_complete, resolve, task_of
@@ -19,6 +21,24 @@ Item = TypeVar("Item")
 CAPTIONS, ANSWERS = "image-text-to-text", "visual-question-answering"
 TASKS = (CAPTIONS, ANSWERS)
 MOST_WORDS = 20  # tokens that are written unless said otherwise
+MOST_BEAMS = 16
+
+
+@dataclass(frozen=True)
+class Step:
+    """A token of a caption as it is written.
+
+    - `token`: its number in the vocabulary; `text`: all that is written up to it; `ends`: whether it is the end.
+    - `probability`: what the net gave it among all tokens.
+    - `attention` (layers, heads, rows, columns): what was taken from each patch of the picture to choose it. What is
+      missing to 1 came from the class token.
+    """
+
+    token: int
+    text: str
+    ends: bool
+    probability: float
+    attention: np.ndarray
 
 
 class Writer:
@@ -40,7 +60,8 @@ class Writer:
         if runtime == "openvino":
             raise CvhubError(f"{model} writes word by word, which runs on torch here: choose --runtime torch or auto.")
         self.precision, why = choose_precision(precision, has_native_bf16())
-        self.reason = f"torch, which writes word by word; {why}."
+        chosen = "torch, which writes word by word"
+        self.reason = f"{chosen}; {why}."
         self.processor = load_processor(str(self.folder))
         self.tokenizer: Any = load_tokenizer(str(self.folder))
         self._model = load_model(str(self.folder))
@@ -60,6 +81,74 @@ class Writer:
         """Each item with what was written of it, alone in a list, or with the sentence that says what is wrong."""
         compute = partial(self._write_each, question=question, settings=settings)
         return answer_all(items, open_item, self._pixels, compute, batch_size)
+
+    def steps(
+        self, image: Image.Image, top_p: float | None = None, seed: int = 0, most: int = MOST_WORDS
+    ) -> Iterator[Step]:
+        """A caption token by token, as each is chosen: the likeliest, or with `top_p` one of the nucleus by chance."""
+        if top_p is not None and not 0 < top_p <= 1:
+            raise CvhubError(f"top p is {top_p}, expected more than 0 and at most 1.")
+        tokens, grid = self._look(image)
+        chance = np.random.default_rng(seed)
+        ids, cache = [self._model.config.text_config.bos_token_id], None
+        while len(ids) <= most:
+            logits, attention, cache = self._continue(ids[-1:], tokens, cache)
+            p = softmax(logits[0])
+            ids.append(choose_token(p, top_p, chance))
+            step = self._step(ids, p, attention[0], grid)
+            yield step
+            if step.ends:
+                return
+
+    def best_beam(self, image: Image.Image, beams: int, most: int = MOST_WORDS) -> list[Step]:
+        """The tokens that beam search finds, as `write` does with `num_beams`, all at once."""
+        import torch
+
+        from cvhub.models.blip import write
+
+        if not 1 <= beams <= MOST_BEAMS:
+            raise CvhubError(f"beams are {beams}, expected 1 to {MOST_BEAMS}.")
+        tokens, grid = self._look(image)
+        begun = torch.tensor([[self._model.config.text_config.bos_token_id]])
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            found = write(self._model.text_decoder, begun, tokens, None, {"num_beams": beams, "max_new_tokens": most})
+        ids: list[int] = found[0].tolist()
+        logits, attention, _ = self._continue(ids[:-1], tokens, None)
+        return [
+            self._step(ids[: place + 2], softmax(logits[place]), attention[place], grid) for place in range(len(logits))
+        ]
+
+    def _look(self, image: Image.Image) -> tuple[Any, tuple[int, int]]:
+        """The picture's tokens (1, S, D), and rows and columns of the patches that are the last of them."""
+        import torch
+
+        from cvhub.inference.patches import patch_grid
+
+        if self.task != CAPTIONS:
+            raise CvhubError(f"{self.name} does {self.task}, expected a model for {CAPTIONS}.")
+        pixels = torch.from_numpy(self._pixels(image))[None]
+        vision = self._model.config.vision_config
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            tokens = self._model.vision_model(pixels).last_hidden_state
+        return tokens, patch_grid(vision.patch_size, vision.fill_patches, *pixels.shape[2:])
+
+    def _continue(self, ids: list[int], tokens: Any, cache: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Logits (T, V) and attention to the picture (T, layers, heads, S) at each of the ids that the cache lacks."""
+        import torch
+
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            output = self._model.text_decoder(
+                torch.tensor([ids]), encoder_hidden_states=tokens, cache=cache, output_attentions=True
+            )
+        attention = torch.stack(output.cross_attentions)[:, 0]  # (layers, heads, T, S)
+        return output.logits[0].float().numpy(), attention.permute(2, 0, 1, 3).float().numpy(), output.cache
+
+    def _step(self, ids: list[int], p: np.ndarray, attention: np.ndarray, grid: tuple[int, int]) -> Step:
+        """The last of the ids, whose probability was p (V,) and attention (layers, heads, S)."""
+        patches = attention[..., -grid[0] * grid[1] :].reshape(*attention.shape[:2], *grid)
+        text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        ends = ids[-1] == self._model.config.text_config.sep_token_id
+        return Step(ids[-1], text, ends, float(p[ids[-1]]), patches)
 
     def _write_each(
         self, pixel_values: list[np.ndarray], question: str, settings: dict[str, Any]
@@ -95,3 +184,14 @@ class Writer:
             return self.processor([image])[0]
         except ValueError as error:
             raise CvhubError(f"{self.name} can't take the picture: {error}") from error
+
+
+def choose_token(p: np.ndarray, top_p: float | None, chance: np.random.Generator) -> int:
+    """Of tokens of probability p (V,) the likeliest; with `top_p` one of the nucleus by chance: of the fewest that have
+    so much of the probability together (Holtzman et al. 2020, https://arxiv.org/abs/1904.09751, section 3.1)."""
+    if top_p is None:
+        return int(p.argmax())
+    order = np.argsort(-p, kind="stable")
+    count = int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1
+    nucleus = order[:count]
+    return int(chance.choice(nucleus, p=p[nucleus] / p[nucleus].sum()))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cvhub.cache import cache_in
 from cvhub.errors import CvhubError
-from cvhub.ui.pictures import SHOWN_BY_BROWSERS, heat_layer
+from cvhub.ui.pictures import SHOWN_BY_BROWSERS, heat_layer, seen_part
 from cvhub.ui.readout import heat_label
 from cvhub.ui.state import Answer, Facts, Heat, Session, View
 from cvhub.ui.strings import Say
@@ -182,10 +182,8 @@ def find_heat(answer: Answer, index: int, image: Image.Image, session: Session, 
     assert answer.logits is not None
     said = Classification(answer.logits, answer.features, answer.milliseconds)
     heat = heat_map(classifier, image, said, index)
-    left, top, right, bottom = classifier.processor.crop_box(*image.size)
-    box = (left / image.width, top / image.height, (right - left) / image.width, (bottom - top) / image.height)
     exact = answer.features is not None and classifier.classifier_weight is not None
-    return heat_layer(heat, box, exact)
+    return heat_layer(heat, seen_part(classifier.processor, image), exact)
 
 
 def open_picture(path: str) -> Image.Image:

@@ -15,9 +15,10 @@ from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
+from cvhub.ui.words import tab as words
 
 # A tab is a module with NAME and build(frame); its label is the string `tab_NAME`.
-TABS = (classify, explore, distill, segment)
+TABS = (classify, explore, distill, segment, words)
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
 MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full
@@ -71,6 +72,7 @@ def warm_up() -> None:
     explore.warm_up()
     segment.warm_up()
     distill.warm_up()
+    words.warm_up()
 
 
 def main() -> None:

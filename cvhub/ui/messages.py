@@ -40,6 +40,12 @@ MESSAGES = {
     "{} writes word by word, which runs on torch here: choose --runtime torch or auto.": (
         "{} 逐词书写，此处由 torch 运行：请选择 --runtime torch 或 auto。"
     ),
+    "torch, which writes word by word": "由 torch 逐词书写",
+    "top p is {}, expected more than 0 and at most 1.": "top p 为 {}，应大于 0 且不超过 1。",
+    "beams are {}, expected 1 to {}.": "束的数量为 {}，应为 1 至 {}。",
+    "method is {}, expected one of {}.": "方法为 {}，应为以下之一：{}。",
+    "{} has no head that judges whether a text fits.": "{} 没有判断文本是否相符的头。",
+    "There are {} pictures and {} texts, expected as many of each.": "有 {} 张图片和 {} 段文本，两者数量应相同。",
     "{} answers questions, but none was asked.": "{} 回答问题，但没有提问。",
     "the question has {} tokens, this model reads {} at most.": "问题有 {} 个 token，此模型最多读取 {} 个。",
     "transformers has no class for CvBlip{}: a head of BLIP's was expected.": (

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Iterable
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -10,6 +11,9 @@ from PIL import Image
 from cvhub.explain.cam import paint
 from cvhub.models.pixels import to_mode
 from cvhub.ui.state import Answer, Box, Heat
+
+if TYPE_CHECKING:
+    from cvhub.models.pixels import PixelTransform
 
 PREVIEW_SIDE = 720  # pixels of the longer side; a card is at most 360 CSS pixels wide
 HEAT_SIDE = 96
@@ -29,6 +33,17 @@ def picture_style(image: Image.Image | None, answers: list[Answer], replace: boo
     for place, answer in enumerate(answers, 1):
         rules.append(f"#models .token:nth-of-type({place}){{--series:var(--series-{answer.colour})}}")
     return f"<style>{''.join(rules)}</style>"
+
+
+def picture_on(view: str, image: Image.Image) -> str:
+    """A style element that hands the picture to the heat maps within the element `view`."""
+    return f"<style>#{view}{{--picture:url({data_uri(preview(image))});--ratio:{image.width}/{image.height}}}</style>"
+
+
+def seen_part(processor: "PixelTransform", image: Image.Image) -> Box:
+    """The part of the picture that a net is shown."""
+    left, top, right, bottom = processor.crop_box(*image.size)
+    return (left / image.width, top / image.height, (right - left) / image.width, (bottom - top) / image.height)
 
 
 def preview(image: Image.Image) -> Image.Image:

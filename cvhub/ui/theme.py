@@ -9,9 +9,13 @@ from cvhub.ui.pictures import thumbnails_css
 from cvhub.ui.samples import SAMPLES, thumbnail
 from cvhub.ui.segment import samples as segment_samples
 from cvhub.ui.segment.drawing import ramp_css
+from cvhub.ui.words import prompts as words_prompts
 
 HERE = Path(__file__).parent
-SHEETS = ("page.css", "explore/explore.css", "distill/distill.css", "segment/segment.css", "overlap/overlap.css")
+SHEETS = (
+    *("page.css", "explore/explore.css", "distill/distill.css", "segment/segment.css", "overlap/overlap.css"),
+    "words/words.css",
+)
 ACCENT = gr.themes.Color(
     name="okabe-ito-blue",
     c50="#eef6fb",
@@ -97,6 +101,7 @@ def css() -> str:
     """The style sheet, the palette, and the sample pictures as thumbnails of their radio buttons."""
     thumbnails = thumbnails_css(".samples", map(thumbnail, SAMPLES))
     thumbnails += thumbnails_css("#segment-samples", map(segment_samples.thumbnail, segment_samples.SAMPLES))
+    thumbnails += thumbnails_css(".words-samples", map(thumbnail, words_prompts.SAMPLES))
     sheets = "".join((HERE / name).read_text("utf-8") for name in SHEETS)
     return series_css() + sheets + ramp_css() + thumbnails
 

@@ -11,7 +11,7 @@ from cvhub.ui.classify.own_classes import OwnClasses
 from cvhub.ui.frame import Frame
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.pictures import picture_style
-from cvhub.ui.readout import results
+from cvhub.ui.readout import PICK_CLASS, results
 from cvhub.ui.samples import SAMPLES, sample_file
 from cvhub.ui.state import Answer, Session, View
 
@@ -19,12 +19,6 @@ NAME = "classify"
 
 # What a page shows until its first answer: the cards of the models that are about to be asked.
 EXPECTED = [Answer(name, handlers.title_of(name), place) for place, name in enumerate(link.DEFAULT_MODELS)]
-PICK_CLASS = """
-element.addEventListener("click", (event) => {
-  const bar = event.target.closest("button[data-class]");
-  if (bar) trigger("click", { label: bar.dataset.class });
-});
-"""
 
 
 def build(frame: Frame) -> "ClassifyTab":

@@ -9,7 +9,7 @@ import numpy as np
 from cvhub.ui import numerals
 from cvhub.ui.distill.terms import Term, terms_table
 from cvhub.ui.loss_terms import log_probabilities
-from cvhub.ui.pictures import data_uri, heat_layer, preview
+from cvhub.ui.pictures import heat_layer, picture_on
 from cvhub.ui.readout import card, message
 from cvhub.ui.readout import heat_layer as heat_html
 from cvhub.ui.state import View
@@ -34,7 +34,6 @@ def comparison_html(
 ) -> str:
     """`groups`: what each student pays."""
     session = comparison.session
-    variables = f"--picture:url({data_uri(preview(image))});--ratio:{image.width}/{image.height}"
     roles = [(teacher, "teacher") for teacher in comparison.teachers]
     roles += [(comparison.alone, "alone"), (comparison.taught, "taught")]
     cards = "".join(
@@ -44,7 +43,7 @@ def comparison_html(
     title = say("compare_losses" if chosen else "compare_losses_guess", label=true_class)
     note = say("compare_note", temperature=f"{view.temperature:g}")
     return (
-        f"<style>#compare-view{{{variables}}}</style>"
+        picture_on("compare-view", image)
         + message(sentence(groups, say))
         + f'<div class="cards compared">{cards}</div>'
         + terms_table(title, groups, note, say)

@@ -6,6 +6,7 @@ FOLDER = Path(__file__).parent
 PHOTOS = ("chelsea", "coffee", "rocket", "astronaut")
 TILE = "tile"  # of a satellite's picture, what our own classifiers were trained on
 SAMPLES = (*PHOTOS, TILE)
+DRAWINGS = ("apple", "fish", "house", "sun", "tree", "car")  # what our own nets know the words of
 DIGIT = "digit"  # what the Distill tab compares nets on
 
 

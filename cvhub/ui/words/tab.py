@@ -1,0 +1,42 @@
+"""The Words tab: its views, each in a file of its own."""
+
+import gradio as gr
+from gradio.events import Dependency
+
+from cvhub.ui.frame import Frame
+from cvhub.ui.strings import speaker
+from cvhub.ui.words import nets
+from cvhub.ui.words.caption import CaptionPart
+from cvhub.ui.words.loss import LossPart
+from cvhub.ui.words.zero_shot import ZeroShotPart
+
+NAME = "words"
+
+
+def warm_up() -> None:
+    """Load what is asked first, before somebody comes."""
+    say = speaker("en")
+    for task, load in ((nets.CONTRASTIVE, nets.contrastive), (nets.CAPTIONS, nets.captioner)):
+        if model := nets.first(task):
+            load(model, say)
+
+
+def build(frame: Frame) -> "WordsTab":
+    return WordsTab(frame)
+
+
+class WordsTab:
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        with gr.Tabs(elem_id="words-parts"):
+            with frame.add(gr.Tab, {"label": "part_zero_shot"}, id="zero-shot"):
+                self.zero_shot = ZeroShotPart(frame)
+            with frame.add(gr.Tab, {"label": "part_caption"}, id="caption") as self.caption_tab:
+                self.caption = CaptionPart(frame)
+            with frame.add(gr.Tab, {"label": "part_contrast"}, id="contrast") as self.loss_tab:
+                self.loss = LossPart(frame)
+
+    def connect(self, opened: Dependency) -> None:
+        self.zero_shot.connect(self.frame.remember_seen(self.frame.tabs[NAME]))
+        self.caption.connect(self.frame.remember_seen(self.caption_tab))
+        self.loss.connect(self.frame.remember_seen(self.loss_tab))
