@@ -138,7 +138,8 @@ def test_a_teacher_answers_as_it_does_alone(data: Path, other: Path) -> None:
     assert torch.allclose(teacher.view(pixels), (large / 255 - mean) / std, atol=1e-4)
     with torch.no_grad():
         alone = load_model(str(other))(teacher.view(pixels)).logits
-    assert torch.allclose(teacher.answer(pixels), alone[:, [2, 3, 0]], atol=1e-4)  # blue, green, red
+    tolerance = 5e-3 if teacher.runtime.precision == "bf16" else 1e-4
+    assert torch.allclose(teacher.answer(pixels), alone[:, [2, 3, 0]], atol=tolerance)  # blue, green, red
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -192,9 +192,9 @@ def test_letters_that_no_text_had_are_read_too() -> None:
         ({"words": {"columns": [], "texts": "label"}}, "words.texts is 'label', which needs words.columns"),
         ({"augmentation": {"mixup": 0.2}}, "augmentation.mixup is 0.2, which words.columns can't be given"),
         ({"words": {"templates": ["a photo"]}}, "words.templates has 'a photo', expected texts with {}"),
-        ({"words": {"momentum": 0.9}}, "words.momentum is 0.9, which is of model.family blip alone"),
-        ({"words": {"queue": 8}}, "words.queue is 8, which needs words.momentum"),
-        ({"words": {"momentum": 1.0}}, "words.momentum is 1.0, expected 0 or more and less than 1"),
+        ({"words": {"twin_momentum": 0.9}}, "words.twin_momentum is 0.9, which is of model.family blip alone"),
+        ({"words": {"queue": 8}}, "words.queue is 8, which needs words.twin_momentum"),
+        ({"words": {"twin_momentum": 1.0}}, "words.twin_momentum is 1.0, expected 0 or more and less than 1"),
     ],
 )
 def test_what_such_a_recipe_cannot_say(tables: dict[str, Any], sentence: str) -> None:
@@ -205,8 +205,13 @@ def test_what_such_a_recipe_cannot_say(tables: dict[str, Any], sentence: str) ->
 @pytest.mark.parametrize("name", ["drawings_clip", "drawings_blip"])
 def test_recipes_that_ship(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.words.columns
     assert recipe.data.holdout.startswith("base_label|title:")
+    tokenizer = make_words(recipe, [f"word {number}" for number in range(50)])
+    tokenizer.add_tokens([f"<{number}>" for number in range(recipe.words.vocabulary - len(tokenizer))])
+    net = build_reading_net(recipe.model, tokenizer, seed=0)
+    assert net.config.text_config.vocab_size == recipe.words.vocabulary
+    saved = sum(tensor.numel() for tensor in net.state_dict().values())  # what heads share once for each
+    assert 2 * saved <= 8e6  # bytes in fp16
 
 
 # -- BLIP's losses
@@ -372,7 +377,7 @@ def test_a_blip_learns_to_write_and_to_find(runs: Any, data: Path, capsys: Any) 
 
 def test_a_run_with_a_twin_goes_on_where_it_stopped(data: Path, tmp_path: Path) -> None:
     """Queue and twin come back: the resumed run ends as the undisturbed one."""
-    words = {"momentum": 0.9, "queue": 16}
+    words = {"twin_momentum": 0.9, "queue": 16}
     recipe = tiny_recipe(data, "blip", words=words, budget={"epochs": 6, "save_minutes": 1e-6, "validate_every": 1.0})
     whole = prepared(recipe, tmp_path / "whole")
     whole.run_on()

@@ -37,7 +37,7 @@ class BlipTrainer(PairTrainer):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         words = self.recipe.words
-        self.twin = SlowTwin(self.model, words.momentum, words.queue) if words.momentum else None
+        self.twin = SlowTwin(self.model, words.twin_momentum, words.queue) if words.twin_momentum else None
 
     def loss_and_terms(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         scale = self.bounded_scale()

@@ -55,7 +55,7 @@ class Words:
     vocabulary: int = 4000  # tokens of the tokenizer, which is made of the texts
     texts: str = ""  # the column that `cvhub evaluate` asks for, "label|title" for several data sets
     one_per: str = ""  # the column of whose values each is measured once
-    momentum: float = 0.0  # of BLIP's slow twin, what is left of it in a step, 0.995 in the paper; 0 has none
+    twin_momentum: float = 0.0  # of BLIP's slow twin, what is left of it in a step, 0.995 in the paper; 0 has none
     queue: int = 0  # so many pairs before are remembered by the twin, and chosen among
 
 

@@ -239,10 +239,10 @@ def _check_words(recipe: Recipe) -> None:
             if value := getattr(words, name):
                 raise CvhubError(f"words.{name} is {value!r}, which needs words.columns: where the texts are.")
         return
-    if words.momentum and recipe.model.family != "blip":
-        raise CvhubError(f"words.momentum is {words.momentum}, which is of model.family blip alone.")
-    if words.queue and not words.momentum:
-        raise CvhubError(f"words.queue is {words.queue}, which needs words.momentum: the twin fills it.")
+    if words.twin_momentum and recipe.model.family != "blip":
+        raise CvhubError(f"words.twin_momentum is {words.twin_momentum}, which is of model.family blip alone.")
+    if words.queue and not words.twin_momentum:
+        raise CvhubError(f"words.queue is {words.queue}, which needs words.twin_momentum: the twin fills it.")
     others = (
         ("data.target", recipe.data.target),
         ("data.validation_split", recipe.data.validation_split),
@@ -307,7 +307,7 @@ def _numbers(recipe: Recipe) -> Iterator[tuple[str, Any, bool, str]]:
     decays = (
         ("optimiser.momentum", recipe.optimiser.momentum),
         ("optimiser.ema", recipe.optimiser.ema),
-        ("words.momentum", recipe.words.momentum),
+        ("words.twin_momentum", recipe.words.twin_momentum),
     )
     for path, value in decays:
         yield path, value, 0 <= value < 1, "0 or more and less than 1"
