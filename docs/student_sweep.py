@@ -63,11 +63,11 @@ def make(run: str, source: str, work: Path, into: Path) -> None:
     recipe = recipe_of(run, source, work.parent / "sweep-answers")
     outcome = train(recipe, work, run)
     values = (run, *RUNS[run], recipe.budget.epochs, outcome.validation_accuracy, round(outcome.cpu_seconds, 1))
-    lines = read_sweep(into) | {run: dict(zip(COLUMNS, map(str, values), strict=True))}
+    lines: dict[str, dict[str, str]] = read_sweep(into) | {run: dict(zip(COLUMNS, map(str, values), strict=True))}
     into.mkdir(parents=True, exist_ok=True)
     partial = into / f"{FILE}.partial"
     with partial.open("w", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        writer: csv.DictWriter[str] = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines[name] for name in RUNS if name in lines)
     partial.replace(into / FILE)

@@ -304,6 +304,20 @@ def test_the_softmax_loss_is_transformers_and_lowest_for_pairs() -> None:
         softmax_loss(torch.zeros(3, 4))
 
 
+def test_pictures_of_which_the_same_is_said_are_right_for_each_other() -> None:
+    """Where two of three texts are the same, either of two pictures is right, and neither is a stranger."""
+    logits = torch.tensor([[2.0, 1.0, 0.0], [1.0, 3.0, 0.5], [0.2, 0.1, 2.0]])
+    same = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]]).bool()
+    ways = (-one.log_softmax(1) for one in (logits, logits.t()))
+    by_hand = sum(((way[0, :2].mean() + way[1, :2].mean() + way[2, 2]) / 3).item() for way in ways) / 2
+    assert softmax_loss(logits, same).item() == pytest.approx(by_hand)
+    assert softmax_loss(logits, torch.eye(3).bool()).item() == pytest.approx(softmax_loss(logits).item())
+    signs = torch.where(same, 1.0, -1.0)
+    assert sigmoid_loss(logits, same).item() == pytest.approx((-F.logsigmoid(signs * logits).sum() / 3).item())
+    with pytest.raises(ValueError, match=r"same has shape \(2, 2\), expected that of the logits, \(3, 3\)"):
+        softmax_loss(logits, same[:2, :2])
+
+
 def test_the_sigmoid_loss_is_siglips() -> None:
     """SigLIP's pseudocode (algorithm 1), and transformers' loss of the same logits."""
     logits = torch.randn(5, 5)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cvhub.models.blip_pretraining import SlowTwin
+from cvhub.models.losses_contrastive import LOSSES
 from cvhub.training.trainer import RecipeTrainer
 
 TWIN = "twin.pt"
@@ -18,17 +19,23 @@ MOST_SCALE = 100
 
 
 class PairTrainer(RecipeTrainer):
-    """Each picture of a batch has to find its text, and each text its picture."""
+    """Each picture of a batch has to find its text, and each text its picture, or one of those that it is said of."""
 
     def loss_and_terms(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         scale = self.bounded_scale()
-        return model(**inputs, return_loss=True).loss, {"scale": scale}
+        logits = model(**inputs).logits_per_image
+        return LOSSES[self.model.config.loss](logits, same_texts(inputs["input_ids"])), {"scale": scale}
 
     def bounded_scale(self) -> Tensor:
         """The factor of a cosine, which doesn't grow beyond its limit."""
         logarithm: Any = self.model.logit_scale
         with torch.no_grad():
             return logarithm.clamp_(max=math.log(MOST_SCALE)).exp()
+
+
+def same_texts(input_ids: Tensor) -> Tensor:
+    """Which of the texts (N, L) are the same, (N, N)."""
+    return (input_ids[:, None] == input_ids[None]).all(-1)
 
 
 class BlipTrainer(PairTrainer):
