@@ -16,7 +16,7 @@ from cvhub.training.recipe_file import load_recipe
 from docs.curves import Script, run_command
 
 FILE = "sweep.csv"
-COLUMNS = ("run", "recipe", "lr", "weight_decay", "epochs", "validation_accuracy", "cpu_seconds")
+COLUMNS: tuple[str, ...] = ("run", "recipe", "lr", "weight_decay", "epochs", "validation_accuracy", "cpu_seconds")
 ROWS = ("plain", "recipe", "hard_conv")
 SETTINGS = ((1e-3, 0.05), (2e-3, 0.05), (4e-3, 0.05), (2e-3, 0.2))  # learning rate, weight decay
 PART = 4  # of the epochs one in so many
@@ -63,11 +63,12 @@ def make(run: str, source: str, work: Path, into: Path) -> None:
     recipe = recipe_of(run, source, work.parent / "sweep-answers")
     outcome = train(recipe, work, run)
     values = (run, *RUNS[run], recipe.budget.epochs, outcome.validation_accuracy, round(outcome.cpu_seconds, 1))
-    lines: dict[str, dict[str, str]] = read_sweep(into) | {run: dict(zip(COLUMNS, map(str, values), strict=True))}
+    lines = read_sweep(into)
+    lines[run] = dict(zip(COLUMNS, map(str, values), strict=True))
     into.mkdir(parents=True, exist_ok=True)
     partial = into / f"{FILE}.partial"
     with partial.open("w", newline="", encoding="utf-8") as opened:
-        writer: csv.DictWriter[str] = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(opened, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines[name] for name in RUNS if name in lines)
     partial.replace(into / FILE)
