@@ -58,16 +58,16 @@ def student(row: str, seed: int, accuracy: float) -> Student:
 
 def test_the_view_gives_means_and_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {
-        "plain": (student("plain", 0, 0.86), student("plain", 1, 0.88)),
-        "hard_conv": (student("hard_conv", 0, 0.92),),
+        "recipe": (student("recipe", 0, 0.86), student("recipe", 1, 0.88)),
+        "soft_conv": (student("soft_conv", 0, 0.92),),
     }
     monkeypatch.setattr(students, "made", lambda: rows)
     for cost in ("minutes", "parameters", "latency"):
         drawing = figure.draw(speaker("en"), cost)
-        assert "DeiT, hard, VGG 92.0 %, ViT, plain 87.0 %" in drawing.see
+        assert "DeiT, soft, VGG 92.0 %, ViT, DeiT's recipe 87.0 %" in drawing.see
         assert "87.0 % (85.9 to 88.0; 2 seeds)" in drawing.charts  # Wilson, 3480 of 4000
         assert "92.0 % (90.7 to 93.1)" in drawing.charts
-        assert drawing.charts.count('href="#student-hard_conv"') == drawing.charts.count('id="student-hard_conv"') == 1
+        assert drawing.charts.count('href="#student-soft_conv"') == drawing.charts.count('id="student-soft_conv"') == 1
 
 
 def test_without_runs_the_view_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,22 +119,23 @@ def draw(say: Say, cost: str) -> Drawing:
     from cvhub.explain.figures.students import made
 
     rows = made()
-    if "plain" not in rows or len(rows) < 2:
+    if not rows.keys() & {"plain", "recipe"} or len(rows) < 2:
         return Drawing(say("students_none"), "")
     accuracies = {row: fmean(run.accuracy for run in runs) for row, runs in rows.items()}
     taught = [row for row in rows if row in STARTS and row != "recipe"]
     best = max(taught or rows, key=accuracies.__getitem__)
     base = "recipe" if "recipe" in rows else "plain"
+    tested = rows[best][0].tested
     see = say(
         "students_see",
-        n=f"{rows['plain'][0].tested:,}",
+        n=f"{tested:,}",
         best=say(f"students_row_{best}"),
         best_value=numerals.percent(accuracies[best]),
         base=say(f"students_row_{base}"),
         base_value=numerals.percent(accuracies[base]),
     )
-    tested = note(say("students_note", n=f"{rows['plain'][0].tested:,}"))
-    return Drawing(see, points(say, rows, cost) + verdicts(say, rows) + tested)
+    below = note(say("students_note", n=f"{tested:,}"))
+    return Drawing(see, points(say, rows, cost) + verdicts(say, rows) + below)
 
 
 def points(say: Say, rows: "Mapping[str, Sequence[Student]]", cost: str) -> str:
@@ -142,7 +143,7 @@ def points(say: Say, rows: "Mapping[str, Sequence[Student]]", cost: str) -> str:
     costs = costs_of(rows, cost)
     accuracies = {row: 100 * fmean(run.accuracy for run in runs) for row, runs in rows.items()}
     accuracies |= {entry.name: 100 * entry.metrics["accuracy"] for entry in teachers()}
-    shown = [name for name in accuracies if not name.startswith("without")]
+    shown = [name for name in accuracies if not name.startswith(("with_", "without_"))]
     numbers = {name: number for number, name in enumerate(accuracies, 1)}
     marks = [
         Mark(
