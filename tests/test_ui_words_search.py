@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -19,11 +19,12 @@ from cvhub.catalog import Entry
 from cvhub.evaluation.picture_rows import without_local_file
 from cvhub.inference.picture_index import HIDDEN, MANIFEST, PictureIndex
 from cvhub.inference.pool import default_pool
-from cvhub.ui import public
+from cvhub.ui import numerals, public
 from cvhub.ui.samples import DRAWINGS, sample_file
 from cvhub.ui.strings import speaker, text
 from cvhub.ui.words import nets, prompts, search_job, search_sources
 from cvhub.ui.words import search_handlers as handlers
+from cvhub.ui.words.search import source_choices
 from cvhub.ui.words.search_state import SearchSession
 from cvhub.ui.words.thumbnails import Thumbnails
 from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
@@ -86,13 +87,19 @@ def uploaded(folder: Path, seeds: range) -> list[str]:
     return list(map(str, files))
 
 
-def find(session: SearchSession, handler: Callable[..., Any] = handlers.find_pictures, **choices: Any) -> str:
+def find(session: SearchSession, **choices: Any) -> str:
     """The last thing that the view shows."""
     asked = {
-        "picture": APPLE, "source": "drawings", "place": "", "split": "", "by": "words", "words": "a red apple",
+        "picture": APPLE, "source": "drawings", "by": "words", "words": "a red apple",
         "model": "tiny_clip", "top_k": 12, "language": "en",
     }  # fmt: skip
-    return str(list(handler(session, *(asked | choices).values()))[-1][1])
+    return str(list(handlers.find_pictures(session, *(asked | choices).values()))[-1][1])
+
+
+def find_in(session: SearchSession, place: Path | str, split: str = "", **choices: Any) -> str:
+    """The same, in a folder or data set, once what has changed is taken up."""
+    handlers.take_place(session, str(place), split)
+    return find(session, source="place", **choices)
 
 
 def shown(html: str) -> dict[str, str]:
@@ -118,8 +125,8 @@ def test_the_drawings_are_ranked_by_their_cosine(tiny: dict[str, Path], session:
     assert [float(cosine.replace("−", "-")) for cosine in shown(html).values()] == pytest.approx(
         sorted(cosines, reverse=True), abs=2e-3
     )
-    assert "Compared with 6 pictures in" in html
-    assert "6 pictures (6 added)" in html
+    assert "Pictures compared: 6" in html
+    assert "Pictures in it: 6 (6 added)" in html
     assert "for this visit only" in html
 
 
@@ -165,9 +172,9 @@ def test_markup_is_none(tiny: dict[str, Path], session: SearchSession) -> None:
 def test_an_upload_is_kept_up_to_date(tiny: dict[str, Path], session: SearchSession, tmp_path: Path) -> None:
     files = uploaded(tmp_path, range(4))
     handlers.take_files(session, files[:3])
-    assert "3 pictures (3 added)" in find(session, source="upload")
+    assert "Pictures in it: 3 (3 added)" in find(session, source="upload")
     handlers.take_files(session, files[1:])
-    assert "3 pictures (2 kept, 1 added, 1 removed)" in find(session, source="upload")
+    assert "Pictures in it: 3 (2 kept, 1 added, 1 removed)" in find(session, source="upload")
     handlers.take_files(session, None)
     assert "Choose pictures on the left." in find(session, source="upload")
 
@@ -193,9 +200,9 @@ def test_of_an_uploaded_folder_the_pictures_are_taken(session: SearchSession, tm
 
 
 def test_damaged_pictures_are_told_by_name(tiny: dict[str, Path], session: SearchSession, photos: Path) -> None:
-    html = find(session, source="place", place=str(photos))
+    html = find_in(session, photos)
     assert set(shown(html)) == set(NAMES)
-    assert "3 pictures (3 added, 1 failed)" in html
+    assert "Pictures in it: 3 (3 added, 1 failed)" in html
     assert "torn.png" in plain(html)
     assert f"It stays in {photos / HIDDEN}." in html
 
@@ -211,23 +218,23 @@ def test_only_damaged_pictures_are_one_sentence(tiny: dict[str, Path], session: 
 def test_a_folder_is_reloaded_and_brought_up_to_date(
     tiny: dict[str, Path], session: SearchSession, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find(SearchSession(), source="place", place=str(photos))
+    find_in(SearchSession(), photos)
     assert (photos / HIDDEN / MANIFEST).is_file()
     net = nets.contrastive("tiny_clip", speaker("en"))
     with monkeypatch.context() as patch:
         patch.setattr(net.image_runtime, "run", lambda inputs: pytest.fail("the pictures are known"))
         (photos / "torn.png").unlink()
-        assert "3 pictures (3 kept)" in find(session, source="place", place=str(photos))
+        assert "Pictures in it: 3 (3 kept)" in find_in(session, photos)
     noise(5).save(photos / "new.png")
     (photos / "a.png").unlink()
-    assert "a.png" in shown(find(session, source="place", place=str(photos)))  # nothing is read again while one types
-    html = find(session, handlers.find_anew, source="place", place=str(photos))
-    assert "3 pictures (2 kept, 1 added, 1 removed)" in html
+    assert "a.png" in shown(find(session, source="place"))  # nothing is read again while one types
+    html = find_in(session, photos)
+    assert "Pictures in it: 3 (2 kept, 1 added, 1 removed)" in html
 
 
 def test_an_index_of_another_net_is_left_alone(tiny: dict[str, Path], session: SearchSession, photos: Path) -> None:
-    find(SearchSession(), source="place", place=str(photos))
-    html = find(session, source="place", place=str(photos), model="tiny_siglip")
+    find_in(SearchSession(), photos)
+    html = find_in(session, photos, model="tiny_siglip")
     assert "was made by tiny_clip, not by tiny_siglip" in plain(html)
     assert "for this visit only" in html
     assert set(shown(html)) == set(NAMES)
@@ -237,7 +244,7 @@ def test_an_index_of_another_net_is_left_alone(tiny: dict[str, Path], session: S
 def test_a_damaged_index_is_told_and_not_needed(tiny: dict[str, Path], session: SearchSession, photos: Path) -> None:
     (photos / HIDDEN).mkdir()
     (photos / HIDDEN / MANIFEST).write_text("{")
-    html = find(session, source="place", place=str(photos), language="zh")
+    html = find_in(session, photos, language="zh")
     assert "索引已损坏" in html
     assert set(shown(html)) == set(NAMES)
 
@@ -246,12 +253,14 @@ def test_where_nothing_can_be_written_the_visit_has_an_index(
     tiny: dict[str, Path], session: SearchSession, photos: Path
 ) -> None:
     (photos / HIDDEN).touch()  # in the way of the folder
-    html = find(session, source="place", place=str(photos))
+    html = find_in(session, photos)
     assert "The index can't be written into" in unescape(html)
     assert set(shown(html)) == set(NAMES)
 
 
-def test_rows_of_a_data_set_are_found(tiny: dict[str, Path], session: SearchSession, tmp_path: Path) -> None:
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    """A data set of three pictures."""
     import datasets
 
     contents = []
@@ -263,17 +272,35 @@ def test_rows_of_a_data_set_are_found(tiny: dict[str, Path], session: SearchSess
     table = datasets.Dataset.from_dict({"image": contents}, features=features)
     (tmp_path / "pets").mkdir()
     table.to_parquet(tmp_path / "pets" / "test.parquet")
-    html = find(session, source="place", place=str(tmp_path / "pets"))
+    return tmp_path / "pets"
+
+
+def test_rows_of_a_data_set_are_found(tiny: dict[str, Path], session: SearchSession, pets: Path) -> None:
+    html = find_in(session, pets)
     assert set(shown(html)) == {"row 0", "row 1", "row 2"}
     assert html.count("<img ") == 3
-    html = find(session, source="place", place=str(tmp_path / "pets"), split="train")
+    html = find_in(session, pets, split="train")
     assert "has no split 'train', only test." in unescape(html)
+
+
+def test_thumbnails_of_the_hubs_rows_are_kept_in_passing(pets: Path, tmp_path: Path) -> None:
+    thumbnails = Thumbnails(tmp_path / "small")
+    for picture in search_sources.RememberedRows(str(pets), None, thumbnails):
+        with picture.open():
+            assert thumbnails.find(picture.entry, lambda: pytest.fail("it is known")).startswith("data:image/jpeg")
 
 
 def test_a_row_of_the_hub_reads_no_file_of_this_machine() -> None:
     assert without_local_file({"bytes": None, "path": "/etc/passwd"}) is None
     assert without_local_file({"bytes": b"x", "path": "a.png"}) is not None
     assert without_local_file({"bytes": None, "path": "hf://datasets/owner/name/a.png"}) is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0421, "42.1 ms"), (3.52, "3.5 s"), (59.96, "1 min 0 s"), (125, "2 min 5 s")]
+)
+def test_durations_have_a_sensible_unit(seconds: float, told: str) -> None:
+    assert numerals.duration(seconds) == told
 
 
 def test_a_thumbnail_is_made_once_and_a_lost_picture_has_none(tmp_path: Path) -> None:
@@ -299,10 +326,20 @@ def test_a_public_page_reads_no_folder(
     monkeypatch.chdir(photos.parent)
     (photos / "sub").mkdir()
     for place in (str(photos), "photos", "~", "/etc", "photos/sub", "../etc"):
-        assert "it reads no folder of its machine" in find(session, source="place", place=place)
+        assert "it reads no folder of its machine" in find_in(session, place)
     assert not (photos / HIDDEN).exists()
     with pytest.raises(gr.Error, match="reads no folder"):
         handlers.search_pictures(None, "place", str(photos), "", "words", "a", None, "tiny_clip", 3)
+
+
+def test_a_public_page_offers_data_sets_of_no_more_than_so_many(
+    tiny: dict[str, Path], session: SearchSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [title for title, _ in source_choices(speaker("en"))][-1] == "a folder or data set"
+    monkeypatch.setenv("SYSTEM", "spaces")
+    assert [title for title, _ in source_choices(speaker("en"))][-1] == "a data set"
+    monkeypatch.setattr(search_job, "MOST_PICTURES", 2)
+    assert "more than 2 pictures" in find(session)  # the drawings stand for rows here
 
 
 def test_an_upload_has_limits(
@@ -326,10 +363,10 @@ def test_an_upload_has_limits(
         ({"by": "picture", "picture": None}, "No picture yet."),
         ({"by": "smell"}, "by is 'smell', expected one of words, picture."),
         ({"source": "attic"}, "source is 'attic', expected one of drawings, upload, place."),
-        ({"source": "place"}, "Type a folder of this machine or a data set of the Hub"),
-        ({"source": "place", "place": "/no/such/folder"}, "neither a folder of this machine nor a Hub id"),
-        ({"source": "place", "place": "x" * 100_000}, "neither a folder of this machine nor a Hub id"),
-        ({"source": "place", "place": "owner/name"}, "can't be read as a data set"),
+        ({"place": ""}, "Type a folder of this machine or a data set of the Hub"),
+        ({"place": "/no/such/folder"}, "neither a folder of this machine nor a Hub id"),
+        ({"place": "x" * 100_000}, "neither a folder of this machine nor a Hub id"),
+        ({"place": "owner/name"}, "can't be read as a data set"),
         ({"model": None}, "No net for this comes with this version"),
         ({"model": "/etc"}, "neither a model of the list nor a Hub id"),
         ({"model": "clip_vit_b32"}, "HF_HUB_OFFLINE"),
@@ -340,14 +377,14 @@ def test_what_can_not_be_answered_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    html = find(session, **choices)
+    html = find_in(session, **choices) if "place" in choices else find(session, **choices)
     assert sentence in unescape(html)
     assert html.count('role="status"') == 1
     assert len(plain(html)) < 400
 
 
 def test_an_empty_folder_is_one_sentence(tiny: dict[str, Path], session: SearchSession, tmp_path: Path) -> None:
-    assert "holds no pictures" in find(session, source="place", place=str(tmp_path))
+    assert "holds no pictures" in find_in(session, tmp_path)
 
 
 def test_errors_are_told_in_chinese(tiny: dict[str, Path], session: SearchSession) -> None:
@@ -368,7 +405,7 @@ def gate(tiny: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> threading.Ev
     return gate
 
 
-ASKED = (APPLE, "drawings", "", "", "words", "a red apple", "tiny_clip", 12, "en")
+ASKED = (APPLE, "drawings", "words", "a red apple", "tiny_clip", 12, "en")
 
 
 def test_it_is_told_how_far_the_index_is(gate: threading.Event, session: SearchSession) -> None:
@@ -381,7 +418,7 @@ def test_it_is_told_how_far_the_index_is(gate: threading.Event, session: SearchS
     session.job.total = None
     assert "Indexing: 2 pictures so far." in next(views)[1]
     gate.set()
-    assert "Compared with 6 pictures" in list(views)[-1][1]
+    assert "Pictures compared: 6" in list(views)[-1][1]
 
 
 def test_a_newer_question_goes_on_with_the_same_index(gate: threading.Event, session: SearchSession) -> None:
@@ -394,7 +431,7 @@ def test_a_newer_question_goes_on_with_the_same_index(gate: threading.Event, ses
     assert list(older) == []
     assert session.job is job
     gate.set()
-    assert "Compared with 6 pictures" in list(newer)[-1][1]
+    assert "Pictures compared: 6" in list(newer)[-1][1]
 
 
 def test_another_source_and_a_visitor_who_leaves_end_an_index(
@@ -410,13 +447,14 @@ def test_another_source_and_a_visitor_who_leaves_end_an_index(
     next(newer)
     assert first is not None
     assert first.stopped
+    assert isinstance(newer, Generator)
     newer.close()
     assert session.job is not first
     assert session.job is not None
     assert session.job.stopped
     gate.set()
     assert list(older) == []
-    assert "Compared with 2 pictures" in find(session, source="upload")
+    assert "Pictures compared: 2" in find(session, source="upload")
 
 
 def test_the_visits_folder_goes_with_it(tiny: dict[str, Path]) -> None:
@@ -513,7 +551,15 @@ class TestInChromium:
         page.locator("#search-files input[type=file]").set_input_files(files)
         expect(page.locator("#search-view .hit")).to_have_count(2, timeout=FIRST_ANSWER)
         expect(page.locator("#search-view .failed b")).to_have_text("torn.png")
-        page.locator("#search-folder-button, #search-folder").first.wait_for()
+        page.locator("#search-files").get_by_role("button", name="Remove this file").first.click()
+        expect(page.locator("#search-view .losses")).to_contain_text("Pictures in it: 1 (1 kept, 1 removed, 1 failed)")
+
+    def test_a_whole_folder_is_uploaded(self, search_view, photos: Path) -> None:
+        page = search_view()
+        page.locator("#search-source label").nth(1).click()
+        page.locator("input[webkitdirectory]").set_input_files(str(photos))
+        expect(page.locator("#search-view .hit")).to_have_count(3, timeout=FIRST_ANSWER)
+        expect(page.locator("#search-files")).not_to_contain_text("notes")
 
     def test_it_fits_a_phone_in_chinese(self, search_view) -> None:
         page = search_view("zh", **PHONE)

@@ -11,8 +11,9 @@ SEARCH: dict[str, tuple[str, str]] = {
     "search_files": ("Pictures", "图片"),
     "search_folder": ("Or a whole folder", "或整个文件夹"),
     "search_limits": (
-        "Up to {pictures} pictures of {megapixels} megapixels together. They are deleted after the visit.",
-        "最多 {pictures} 张图片，共 {megapixels} 百万像素。访问结束后删除。",
+        "Up to {pictures} pictures of {megapixels} megapixels together. They are deleted after an hour, their index "
+        "with your visit.",
+        "最多 {pictures} 张图片，共 {megapixels} 百万像素。图片一小时后删除，索引随访问结束删除。",
     ),
     "search_place": ("Folder or data set", "文件夹或数据集"),
     "search_place_info": (
@@ -29,10 +30,13 @@ SEARCH: dict[str, tuple[str, str]] = {
     "search_update": ("Index, or take up what changed", "建立索引，或更新有变动的部分"),
     "search_no_files": ("Choose pictures on the left.", "请在左侧选择图片。"),
     "search_no_place": (
-        "Type a folder of this machine or a data set of the Hub on the left.",
-        "请在左侧输入本机的文件夹或 Hub 上的数据集。",
+        "Type a folder of this machine or a data set of the Hub on the left, then index it.",
+        "请在左侧输入本机的文件夹或 Hub 上的数据集，然后建立索引。",
     ),
-    "search_no_place_public": ("Type a data set of the Hub on the left.", "请在左侧输入 Hub 上的数据集。"),
+    "search_no_place_public": (
+        "Type a data set of the Hub on the left, then index it.",
+        "请在左侧输入 Hub 上的数据集，然后建立索引。",
+    ),
     "search_unknown_place": (
         "'{place}' is neither a folder of this machine nor a Hub id OWNER/NAME.",
         "“{place}” 既不是本机的文件夹，也不是 OWNER/NAME 形式的 Hub 编号。",
@@ -79,8 +83,12 @@ SEARCH: dict[str, tuple[str, str]] = {
     ),
     "search_back": ("Back to what you looked for", "回到原来的搜索"),
     "search_cost": (
-        "Compared with {n} pictures in {search}; what is looked for was embedded in {embedding}.",
+        "Pictures compared: {n}, in {search}. What is looked for was embedded in {embedding}.",
         "与 {n} 张图片比较用时 {search}；嵌入搜索内容用时 {embedding}。",
+    ),
+    "search_cost_like": (
+        "Pictures compared: {n}, in {search}. Its own embedding is in the index.",
+        "与 {n} 张图片比较用时 {search}；它的嵌入已在索引中。",
     ),
     "search_more": ("More like {name}", "更多类似 {name} 的图片"),
     "search_missing": ("no longer there", "已不在原处"),
@@ -95,7 +103,7 @@ SEARCH: dict[str, tuple[str, str]] = {
     # the index
     "search_index": ("The index", "索引"),
     "search_index_told": (
-        "{n} pictures ({counts}), made or brought up to date in {time}.",
+        "Pictures in it: {n} ({counts}); made or brought up to date in {time}.",
         "{n} 张图片（{counts}），建立或更新用时 {time}。",
     ),
     "search_kept_count": ("{n} kept", "保留 {n}"),

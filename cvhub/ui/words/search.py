@@ -76,8 +76,7 @@ class SearchPart:
     def connect(self, seen: Seen) -> None:
         """Nothing is indexed for who never looks."""
         language = self.frame.language
-        where = [self.source, self.place, self.split]
-        asked = [self.picture, *where, self.by, self.words, self.model, self.top_k, language]
+        asked = [self.picture, self.source, self.by, self.words, self.model, self.top_k, language]
         finding: dict[str, Any] = {
             "fn": handlers.find_pictures,
             "inputs": [self.session, *asked],
@@ -104,21 +103,26 @@ class SearchPart:
         language.change(prompts.retell, [self.words, language], self.words, **at_once).then(**again)
         self.api_button.click(
             handlers.search_pictures,
-            [self.files, *where, self.by, self.words, self.picture, self.model, self.top_k],
+            [
+                *(self.files, self.source, self.place, self.split),
+                *(self.by, self.words, self.picture, self.model, self.top_k),
+            ],
             self.api_answer,
             api_name="search_pictures",
         )
 
     def connect_source(self, finding: dict[str, Any], at_once: dict[str, Any]) -> None:
-        """Files are handed over once, when they come or go: thousands are too many for every question."""
-        anew: dict[str, Any] = finding | {"fn": handlers.find_anew}
+        """Files are handed over when they come or go, since thousands are too many for every question; a place once it
+        is typed whole."""
+        placed = [self.update.click, self.place.submit, self.split.submit]
         files = [self.files.upload, self.files.clear, self.files.delete]
         self.source.input(handlers.show_source, self.source, [self.upload, self.place_group], **at_once).then(**finding)
         gr.on(files, handlers.take_files, [self.session, self.files], self.session, **at_once).then(**finding)
         self.folder.upload(
             handlers.take_folder, [self.session, self.folder], [self.session, self.files], **at_once
         ).then(**finding)
-        gr.on([self.update.click, self.place.submit, self.split.submit], **anew)
+        place = [self.session, self.place, self.split]
+        gr.on(placed, handlers.take_place, place, self.session, **at_once).then(**finding)
 
 
 def source_choices(say: Say) -> list[tuple[str, str]]:

@@ -32,12 +32,10 @@ Shown = tuple[SearchSession, str | Update, str | Update]  # the session, the res
 
 @dataclass(frozen=True)
 class Question:
-    """What is looked for, `by` words or a picture, and where: `source`, and of a place its name and split."""
+    """What is looked for, `by` words or a picture, and in what kind of source."""
 
     picture: str | None
     source: str
-    place: str
-    split: str
     by: str
     words: str
     model: str | None
@@ -55,8 +53,6 @@ def find_pictures(
     session: SearchSession,
     picture: str | None,
     source: str,
-    place: str,
-    split: str,
     by: str,
     words: str,
     model: str | None,
@@ -65,7 +61,7 @@ def find_pictures(
 ) -> Iterator[Shown]:
     """The pictures nearest to what is looked for; before, how far their index is. A newer question ends this one."""
     say = speaker(language)
-    asked = Question(picture, source, place or "", split or "", by, words or "", model, int(top_k or 1), language)
+    asked = Question(picture, source, by, words or "", model, int(top_k or 1), language)
     session.turn += 1
     turn = session.turn
     known = escape(nets.knowledge(model, say))
@@ -92,15 +88,9 @@ def find_again(session: SearchSession, *asked: Any) -> Iterator[Shown]:
         yield session, gr.skip(), gr.skip()
 
 
-def find_anew(session: SearchSession, *asked: Any) -> Iterator[Shown]:
-    """The results after what has changed in the folder or data set is taken up."""
-    session.searched = None
-    yield from find_pictures(session, *asked)
-
-
 def answer(session: SearchSession, asked: Question, say: Say) -> Iterator[str]:
     """How far the index is, again and again, and at last the results."""
-    chosen = choose(asked.source, session.files, asked.place, asked.split, say)
+    chosen = choose(asked.source, session.files, session.place, session.split, say)
     net = nets.contrastive(asked.model, say)
     session.model = asked.model or ""
     for job in session.prepare(net, chosen, say):
@@ -137,7 +127,7 @@ def embed_subject(
     """The place of the result that is to be resembled, None where it is none, and the embedding (E,) to look for."""
     liked = session.liked
     if liked is not None and liked[:2] == (searched.key, asked.subject):
-        row = searched.row_of(liked.place)
+        row = searched.rows.get(liked.place)
         if row is not None:
             return liked.place, searched.index.embeddings[row]
     session.liked = None
@@ -174,6 +164,12 @@ def take_folder(session: SearchSession, files: list[str] | None) -> tuple[Search
     return session, session.files
 
 
+def take_place(session: SearchSession, place: str | None, split: str | None) -> SearchSession:
+    """A folder or data set is to be indexed, or looked through for what has changed."""
+    session.place, session.split, session.searched = place or "", split or "", None
+    return session
+
+
 def show_source(source: str) -> list[Update]:
     """The choices that belong to a source: files, or a place."""
     return [gr.update(visible=source == kind) for kind in ("upload", "place")]
@@ -202,10 +198,10 @@ def search_pictures(
     `source` is "drawings", "upload" (`files`) or "place" (a folder or a DATASET); `by` is "words" or "picture".
     """
     say = speaker("en")
-    asked = Question(picture, source, place or "", split or "", by, words or "", model, int(top_k), "en")
-    session = SearchSession(files=files or [])
+    asked = Question(picture, source, by, words or "", model, int(top_k), "en")
+    session = SearchSession(files=files or [], place=place or "", split=split or "")
     try:
-        chosen = choose(source, session.files, asked.place, asked.split, say)
+        chosen = choose(source, session.files, session.place, session.split, say)
         net = nets.contrastive(model, say)
         for _ in session.prepare(net, chosen, say):
             pass

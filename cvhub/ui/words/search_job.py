@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Thread
 
@@ -35,7 +35,7 @@ class Searched:
     """Pictures that can be searched, and how they came to be.
 
     - `stays`: whether the index outlives the visit; `refused`: why it lies not where `cvhub index` keeps it, else "".
-    - `milliseconds`: what making or renewing it took.
+    - `seconds`: what making or renewing it took.
     """
 
     key: Key
@@ -45,15 +45,16 @@ class Searched:
     thumbnails: Thumbnails
     stays: bool
     refused: str
-    milliseconds: float
+    seconds: float
 
-    def row_of(self, place: str | int) -> int | None:
-        """Where the picture of a place stands in the index, None where it is not there."""
-        return next((row for row, entry in enumerate(self.index.entries) if entry[0] == place), None)
+    @cached_property
+    def rows(self) -> dict[str | int, int]:
+        """Where the picture of a place stands in the index."""
+        return {entry[0]: row for row, entry in enumerate(self.index.entries)}
 
     def thumbnail(self, place: str | int) -> str:
-        row = self.row_of(place)
-        return "" if row is None else self.thumbnails.find(self.index.entries[row], self.opener(place))
+        """A data URI, "" of a picture that can't be opened any more."""
+        return self.thumbnails.find(self.index.entries[self.rows[place]], self.opener(place))
 
     def opener(self, place: str | int) -> Callable[[], AbstractContextManager[Image.Image]]:
         if isinstance(self.source, DatasetPictures):
@@ -89,8 +90,8 @@ class IndexingJob:
         source = open_chosen(self.chosen, thumbnails, self.say)
         into, report, refused = self._build(source)
         index = PictureIndex.load(into)
-        milliseconds = 1000 * (time.perf_counter() - start)
-        return Searched(self.key, index, source, report, thumbnails, into != self.own, refused, milliseconds)
+        seconds = time.perf_counter() - start
+        return Searched(self.key, index, source, report, thumbnails, into != self.own, refused, seconds)
 
     def _build(self, source: PictureSource) -> tuple[Path, IndexReport, str]:
         """Where `cvhub index` keeps it; in the visit's own folder where that is not to be, or can't, and why."""

@@ -96,8 +96,9 @@ def lead(found: Found, listed: Sequence[Listed], say: Say) -> str:
 
 
 def cost(found: Found, pictures: int, say: Say) -> str:
+    """The embedding of a result is there already."""
     told = say(
-        "search_cost",
+        "search_cost" if found.like is None else "search_cost_like",
         n=f"{pictures:,}",
         search=numerals.milliseconds(found.search_milliseconds),
         embedding=numerals.milliseconds(found.embedding_milliseconds),
@@ -132,7 +133,7 @@ def index_html(searched: Searched, language: str, say: Say) -> str:
         "search_index_told",
         n=f"{len(searched.index.entries):,}",
         counts=say("search_joint").join(counts),
-        time=numerals.milliseconds(searched.milliseconds),
+        time=numerals.duration(searched.seconds),
     )
     return (
         f'<section class="losses"><h2>{escape(say("search_index"))}</h2><p class="facts">{escape(told)} '
@@ -143,7 +144,7 @@ def index_html(searched: Searched, language: str, say: Say) -> str:
 def where(searched: Searched, language: str, say: Say) -> str:
     """Where the index lies, and why not where it would."""
     if searched.stays:
-        return say("search_stays", folder=printable(str(searched.index.folder)))
+        return say("search_stays", folder=printable(str(searched.index.folder.absolute())))
     refused = f"{translated(searched.refused, language)} " if searched.refused else ""
     return printable(refused) + say("search_visits")
 
@@ -152,10 +153,14 @@ def failures(searched: Searched, report: IndexReport, language: str, say: Say) -
     if not report.failed:
         return ""
     rows = "".join(
-        f'<li><b dir="auto">{escape(name_of(searched, failed.place, say))}</b> '
-        f"{escape(printable(translated(failed.error, language)))}</li>"
-        for failed in report.failed[:MOST_FAILURES]
+        failure(name_of(searched, place, say), printable(translated(error, language)))
+        for place, error in report.failed[:MOST_FAILURES]
     )
     rest = len(report.failed) - MOST_FAILURES
     more = f'<p class="facts">{escape(say("search_more_failed", n=f"{rest:,}"))}</p>' if rest > 0 else ""
     return f'<h3 class="failed">{escape(say("search_failures"))}</h3><ul class="failed facts">{rows}</ul>{more}'
+
+
+def failure(name: str, sentence: str) -> str:
+    """Most sentences begin with the name."""
+    return f'<li><b dir="auto">{escape(name)}</b> {escape(sentence.removeprefix(name).strip())}</li>'

@@ -35,9 +35,12 @@ class Liked(NamedTuple):
 
 @dataclass
 class SearchSession(WordsSession):
-    """One visit. `folder`: its own, deleted with it; `shown`: the places of the results, and what they answer."""
+    """One visit. `files`, `place`, `split`: what it has handed over to be searched; `folder`: its own, deleted with it;
+    `shown`: the places of the results, and what they answer."""
 
     files: list[str] = field(default_factory=list)
+    place: str = ""
+    split: str = ""
     folder: Path | None = None
     job: IndexingJob | None = None
     searched: Searched | None = None
@@ -78,9 +81,7 @@ class SearchSession(WordsSession):
     def forget(self) -> None:
         """The visit has ended: nothing is indexed any more, and its folder goes."""
         self.turn += 1
+        self.searched = None
         if self.job is not None:
             self.job.stop()
-            wait([self.job.future], STOPPING)
-        self.searched = None
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.job.future.add_done_callback(lambda _: shutil.rmtree(str(self.folder), ignore_errors=True))
