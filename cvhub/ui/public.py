@@ -1,4 +1,4 @@
-"""Whether strangers use this page: what it does then with the machine's own folders is nothing."""
+"""Whether strangers may use this page, who are to read none of the machine's own folders."""
 
 import os
 

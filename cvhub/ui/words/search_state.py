@@ -52,6 +52,7 @@ class SearchSession(WordsSession):
         key = (net.name, chosen)
         if self.searched is not None and self.searched.key == key:
             return
+        self._stop_unless(key)
         with _starting:
             job = self._job_for(net, chosen, say)
         pending = wait([job.future], PATIENCE).not_done
@@ -60,16 +61,18 @@ class SearchSession(WordsSession):
             pending = wait([job.future], STEP).not_done
         self.searched = job.future.result()
 
+    def _stop_unless(self, key: Key) -> None:
+        """What is under way for another question ends, or has ended unasked."""
+        if self.job is not None and (self.job.stopped or self.job.key != key):
+            self.job.stop()
+            wait([self.job.future], STOPPING)
+
     def _job_for(self, net: ZeroShot, chosen: Chosen, say: Say) -> IndexingJob:
-        """The one that is under way for this already, or a new one in place of all others."""
-        old = self.job
-        if old is None or old.future.done() or old.stopped or old.key != (net.name, chosen):
-            if old is not None:
-                old.stop()
-                wait([old.future], STOPPING)
-            self.job = IndexingJob(net, chosen, self.own_folder(net, chosen), say)
-        assert self.job is not None
-        return self.job
+        """The one that is under way for this already, or a new one."""
+        job = self.job
+        if job is None or job.future.done() or job.stopped or job.key != (net.name, chosen):
+            job = self.job = IndexingJob(net, chosen, self.own_folder(net, chosen), say)
+        return job
 
     def own_folder(self, net: ZeroShot, chosen: Chosen) -> Path:
         """Of the index of what is chosen; that of an upload stays when files come or go."""
