@@ -19,13 +19,20 @@ from safetensors.numpy import load_file, save_file
 
 from cvhub import telling
 from cvhub.cli import main
-from cvhub.commands.index import place_of
 from cvhub.errors import CvhubError
 from cvhub.evaluation.dataset import Rows
 from cvhub.evaluation.picture_rows import DatasetPictures, open_source
 from cvhub.inference import indexing, picture_index
 from cvhub.inference.indexing import Failure, FolderPictures, IndexReport, build_index
-from cvhub.inference.picture_index import HIDDEN, MANIFEST, PictureIndex, best_rows, embed_words, find_index
+from cvhub.inference.picture_index import (
+    HIDDEN,
+    MANIFEST,
+    PictureIndex,
+    best_rows,
+    embed_words,
+    find_index,
+    place_of,
+)
 from cvhub.inference.zero_shot import ZeroShot
 from tests.test_zero_shot import save
 

@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from cvhub.evaluation.picture_rows import open_source
     from cvhub.inference.indexing import build_index
+    from cvhub.inference.picture_index import place_of
     from cvhub.telling import Bar
 
     source = open_source(options.source, options.split)
@@ -40,13 +41,6 @@ def run(options: argparse.Namespace) -> int:
     told = {"index": str(into), "model": net.name, **counts, "failed": len(report.failed)}
     print_json(told) if options.json else print_report(told)
     return 1 if report.failed else 0
-
-
-def place_of(source: str) -> Path:
-    """Where an index goes unless said: into the folder, or beside, by the name on the Hub."""
-    from cvhub.inference.picture_index import HIDDEN
-
-    return Path(source, HIDDEN) if Path(source).is_dir() else Path(f"{source.rpartition('/')[2]}-index")
 
 
 def net_for(into: Path, options: argparse.Namespace) -> Any:

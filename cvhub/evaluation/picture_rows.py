@@ -31,6 +31,7 @@ class DatasetPictures:
 
     def __iter__(self) -> Iterator[Picture]:
         for number, content in enumerate(self.rows.contents()):
+            content = content if Path(self.dataset).is_dir() else without_local_file(content)
             try:
                 data = _read(content)
             except CvhubError:  # opening it will say the same
@@ -57,6 +58,12 @@ class DatasetPictures:
     @cached_property
     def _at_hand(self) -> Rows:
         return open_rows(self.dataset, self.rows.name, streaming=False).undecoded(())
+
+
+def without_local_file(content: dict[str, Any] | None) -> dict[str, Any] | None:
+    """None for what names a file of this machine: a row that is streamed from the Hub brings bytes or a remote path."""
+    named = content is not None and content.get("bytes") is None and "://" not in (content.get("path") or "")
+    return None if named else content
 
 
 def open_source(source: str, split: str | None = None) -> PictureSource:

@@ -192,6 +192,11 @@ def embed_words(net: ZeroShot, text: str) -> np.ndarray:
     return net.embed_texts([text.strip()])[0]
 
 
+def place_of(source: str) -> Path:
+    """Where an index goes unless said: into the folder, or beside, by the name on the Hub."""
+    return Path(source, HIDDEN) if Path(source).is_dir() else Path(f"{source.rpartition('/')[2]}-index")
+
+
 def find_index(path: Path) -> Path:
     """The index's folder: the hidden one among the pictures of the folder `path`, or else `path` itself."""
     hidden = path / HIDDEN

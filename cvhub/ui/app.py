@@ -13,6 +13,7 @@ from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
+from cvhub.ui.public import in_space
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
 from cvhub.ui.words import tab as words
@@ -45,9 +46,8 @@ def build() -> gr.Blocks:
 
 def launch(demo: gr.Blocks, **arguments: Any) -> None:
     """Serve the page. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens on all addresses."""
-    in_space = os.environ.get("SYSTEM") == "spaces"
     settings: dict[str, Any] = {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space else "127.0.0.1"),
+        "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1"),
         "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
         "theme": theme(),
         "css": css(),

@@ -80,6 +80,25 @@ MESSAGES = {
     "The index in {} is of {}, not of {}: choose another folder.": "{} 中的索引属于 {}，而不是 {}：请另选文件夹。",
     "The index can't be written into {}: {}.": "无法把索引写入 {}：{}。",
     "Another process is indexing into {}: wait until it is done.": "另一个进程正在 {} 中建立索引：请等它完成。",
+    "by is {}, expected one of {}.": "搜索依据为 {}，应为以下之一：{}。",
+    "source is {}, expected one of {}.": "搜索范围为 {}，应为以下之一：{}。",
+    # data sets (evaluation/dataset.py)
+    "{} is neither a folder nor a Hub id OWNER/NAME.": "{} 既不是文件夹，也不是 OWNER/NAME 形式的 Hub 编号。",
+    "{} can't be read as a data set: {}.": "{} 无法作为数据集读取：{}。",
+    "{} can't be read to its end: {}.": "{} 无法读到末尾：{}。",
+    "{} can't be fetched: {}.": "{} 无法获取：{}。",
+    "{} has no column of pictures, only {}.": "{} 没有图片列，只有 {}。",
+    "{} has no split {}, only {}.": "{} 没有划分 {}，只有 {}。",
+    "{} has the splits {}: choose one with --split.": "{} 有划分 {}：请用 --split 选择其一。",
+    "{} has {}: --target says which column holds the classes.": "{} 有 {}：请用 --target 指明类别所在的列。",
+    "column {} of {} holds no pictures.": "{} 列（位于 {}）中没有图片。",
+    "column {} of {} holds neither names of classes nor numbers that have names.": (
+        "{} 列（位于 {}）中既没有类别名称，也没有带名称的编号。"
+    ),
+    "row {} of {} of {} has no class; --split names another split.": (
+        "第 {} 行（划分 {}，数据集 {}）没有类别；可用 --split 指定另一划分。"
+    ),
+    "there is no picture in this row.": "此行没有图片。",
     # segments (inference/, ui/segment/)
     "{} does {}, expected a model for {}.": "{} 的任务是 {}，应为用于 {} 的模型。",
     "{} does {}, expected a model for image-classification.": "{} 的任务是 {}，应为图像分类模型。",

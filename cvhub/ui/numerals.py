@@ -27,6 +27,16 @@ def milliseconds(value: float) -> str:
     return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
 
 
+def duration(seconds: float) -> str:
+    """0.0421 → "42.1 ms"; 3.52 → "3.5 s"; 125 → "2 min 5 s"."""
+    if seconds < 1:
+        return milliseconds(1000 * seconds)
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
 def probability(p: float) -> str:
     """Enough digits that −ln of what is shown gives the loss that is shown."""
     return f"{p:.3f}" if p >= 0.1 else f"{p:.3g}"

@@ -1,1 +1,1 @@
-"""The Words tab: labels in any words, captions word by word, and the loss that teaches pictures and texts to meet."""
+"""The Words tab: labels in any words, search, captions, and the loss that teaches pictures and texts to meet."""

@@ -8,6 +8,7 @@ from cvhub.ui.strings import speaker
 from cvhub.ui.words import nets
 from cvhub.ui.words.caption import CaptionPart
 from cvhub.ui.words.loss import LossPart
+from cvhub.ui.words.search import SearchPart
 from cvhub.ui.words.zero_shot import ZeroShotPart
 
 NAME = "words"
@@ -31,6 +32,8 @@ class WordsTab:
         with gr.Tabs(elem_id="words-parts"):
             with frame.add(gr.Tab, {"label": "part_zero_shot"}, id="zero-shot"):
                 self.zero_shot = ZeroShotPart(frame)
+            with frame.add(gr.Tab, {"label": "part_search"}, id="search") as self.search_tab:
+                self.search = SearchPart(frame)
             with frame.add(gr.Tab, {"label": "part_caption"}, id="caption") as self.caption_tab:
                 self.caption = CaptionPart(frame)
             with frame.add(gr.Tab, {"label": "part_contrast"}, id="contrast") as self.loss_tab:
@@ -38,5 +41,6 @@ class WordsTab:
 
     def connect(self, opened: Dependency) -> None:
         self.zero_shot.connect(self.frame.remember_seen(self.frame.tabs[NAME]))
+        self.search.connect(self.frame.remember_seen(self.search_tab))
         self.caption.connect(self.frame.remember_seen(self.caption_tab))
         self.loss.connect(self.frame.remember_seen(self.loss_tab))
