@@ -1,6 +1,9 @@
 """`cvhub space check`: spaces.yaml and what has to agree with it."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +144,12 @@ def test_front_matter_carries_scopes_and_hub_preloads() -> None:
     assert block["hf_oauth_scopes"] == ["contribute-repos"]
     assert block["preload_from_hub"] == ["timm/resnet50.a1_in1k"]
     assert block["python_version"] == read_settings(ROOT)["python_version"]
+
+
+@pytest.mark.parametrize(("system", "disabled"), [("spaces", "True"), ("", "False")])
+def test_visitors_of_a_space_are_not_lent_its_token(system: str, disabled: str) -> None:
+    told = "import cvhub.ui.app, huggingface_hub.constants as c; print(c.HF_HUB_DISABLE_IMPLICIT_TOKEN)"
+    environment = {**os.environ, "SYSTEM": system}
+    environment.pop("HF_HUB_DISABLE_IMPLICIT_TOKEN", None)
+    ran = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.split()[-1] == disabled

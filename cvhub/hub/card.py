@@ -21,6 +21,7 @@ from cvhub.models.pixels import PixelTransform
 FOLDER = "path/to/this/folder"
 # In every card that transformers' `push_to_hub` fills in from its template.
 BLANK = "[More Information Needed]"
+AND = " and "  # between the names of several data sets
 MEASURED = "## Measured"
 BY = "By `cvhub evaluate`"
 TABLE = re.compile(f"^(?={BY})", re.MULTILINE)  # where each begins
@@ -76,7 +77,8 @@ def add_measurements(folder: Path, metrics: Mapping[str, float], dataset: str, s
     file = folder / "README.md"
     card = ModelCard(file.read_text(encoding="utf-8"))
     data: Any = card.data  # a ModelCardData, which its class doesn't say
-    task, name = data.pipeline_tag, (data.datasets or [dataset])[0]
+    task, known = data.pipeline_tag, data.datasets or [dataset]
+    name = dataset if dataset in known else known[0]
     data.model_name = card.text.strip().partition("\n")[0].removeprefix("# ")
     place = f"{name}, split {split}"
     others = [
@@ -110,7 +112,7 @@ def model_card(
     """The text of a card.
 
     - `task`: transformers' name of it, read from the config's class unless given; `licence`: of the weights.
-    - `dataset`: what the weights were trained and measured on; `metrics`: name → measured value.
+    - `dataset`: what the weights were trained and measured on, several joined by `AND`; `metrics`: name → value.
     - `source`: where the weights come from: a Hub id becomes the card's `base_model`.
     - `base_model`: the Hub id of what was fine-tuned; `training`: a section on how, in Markdown.
     """
@@ -150,7 +152,7 @@ def _metadata(
         pipeline_tag=task,
         license=licence.lower() if licence else None,
         tags=["cvhub", family],
-        datasets=[dataset] if dataset else None,
+        datasets=dataset.split(AND) if dataset else None,
         base_model=base_model,
         model_name=title if results else None,
         eval_results=results or None,

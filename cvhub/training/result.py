@@ -17,7 +17,7 @@ from cvhub.convert.words import save_tokenizer
 from cvhub.errors import CvhubError
 from cvhub.evaluation.pairs import write_pairing
 from cvhub.evaluation.truth import write_truth
-from cvhub.hub.card import write_card
+from cvhub.hub.card import AND, write_card
 from cvhub.load import is_hub_id
 from cvhub.loading import loading
 from cvhub.models.blip import CvBlipForConditionalGeneration
@@ -177,4 +177,4 @@ def _teachers(recipe: Recipe) -> str:
 
 def _data_name(recipe: Recipe) -> str:
     sources = (recipe.data.source, *recipe.words.sources)
-    return recipe.data.name or " and ".join(source.rstrip("/").rpartition("/")[2] for source in sources)
+    return recipe.data.name or AND.join(source.rstrip("/").rpartition("/")[2] for source in sources)
