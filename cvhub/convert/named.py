@@ -82,13 +82,13 @@ def entry_config(entry: Entry) -> Any:
 
 
 def _config_of(entry: Entry) -> Any:
+    classes = {"num_labels": entry.num_labels} if entry.num_labels else {}
     if entry.source == "bundled":
         fields = read_json(CHECKPOINTS / entry.location / "config.json")
         own = {name: value for name, value in fields.items() if name not in (*DERIVED, "model_type")}
-        return make_config(config_class(entry.family), own | {"num_labels": entry.num_labels})
+        return make_config(config_class(entry.family), own | classes)
     layouts = [layout for family in families() if family.name == entry.family for layout in family.layouts]
     fields = _row_fields(entry, layouts)
-    classes = {"num_labels": entry.num_labels} if entry.num_labels else {}
     return make_config(config_class(entry.family), fields | classes)
 
 
