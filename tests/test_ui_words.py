@@ -93,7 +93,9 @@ def shown_bars(html: str) -> dict[str, float]:
 
 def test_bundled_nets_come_first_and_say_what_they_know(tiny: dict[str, Path]) -> None:
     names = [name for _, name in nets.choices(nets.CONTRASTIVE)]
-    assert names[:3] == ["tiny_clip", "tiny_siglip", "tiny_itm"]
+    bundled = {entry.name for entry in catalog.CATALOG if entry.source == "bundled"}
+    assert [name in bundled for name in names] == sorted((name in bundled for name in names), reverse=True)
+    assert {"tiny_clip", "tiny_siglip", "tiny_itm", "drawings_clip"} <= bundled
     assert {"clip_vit_b32", "clip_vit_b32_laion", "blip_itm_base"} <= set(names)
     assert nets.first(nets.CAPTIONS) == "tiny_writer"
     assert "not photos" in nets.knowledge("tiny_clip", speaker("en"))
