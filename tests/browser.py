@@ -1,7 +1,9 @@
 """The page in Chromium, for tests: a server in this process, a browser, and pages whose scripts must not fail."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,23 @@ NEEDS_CHROMIUM = [
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of the page, served by this process."""
+    with served() as address:
+        yield address
+
+
+@contextmanager
+def served(build: Callable[[], Any] | None = None) -> Iterator[str]:
+    """The address of the page, as it is now, or of what `build` makes instead.
+
+    Gradio would take the first free port from 7860 on, which another process may take at the same moment.
+    """
     from cvhub.ui import app
 
-    demo = app.build()
-    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    demo = (build or app.build)()
+    app.launch(demo, server_port=port, prevent_thread_lock=True, quiet=True)
     assert demo.local_url
     yield demo.local_url
     demo.close()

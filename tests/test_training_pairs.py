@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import datasets
 import numpy as np
@@ -391,6 +392,12 @@ def test_a_run_with_a_twin_goes_on_where_it_stopped(data: Path, tmp_path: Path) 
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, resumed.model.state_dict()[name]), name
     assert torch.equal(whole.twin.texts, resumed.twin.texts)
+
+
+def test_pairs_are_compared_within_one_process(data: Path, tmp_path: Path) -> None:
+    arguments = Mock(world_size=2)
+    with pytest.raises(CvhubError, match="Each of 2 processes would compare the pairs of its own part"):
+        prepare(tiny_recipe(data), tmp_path, arguments)
 
 
 class StopAt(transformers.TrainerCallback):

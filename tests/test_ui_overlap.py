@@ -9,29 +9,31 @@ import pytest
 from playwright.sync_api import expect
 
 from cvhub.explain.figures import boxes, imbalance, masks
-from cvhub.ui import app, numerals
+from cvhub.ui import numerals
 from cvhub.ui.frame import Frame
 from cvhub.ui.overlap import view as overlap
 from cvhub.ui.overlap.handlers import STARTS
 from cvhub.ui.strings import text
-from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
+from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM, served
 
 pytestmark = NEEDS_CHROMIUM
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The view alone, in the frame that all tabs share."""
+def build_alone() -> gr.Blocks:
+    """The view in the frame that all tabs share."""
     with gr.Blocks() as demo:
         frame = Frame()
         view = overlap.build(frame)
         view.connect(frame.connect(demo).then)
-    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
-    assert demo.local_url
-    yield demo.local_url
-    demo.close()
+    return demo
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with served(build_alone) as address:
+        yield address
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from cvhub.ui import numerals
 from cvhub.ui.segment import asking, samples
 from cvhub.ui.segment.losses import soft_losses
 from cvhub.ui.strings import text
-from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
+from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM, served
 from tests.test_segment import photo, save
 from tests.test_ui_overlap import place
 
@@ -66,13 +66,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path
 
 @pytest.fixture(scope="module")
 def server(folders: dict[str, Path]) -> Iterator[str]:
-    from cvhub.ui import app
-
-    demo = app.build()
-    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
-    assert demo.local_url
-    yield demo.local_url
-    demo.close()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from cvhub.ui.words import (
 from cvhub.ui.words.caption_handlers import CaptionSession
 from cvhub.ui.words.match_handlers import MatchSession
 from cvhub.ui.words.state import WordsSession
-from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
+from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM, served
 from tests.test_blip import theirs_of, words
 from tests.test_ui_segment_page import NO_MODEL, PHONE, fits, no_violation
 from tests.test_zero_shot import WORDS, save
@@ -418,15 +418,10 @@ def test_rows_of_the_hub_alone_ask_for_a_choice(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="module")
 def server(tiny: dict[str, Path]) -> Iterator[str]:
-    from cvhub.ui import app
-
     for name in tiny:
         default_pool().get(name)  # converted before a page waits for it
-    demo = app.build()
-    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
-    assert demo.local_url
-    yield demo.local_url
-    demo.close()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from cvhub.ui.words import search_handlers as handlers
 from cvhub.ui.words.search import source_choices
 from cvhub.ui.words.search_state import SearchSession
 from cvhub.ui.words.thumbnails import Thumbnails
-from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM
+from tests.browser import FIRST_ANSWER, NEEDS_CHROMIUM, served
 from tests.test_ui_segment_page import NO_MODEL, PHONE, fits, no_violation
 from tests.test_zero_shot import WORDS, save
 
@@ -482,15 +482,10 @@ def test_programs_get_names_scores_and_failures(tiny: dict[str, Path], photos: P
 
 @pytest.fixture(scope="module")
 def server(tiny: dict[str, Path]) -> Iterator[str]:
-    from cvhub.ui import app
-
     for name in tiny:
         default_pool().get(name)  # converted before a page waits for it
-    demo = app.build()
-    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
-    assert demo.local_url
-    yield demo.local_url
-    demo.close()
+    with served() as address:
+        yield address
 
 
 @pytest.fixture

@@ -102,6 +102,11 @@ def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "Re
     from cvhub.training.trainer import memory_format
 
     check_model(recipe.model)
+    if recipe.words.columns and arguments.world_size > 1:
+        raise CvhubError(
+            f"Each of {arguments.world_size} processes would compare the pairs of its own part of a batch alone: "
+            "train on pairs in one process, without torchrun."
+        )
     transform = picture_transform(recipe)
     net, batches, judge = assemble(recipe, transform)
     processes = arguments.world_size

@@ -8,6 +8,7 @@ from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.readout import waiting
 from cvhub.ui.words import caption_handlers, controls, match_handlers, nets, prompts
 from cvhub.ui.words.caption_handlers import METHODS, CaptionSession
+from cvhub.ui.words.controls import ANEW, AT_ONCE
 from cvhub.ui.words.match_handlers import MatchSession
 
 ID, MATCH_ID = "caption", "match"
@@ -70,28 +71,26 @@ class CaptionPart:
             "show_progress_on": [self.match_waiting],
             "api_visibility": "private",
         }
-        at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        anew: dict[str, Any] = {
-            "js": "(...values) => cvhub.withoutRemoved(values)",
-            "trigger_mode": "always_last",
-        }
         first: dict[str, Any] = writing | {"fn": caption_handlers.write_first}
         seen.event.then(**first).then(**judging)
         chosen = [self.model.input, self.method.input, self.beams.release, self.top_p.release, self.seed.release]
-        gr.on([self.picture.input, *chosen], **writing, **anew)
+        gr.on([self.picture.input, *chosen], **writing, **ANEW)
         again: dict[str, Any] = judging | {"fn": match_handlers.judge_again}
-        gr.on([self.picture.input, self.matcher.input], **judging, **anew)
-        self.sentence.change(**again, **anew)  # of a text's "input" only keys tell
+        gr.on([self.picture.input, self.matcher.input], **judging, **ANEW)
+        self.sentence.change(**again, **ANEW)  # of a text's "input" only keys tell
         self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
         self.picture.input(None, None, self.sample, js="() => null")
-        taken = self.sample.input(controls.take_sample, self.sample, self.picture, **at_once)
+        taken = self.sample.input(controls.take_sample, self.sample, self.picture, **AT_ONCE)
         taken.then(**writing)
-        taken.then(match_handlers.take_caption, [self.sample, language], self.sentence, **at_once).then(**judging)
-        self.method.input(caption_handlers.show_settings, self.method, [self.beams, self.top_p, self.seed], **at_once)
+        taken.then(match_handlers.take_caption, [self.sample, language], self.sentence, **AT_ONCE).then(**judging)
+        self.method.input(caption_handlers.show_settings, self.method, [self.beams, self.top_p, self.seed], **AT_ONCE)
         language.change(
-            caption_handlers.speak_caption, [self.session, self.model, language], [self.view, self.known], **at_once
+            caption_handlers.speak_caption,
+            [self.session, self.model, language],
+            [self.view, self.known],
+            **AT_ONCE,
         )
-        language.change(prompts.retell, [self.sentence, language], self.sentence, **at_once).then(**again)
+        language.change(prompts.retell, [self.sentence, language], self.sentence, **AT_ONCE).then(**again)
         self.api_button.click(
             caption_handlers.caption_picture,
             [self.picture, self.model, *settings],

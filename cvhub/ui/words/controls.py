@@ -1,6 +1,7 @@
 """Choices that views of the Words tab offer alike; `view` begins their ids."""
 
 from html import escape
+from typing import Any
 
 import gradio as gr
 
@@ -10,6 +11,10 @@ from cvhub.ui.samples import sample_file
 from cvhub.ui.strings import Say
 from cvhub.ui.words import nets
 from cvhub.ui.words.prompts import SAMPLES
+
+# How handlers run that only pass on what is in the browser, and those whose newest question counts.
+AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+ANEW: dict[str, Any] = {"js": "(...values) => cvhub.withoutRemoved(values)", "trigger_mode": "always_last"}
 
 
 def picture(frame: Frame, view: str) -> tuple[PictureInput, gr.Radio]:

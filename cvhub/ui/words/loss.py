@@ -8,6 +8,7 @@ from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.readout import waiting
 from cvhub.ui.words import controls, nets, prompts
 from cvhub.ui.words import loss_handlers as handlers
+from cvhub.ui.words.controls import AT_ONCE
 from cvhub.ui.words.state import WordsSession
 
 ID = "contrast"
@@ -46,11 +47,10 @@ class LossPart:
             "show_progress_on": [self.waiting],
             "api_visibility": "private",
         }
-        at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         seen.event.then(**asking)
         chosen = [self.model.input, self.files.upload, self.files.clear, self.files.delete]
         again: dict[str, Any] = asking | {"fn": handlers.contrast_again}
         gr.on([*chosen, self.temperature.input], **asking, trigger_mode="always_last")
         self.texts.change(**again, trigger_mode="always_last")  # of a text's "input" only keys tell
-        language.change(prompts.retell, [self.texts, language], self.texts, **at_once).then(**again)
+        language.change(prompts.retell, [self.texts, language], self.texts, **AT_ONCE).then(**again)
         self.api_button.click(handlers.contrast, asked, self.api_answer, api_name="contrast")

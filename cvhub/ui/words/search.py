@@ -10,6 +10,7 @@ from cvhub.ui.readout import PICK_CLASS, waiting
 from cvhub.ui.strings import Say
 from cvhub.ui.words import controls, nets, prompts
 from cvhub.ui.words import search_handlers as handlers
+from cvhub.ui.words.controls import ANEW, AT_ONCE
 from cvhub.ui.words.search_sources import KINDS, MOST_MEGAPIXELS, MOST_PICTURES
 from cvhub.ui.words.search_state import SearchSession
 
@@ -85,22 +86,17 @@ class SearchPart:
             "show_progress_on": [self.waiting],
             "api_visibility": "private",
         }
-        at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        anew: dict[str, Any] = {
-            "js": "(...values) => cvhub.withoutRemoved(values)",
-            "trigger_mode": "always_last",
-        }
         again: dict[str, Any] = finding | {"fn": handlers.find_again}
         seen.event.then(**finding)
-        gr.on([self.picture.input, self.by.input, self.model.input, self.top_k.input], **finding, **anew)
-        self.words.change(**again, **anew)  # of a text's "input" only keys tell
-        self.connect_source(finding, at_once)
+        gr.on([self.picture.input, self.by.input, self.model.input, self.top_k.input], **finding, **ANEW)
+        self.words.change(**again, **ANEW)  # of a text's "input" only keys tell
+        self.connect_source(finding)
         self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
         self.picture.input(None, None, self.sample, js="() => null")
-        self.sample.input(controls.take_sample, self.sample, self.picture, **at_once).then(**finding)
-        self.by.input(handlers.show_by, self.by, [self.words, self.picture_group], **at_once)
-        self.view.click(handlers.pick, self.session, self.session, **at_once).then(**finding)
-        language.change(prompts.retell, [self.words, language], self.words, **at_once).then(**again)
+        self.sample.input(controls.take_sample, self.sample, self.picture, **AT_ONCE).then(**finding)
+        self.by.input(handlers.show_by, self.by, [self.words, self.picture_group], **AT_ONCE)
+        self.view.click(handlers.pick, self.session, self.session, **AT_ONCE).then(**finding)
+        language.change(prompts.retell, [self.words, language], self.words, **AT_ONCE).then(**again)
         self.api_button.click(
             handlers.search_pictures,
             [
@@ -111,18 +107,18 @@ class SearchPart:
             api_name="search_pictures",
         )
 
-    def connect_source(self, finding: dict[str, Any], at_once: dict[str, Any]) -> None:
+    def connect_source(self, finding: dict[str, Any]) -> None:
         """Files are handed over when they come or go, since thousands are too many for every question; a place once it
         is typed whole."""
         placed = [self.update.click, self.place.submit, self.split.submit]
         files = [self.files.upload, self.files.clear, self.files.delete]
-        self.source.input(handlers.show_source, self.source, [self.upload, self.place_group], **at_once).then(**finding)
-        gr.on(files, handlers.take_files, [self.session, self.files], self.session, **at_once).then(**finding)
+        self.source.input(handlers.show_source, self.source, [self.upload, self.place_group], **AT_ONCE).then(**finding)
+        gr.on(files, handlers.take_files, [self.session, self.files], self.session, **AT_ONCE).then(**finding)
         self.folder.upload(
-            handlers.take_folder, [self.session, self.folder], [self.session, self.files], **at_once
+            handlers.take_folder, [self.session, self.folder], [self.session, self.files], **AT_ONCE
         ).then(**finding)
         place = [self.session, self.place, self.split]
-        gr.on(placed, handlers.take_place, place, self.session, **at_once).then(**finding)
+        gr.on(placed, handlers.take_place, place, self.session, **AT_ONCE).then(**finding)
 
 
 def source_choices(say: Say) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.readout import PICK_CLASS, waiting
 from cvhub.ui.words import controls, nets, prompts
 from cvhub.ui.words import zero_shot_handlers as handlers
+from cvhub.ui.words.controls import ANEW, AT_ONCE
 from cvhub.ui.words.state import WordsSession
 
 ID = "zero-shot"
@@ -61,25 +62,20 @@ class ZeroShotPart:
             "show_progress_on": [self.waiting],
             "api_visibility": "private",
         }
-        at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         seen.event.then(**asking)
         again: dict[str, Any] = asking | {"fn": handlers.name_again}
-        anew: dict[str, Any] = {
-            "js": "(...values) => cvhub.withoutRemoved(values)",
-            "trigger_mode": "always_last",
-        }
         files = [self.files.upload, self.files.clear, self.files.delete]
         chosen = [self.picture.input, self.model.input, self.temperature.input, self.word.input]
-        gr.on([*chosen, *files], **asking, **anew)
+        gr.on([*chosen, *files], **asking, **ANEW)
         # A text's "input" tells of keys alone: not of what is pasted, deleted, or composed as Chinese is.
-        gr.on([self.labels.change, self.templates.change], **again, **anew)
+        gr.on([self.labels.change, self.templates.change], **again, **ANEW)
         self.picture.clear(None, None, None, js="() => cvhub.removePicture()")
         self.picture.input(None, None, self.sample, js="() => null")
-        self.sample.input(controls.take_sample, self.sample, self.picture, **at_once).then(**asking)
-        self.kind.input(handlers.take_templates, [self.kind, language], self.templates, **at_once)
-        self.templates.change(handlers.kind_of, self.templates, self.kind, **at_once)
-        self.view.click(handlers.pick_word, None, self.word, **at_once).then(**asking)
-        language.change(prompts.retell_both, [*texts, language], texts, **at_once).then(**again)
+        self.sample.input(controls.take_sample, self.sample, self.picture, **AT_ONCE).then(**asking)
+        self.kind.input(handlers.take_templates, [self.kind, language], self.templates, **AT_ONCE)
+        self.templates.change(handlers.kind_of, self.templates, self.kind, **AT_ONCE)
+        self.view.click(handlers.pick_word, None, self.word, **AT_ONCE).then(**asking)
+        language.change(prompts.retell_both, [*texts, language], texts, **AT_ONCE).then(**again)
         self.api_button.click(
             handlers.zero_shot,
             [self.picture, self.model, *texts, self.temperature],
