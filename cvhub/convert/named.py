@@ -65,7 +65,13 @@ def _own_fields(config: Any) -> Fields:
     for name in fields:
         if hasattr(within := getattr(config, name, None), "to_diff_dict"):
             fields[name] = _own_fields(within)
-    return {name: value for name, value in fields.items() if name not in DERIVED}
+    return _without_derived(fields)
+
+
+def _without_derived(fields: Fields) -> Fields:
+    """`fields` of a config and of those within it, without what `DERIVED` names."""
+    own = {name: value for name, value in fields.items() if name not in DERIVED}
+    return {name: _without_derived(value) if isinstance(value, dict) else value for name, value in own.items()}
 
 
 def entry_config(entry: Entry) -> Any:
@@ -85,7 +91,8 @@ def _config_of(entry: Entry) -> Any:
     classes = {"num_labels": entry.num_labels} if entry.num_labels else {}
     if entry.source == "bundled":
         fields = read_json(CHECKPOINTS / entry.location / "config.json")
-        own = {name: value for name, value in fields.items() if name not in (*DERIVED, "model_type")}
+        own = _without_derived(fields)
+        del own["model_type"]
         return make_config(config_class(entry.family), own | classes)
     layouts = [layout for family in families() if family.name == entry.family for layout in family.layouts]
     fields = _row_fields(entry, layouts)
