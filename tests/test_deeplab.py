@@ -14,6 +14,7 @@ from cvhub.models.deeplab import ASPP, CvDeepLabConfig, CvDeepLabForSemanticSegm
 from cvhub.models.losses_dense import dense_loss
 from cvhub.models.mobilenet_v2 import CvMobileNetV2Config
 from cvhub.models.resnet import CvResNetConfig
+from cvhub.models.segmentation import enlarge, mixtures
 from tests.counting import count_parameters
 from tests.parity import Foreign
 
@@ -197,3 +198,13 @@ def test_ignored_pixels_cost_nothing() -> None:
 def test_a_wrong_field_is_one_sentence(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(Exception, match=sentence):
         CvDeepLabConfig(**TINY | fields)
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("size", [(40, 30), (9, 12), (13, 7)])
+def test_what_is_traced_enlarges_by_matrices(size: tuple[int, int], align_corners: bool) -> None:
+    maps = torch.randn(2, 3, 10, 8)
+    rows, columns = (mixtures(*sides, align_corners) for sides in zip(maps.shape[2:], size, strict=True))
+    expected = F.interpolate(maps, size, mode="bilinear", align_corners=align_corners)
+    assert torch.allclose(rows @ maps @ columns.t(), expected, atol=1e-5)
+    assert torch.allclose(enlarge(maps, size, align_corners), expected, atol=1e-6)

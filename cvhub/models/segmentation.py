@@ -108,12 +108,30 @@ def enlarge(maps: Tensor, size: Any, align_corners: bool = False) -> Tensor:
     """Maps (N, C, h, w) of a head, bilinear, at the picture's `size`: (N, C, H, W).
 
     As so many pictures of one channel: readers and losses take a map at a time, whereas convolutions leave the channels
-    of a pixel side by side, and sorting them costs less here than when they are enlarged.
+    of a pixel side by side, and sorting them costs less here than when they are enlarged. What is traced is for
+    OpenVINO, which multiplies matrices many times as fast as it enlarges: A·map·Bᵀ, as a line of the larger map is a
+    mixture of two of the smaller one.
     """
+    if torch.jit.is_tracing():
+        rows, columns = (mixtures(*sides, align_corners) for sides in zip(maps.shape[2:], size, strict=True))
+        return rows @ maps @ columns.t()
     channels = maps.shape[1]
     planes = maps if channels == 1 else maps.flatten(0, 1)[:, None]
     planes = F.interpolate(planes, size, mode="bilinear", align_corners=align_corners)
     return planes if channels == 1 else planes.reshape(-1, channels, *planes.shape[2:])
+
+
+def mixtures(given: Any, wanted: Any, align_corners: bool) -> Tensor:
+    """How much of each of `given` lines is in each of `wanted` ones, (wanted, given).
+
+    A line's place is its middle, or, with `align_corners`, the first and the last are the same. Counted in whole
+    numbers, in parts of the distance of two given lines: bf16 would round places of some hundred lines by whole ones.
+    """
+    line, parts = torch.arange(wanted)[:, None], wanted - 1 if align_corners else 2 * wanted
+    places = line * (given - 1) if align_corners else (2 * line + 1) * given - wanted
+    places = places.clamp(min=0).minimum(torch.as_tensor(parts * (given - 1)))
+    distances = places - parts * torch.arange(given)
+    return (parts - torch.maximum(distances, -distances)).clamp(min=0) / parts
 
 
 class CvSegmenterPreTrainedModel(CvPreTrainedModel):
