@@ -12,7 +12,10 @@ from PIL import Image
 from cvhub.cli import main
 from cvhub.convert import convert_checkpoint
 from cvhub.errors import CvhubError
+from cvhub.inference import openvino_decoder
+from cvhub.inference.openvino_decoder import OpenVINODecoder
 from cvhub.inference.pool import ModelPool
+from cvhub.inference.runtime import RuntimeUnavailable
 from cvhub.inference.writing import Writer
 from cvhub.inference.zero_shot import ZeroShot
 from tests.parity import load_any
@@ -47,9 +50,13 @@ def images(folder: Path) -> list[Image.Image]:
     return [Image.open(folder / f"{number}.png") for number in range(3)]
 
 
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
 @pytest.mark.parametrize("settings", [{}, {"num_beams": 3, "max_new_tokens": 7}])
-def test_captions_are_what_the_net_generates(settings: dict[str, Any], folders: dict[str, Path], photos: Path) -> None:
-    writer = Writer(str(folders["captions"]), precision="fp32")
+def test_captions_are_what_the_net_generates(
+    settings: dict[str, Any], runtime: str, folders: dict[str, Path], photos: Path
+) -> None:
+    writer = Writer(str(folders["captions"]), runtime, "fp32")
+    assert writer.reason.startswith({"torch": "torch", "openvino": "OpenVINO"}[runtime])
     model = load_any(folders["captions"])
     pixels = torch.from_numpy(np.stack([writer.processor([image])[0] for image in images(photos)]))
     ids = model.generate(pixels, **({"max_new_tokens": 20} | settings))
@@ -58,8 +65,9 @@ def test_captions_are_what_the_net_generates(settings: dict[str, Any], folders: 
     assert len(set(expected)) > 1
 
 
-def test_answers_follow_the_question(folders: dict[str, Path], photos: Path) -> None:
-    writer = Writer(str(folders["questions"]), precision="fp32")
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_answers_follow_the_question(runtime: str, folders: dict[str, Path], photos: Path) -> None:
+    writer = Writer(str(folders["questions"]), runtime, "fp32")
     model = load_any(folders["questions"])
     (image, *_) = images(photos)
     pixels = torch.from_numpy(writer.processor([image]))
@@ -67,6 +75,39 @@ def test_answers_follow_the_question(folders: dict[str, Path], photos: Path) -> 
     ids = model.generate(torch.tensor([[2, 9, 8, 3]]), pixels, max_new_tokens=20)
     assert text == words().decode(ids[0], skip_special_tokens=True).strip()
     assert text != writer.write([image], "w20 w21 w22")[0]
+
+
+def test_openvino_decodes_as_torch_does(folders: dict[str, Path]) -> None:
+    ours, theirs = OpenVINODecoder(folders["captions"], "fp32"), load_any(folders["captions"]).text_decoder
+    tokens, ids = torch.randn(2, 7, ours.config.encoder_hidden_size), torch.tensor([[1, 5, 9, 4], [1, 8, 8, 3]])
+    with torch.no_grad():
+        begun = ours(ids[:, :1], encoder_hidden_states=tokens)
+        rest = ours(ids[:, 1:], cache=begun.cache, output_attentions=True)
+        expected = theirs(ids, encoder_hidden_states=tokens, output_attentions=True)
+    assert torch.allclose(torch.cat([begun.logits, rest.logits], 1), expected.logits, atol=1e-4)
+    for found, wanted in zip(rest.cross_attentions, expected.cross_attentions, strict=True):
+        assert torch.allclose(found, wanted[:, :, 1:], atol=1e-5)
+    with pytest.raises(ValueError, match="takes at most"):
+        ours(ids.repeat(1, 10), encoder_hidden_states=tokens)
+    with pytest.raises(ValueError, match="a mask hides some tokens"):
+        ours(ids, torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]]), tokens)
+    with pytest.raises(ValueError, match="no encoder_hidden_states"):
+        ours(ids)
+
+
+def test_where_openvino_cant_write_torch_does(
+    folders: dict[str, Path], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeUnavailable("no decoder today.")
+
+    expected = Writer(str(folders["captions"]), "torch", "fp32").write(images(photos))
+    monkeypatch.setattr(openvino_decoder._Steps, "__init__", refuse)
+    writer = Writer(str(folders["captions"]), precision="fp32")
+    assert writer.reason.endswith("torch writes, since no decoder today.")
+    assert writer.write(images(photos)) == expected
+    with pytest.raises(RuntimeUnavailable, match="no decoder today"):
+        Writer(str(folders["captions"]), "openvino", "fp32")
 
 
 @pytest.mark.parametrize(
@@ -83,13 +124,11 @@ def test_impossible_questions_are_refused(
         Writer(str(folders[kind])).write(images(photos), **settings)
 
 
-def test_other_tasks_and_runtimes_are_refused(folders: dict[str, Path]) -> None:
+def test_other_tasks_are_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(
         CvhubError, match="does zero-shot-image-classification, expected a model for image-text-to-text"
     ):
         Writer(str(folders["matching"]))
-    with pytest.raises(CvhubError, match="writes word by word, which runs on torch here"):
-        Writer(str(folders["captions"]), runtime="openvino")
     pool = ModelPool()
     for kind, does in (("captions", "image-text-to-text"), ("matching", "zero-shot-image-classification")):
         with pytest.raises(CvhubError, match=f"does {does}, expected a model for image-classification"):

@@ -1,4 +1,4 @@
-"""Runs a network with OpenVINO. The only file that imports it.
+"""Runs a network with OpenVINO, which only this file and `openvino_decoder` import.
 
 A network is converted once, compared once with torch before it answers anybody, and kept in the cache as OpenVINO's own
 files, its compiled form too: from then on neither torch nor transformers is needed.
@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -46,7 +47,7 @@ class OpenVINORuntime:
         if precision == "bf16" and not has_native_bf16():
             raise RuntimeUnavailable("precision bf16 needs a processor that has it; OpenVINO would silently use fp32.")
         self.precision, why = choose_precision(precision, has_native_bf16())
-        kept = cache_dir() / "openvino" / _fingerprint(folder) / part
+        kept = cache_dir() / "openvino" / fingerprint(folder) / part
         self._converted = build_once(kept / "converted", functools.partial(_convert, folder, part))
         self._compiled = _compile_once(self._converted, "fp32")  # judges the conversion, whatever the precision
         if self.precision == "bf16":
@@ -119,27 +120,31 @@ class _Program:
 
 def _compile(file: Path, compiled: Path, precision: str, shape: list[int] | None) -> openvino.CompiledModel:
     """The network in `file`, for inputs of `shape` or of any; `compiled` keeps what took the time."""
-    model = _core().read_model(file)
+    model = core().read_model(file)
     if shape:
         model.reshape(shape)
+    return compile_model(model, compiled, precision)
+
+
+def compile_model(model: openvino.Model, compiled: Path, precision: str) -> openvino.CompiledModel:
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "CACHE_DIR": str(compiled),
     }
-    return _core().compile_model(model, "CPU", settings)
+    return core().compile_model(model, "CPU", settings)
 
 
 @functools.cache
-def _core() -> openvino.Core:
+def core() -> openvino.Core:
     return openvino.Core()
 
 
 def has_native_bf16() -> bool:
-    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Tells answers apart by all that makes them: config, picture size, weights, our code, OpenVINO's version."""
     digest = hashlib.sha256(f"{CONVERSION} {openvino.__version__}".encode())
     names = ("config.json", "preprocessor_config.json", "model.safetensors")
@@ -157,13 +162,7 @@ def _convert(folder: Path, part: str, target: Path) -> None:
     from cvhub.inference.torch_runtime import load_plain_module
 
     example = torch.from_numpy(example_inputs(folder, part, batch=2))
-    try:
-        with _quiet():
-            model = openvino.convert_model(load_plain_module(folder, part), example_input=example)
-    except CvhubError:
-        raise
-    except Exception as error:  # converters raise anything
-        raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
+    model = convert_module(load_plain_module(folder, part), example)
     openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
     _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if _is_depthwise(node)})
     fresh = load_plain_module(folder, part)  # tracing may have changed the first
@@ -178,6 +177,17 @@ def _convert(folder: Path, part: str, target: Path) -> None:
         np.savez(target / name, allow_pickle=False, inputs=inputs, **answers)
     sides = [getattr(fresh.config, name, 1) for name in ("smallest_input", "size_step")]
     (target / SIDES).write_text(json.dumps(sides), encoding="utf-8")
+
+
+def convert_module(module: Any, example: Any) -> openvino.Model:
+    """A torch module as OpenVINO's, as it is traced on a tensor or several."""
+    try:
+        with _quiet():
+            return openvino.convert_model(module, example_input=example)
+    except CvhubError:
+        raise
+    except Exception as error:  # converters raise anything
+        raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
 
 
 def _is_depthwise(node: openvino.Node) -> bool:

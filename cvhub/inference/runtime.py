@@ -37,7 +37,7 @@ class Runtime(Protocol):
 
         - Of a classifier "logits" (N, K) and perhaps "features" (N, C', h, w).
         - Of a segmenter "logits" (N, K, h, w); of a panoptic one also "centres" (N, 1, h, w), "offsets" (N, 2, h, w).
-        - Of a tower "embeds" (N, E), of length 1.
+        - Of a tower "embeds" (N, E), of length 1. Of a net that writes "tokens" (N, S, D), of the picture.
         """
         ...
 
@@ -47,7 +47,7 @@ class RuntimeUnavailable(CvhubError):
 
 
 def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto", part: str = "") -> Runtime:
-    """The network of a folder of ours on a CPU, or a `part` of it, "image" or "text".
+    """The network of a folder of ours on a CPU, or a `part` of it: "image" or "text", or of one that writes "tokens".
 
     `runtime` "auto" takes OpenVINO, which is fastest there, and torch where OpenVINO can't run this model, with a line
     of log that says why. `precision` "auto" takes bf16 where the processor computes it natively, else fp32.

@@ -67,7 +67,14 @@ class TextTower(ImageTower):
         return {"embeds": F.normalize(self.model.get_text_features(input_ids).pooler_output, dim=-1)}
 
 
-TOWERS = {"image": ImageTower, "text": TextTower}
+class PictureTokens(ImageTower):
+    """Pictures to the tokens that a net looks at while it writes."""
+
+    def forward(self, pixel_values: Tensor) -> dict[str, Tensor]:
+        return {"tokens": self.model.vision_model(pixel_values).last_hidden_state}
+
+
+PARTS = {"image": ImageTower, "text": TextTower, "tokens": PictureTokens}
 
 
 class TorchRuntime:
@@ -102,7 +109,7 @@ def load_plain_module(folder: Path, part: str = "") -> Logits | LogitsAndFeature
     try:
         model = load_model(str(folder))
         if part:
-            return TOWERS[part](model)
+            return PARTS[part](model)
         return plain_module(model, torch.from_numpy(example_inputs(folder, part, batch=2)))
     except CvhubError:
         raise

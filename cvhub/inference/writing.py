@@ -1,8 +1,9 @@
 """Asks a net that writes: what a picture shows (BLIP's captions), or the answer to a question about it."""
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -12,11 +13,13 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import softmax
-from cvhub.inference.runtime import choose_precision
+from cvhub.inference.runtime import RuntimeUnavailable, build_runtime
 from cvhub.inference.stream import answer_all
-from cvhub.load import load_model, load_processor, load_tokenizer, require_complete, resolve, task_of
+from cvhub.load import load_config, load_model, load_processor, load_tokenizer, require_complete, resolve, task_of
 
 Item = TypeVar("Item")
+
+log = logging.getLogger(__name__)
 
 CAPTIONS, ANSWERS = "image-text-to-text", "visual-question-answering"
 TASKS = (CAPTIONS, ANSWERS)
@@ -42,29 +45,59 @@ class Step:
 
 
 class Writer:
-    """A MODEL that captions pictures or answers questions, ready to answer. It runs on torch: `generate` is
-    transformers', whose steps keep what the picture and the words before have said.
+    """A MODEL that captions pictures or answers questions, ready to answer. `generate` is transformers', whose steps
+    keep what the picture and the words before have said; what a step computes, the runtime does, a question's reading
+    aside, which is torch's.
 
     - `processor`: pictures → (N, C, H, W); `tokenizer`: transformers'; `reason`: a sentence on runtime and precision.
     """
 
     def __init__(self, model: str, runtime: str = "auto", precision: str = "auto"):
-        from cvhub.inference.torch_runtime import has_native_bf16
-
         self.name = model
         self.folder = resolve(model)
         require_complete(self.folder)
         self.task = task_of(self.folder)
         if self.task not in TASKS:
             raise CvhubError(f"{model} does {self.task or 'no task'}, expected a model for {' or '.join(TASKS)}.")
-        if runtime == "openvino":
-            raise CvhubError(f"{model} writes word by word, which runs on torch here: choose --runtime torch or auto.")
-        self.precision, why = choose_precision(precision, has_native_bf16())
-        chosen = "torch, which writes word by word"
-        self.reason = f"{chosen}; {why}."
         self.processor = load_processor(str(self.folder))
         self.tokenizer: Any = load_tokenizer(str(self.folder))
-        self._model = load_model(str(self.folder))
+        self._config = load_config(str(self.folder))
+        self._encoder = build_runtime(self.folder, runtime, precision, "tokens")
+        self.precision, self.reason = self._encoder.precision, self._encoder.reason
+        self._decoder = self._build_decoder(runtime)
+        self._question_encoder = self._on_torch("text_encoder") if self.task == ANSWERS else None
+
+    def _build_decoder(self, runtime: str) -> Any:
+        """On OpenVINO where the picture's encoder is, or else on torch."""
+        if self._encoder.name == "openvino":
+            from cvhub.inference.openvino_decoder import OpenVINODecoder
+
+            try:
+                return OpenVINODecoder(self.folder, self.precision)
+            except RuntimeUnavailable as error:
+                if runtime == "openvino":
+                    raise
+                log.warning("torch writes for %s: %s", self.name, error)
+                self.reason = f"{self.reason.rstrip('.')}; torch writes, since {error}"
+        return self._on_torch("text_decoder")
+
+    def _on_torch(self, part: str) -> Any:
+        """A module of the net. Where bf16 is computed its matrices are kept in it, not rounded anew for each word."""
+        from torch import bfloat16, nn
+
+        module = getattr(load_model(str(self.folder)), part)
+        if self.precision == "bf16":
+            for layer in module.modules():
+                if isinstance(layer, (nn.Linear, nn.Embedding)):
+                    layer.to(bfloat16)
+        return module
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        import torch
+
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            yield
 
     def write(self, images: Sequence[Image.Image], question: str = "", **settings: Any) -> list[str]:
         """A caption, or the answer to the question, for each picture; `settings` are those of `generate`."""
@@ -90,7 +123,7 @@ class Writer:
             raise CvhubError(f"top p is {top_p}, expected more than 0 and at most 1.")
         tokens, grid = self._look(image)
         chance = np.random.default_rng(seed)
-        ids, cache = [self._model.config.text_config.bos_token_id], None
+        ids, cache = [self._config.text_config.bos_token_id], None
         while len(ids) <= most:
             logits, attention, cache = self._continue(ids[-1:], tokens, cache)
             p = softmax(logits[0])
@@ -109,9 +142,9 @@ class Writer:
         if not 1 <= beams <= MOST_BEAMS:
             raise CvhubError(f"beams are {beams}, expected 1 to {MOST_BEAMS}.")
         tokens, grid = self._look(image)
-        begun = torch.tensor([[self._model.config.text_config.bos_token_id]])
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            found = write(self._model.text_decoder, begun, tokens, None, {"num_beams": beams, "max_new_tokens": most})
+        begun = torch.tensor([[self._config.text_config.bos_token_id]])
+        with self._computing():
+            found = write(self._decoder, begun, tokens, None, {"num_beams": beams, "max_new_tokens": most})
         ids: list[int] = found[0].tolist()
         logits, attention, _ = self._continue(ids[:-1], tokens, None)
         return [
@@ -126,18 +159,17 @@ class Writer:
 
         if self.task != CAPTIONS:
             raise CvhubError(f"{self.name} does {self.task}, expected a model for {CAPTIONS}.")
-        pixels = torch.from_numpy(self._pixels(image))[None]
-        vision = self._model.config.vision_config
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            tokens = self._model.vision_model(pixels).last_hidden_state
+        pixels = self._pixels(image)[None]
+        vision = self._config.vision_config
+        tokens = torch.from_numpy(self._encoder.run(pixels)["tokens"])
         return tokens, patch_grid(vision.patch_size, vision.fill_patches, *pixels.shape[2:])
 
     def _continue(self, ids: list[int], tokens: Any, cache: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         """Logits (T, V) and attention to the picture (T, layers, heads, S) at each of the ids that the cache lacks."""
         import torch
 
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-            output = self._model.text_decoder(
+        with self._computing():
+            output = self._decoder(
                 torch.tensor([ids]), encoder_hidden_states=tokens, cache=cache, output_attentions=True
             )
         attention = torch.stack(output.cross_attentions)[:, 0]  # (layers, heads, T, S)
@@ -147,7 +179,7 @@ class Writer:
         """The last of the ids, whose probability was p (V,) and attention (layers, heads, S)."""
         patches = attention[..., -grid[0] * grid[1] :].reshape(*attention.shape[:2], *grid)
         text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-        ends = ids[-1] == self._model.config.text_config.sep_token_id
+        ends = ids[-1] == self._config.text_config.sep_token_id
         return Step(ids[-1], text, ends, float(p[ids[-1]]), patches)
 
     def _write_each(
@@ -160,13 +192,17 @@ class Writer:
         """A run of `generate` for each run of equal sizes."""
         import torch
 
+        from cvhub.models.blip import write
+
         for _, group in itertools.groupby(pixel_values, key=np.shape):
-            pixels = torch.from_numpy(np.stack(list(group)))
-            given: dict[str, Any] = {"pixel_values": pixels}
-            if self.task == ANSWERS:
-                given["input_ids"] = self._read(question).expand(len(pixels), -1)
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
-                ids = self._model.generate(**given, **({"max_new_tokens": MOST_WORDS} | settings))
+            pixels = np.stack(list(group))
+            begun = torch.full((len(pixels), 1), self._config.text_config.bos_token_id)
+            with self._computing():
+                seen = torch.from_numpy(self._encoder.run(pixels)["tokens"])
+                if self._question_encoder is not None:
+                    ids = self._read(question).expand(len(pixels), -1)
+                    seen = self._question_encoder(ids, encoder_hidden_states=seen).last_hidden_state
+                ids = write(self._decoder, begun, seen, None, {"max_new_tokens": MOST_WORDS} | settings)
             yield from (text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True))
 
     def _read(self, question: str) -> Any:
@@ -174,7 +210,7 @@ class Writer:
         if not question.strip():
             raise CvhubError(f"{self.name} answers questions, but none was asked.")
         ids = self.tokenizer(question, return_tensors="pt").input_ids
-        most = self._model.config.text_config.max_position_embeddings
+        most = self._config.text_config.max_position_embeddings
         if ids.shape[1] > most:
             raise CvhubError(f"the question has {ids.shape[1]:,} tokens, this model reads {most} at most.")
         return ids

@@ -37,10 +37,9 @@ MESSAGES = {
     "The label {} is given twice: its probability would be shared.": "标签 {} 重复出现：其概率会被分摊。",
     "There are no templates, expected at least one.": "没有模板，至少应有一个。",
     "The template {} has no {}, where the label goes.": "模板 {} 中没有放置标签的 {}。",
-    "{} writes word by word, which runs on torch here: choose --runtime torch or auto.": (
-        "{} 逐词书写，此处由 torch 运行：请选择 --runtime torch 或 auto。"
-    ),
-    "torch, which writes word by word": "由 torch 逐词书写",
+    "{}; torch writes, since {}": "{}；由 torch 书写，因为{}",
+    "OpenVINO can't write on: {}.": "OpenVINO 无法继续书写：{}。",
+    "OpenVINO's next words in {} are off by {} of {}.": "OpenVINO 的下一词（{}）相差 {}，而其大小为 {}。",
     "top p is {}, expected more than 0 and at most 1.": "top p 为 {}，应大于 0 且不超过 1。",
     "beams are {}, expected 1 to {}.": "束的数量为 {}，应为 1 至 {}。",
     "method is {}, expected one of {}.": "方法为 {}，应为以下之一：{}。",
