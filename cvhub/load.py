@@ -57,13 +57,13 @@ def is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith((".", "/", "~"))
 
 
-def load_model(model: str) -> Any:
-    """The PyTorch model of a MODEL, in eval mode and float32."""
+def load_model(model: str, task: str = "") -> Any:
+    """The PyTorch model of a MODEL, in eval mode and float32; with the head for `task` where it has several."""
     import transformers
 
     folder = resolve(model)
     autos = dict(TASKS.values())
-    auto = getattr(transformers, autos.get(task_of(folder), "AutoModelForImageClassification"))
+    auto = getattr(transformers, autos.get(task or task_of(folder), "AutoModelForImageClassification"))
     with loading():
         return auto.from_pretrained(folder, dtype="float32").eval()
 
@@ -93,13 +93,17 @@ def model_type(folder: Path) -> str:
 
 
 def task_of(folder: Path) -> str:
-    """What the model in a folder of ours does, as the catalogue calls it; "" for one without a head.
+    """What the model in a folder of ours does, first of all, as the catalogue calls it; "" for one without a head."""
+    return next(iter(tasks_of(folder)), "")
 
-    By the class whose weights these are; where config.json doesn't say, by what its family is for.
+
+def tasks_of(folder: Path) -> list[str]:
+    """All that the model in a folder of ours does: of heads that were trained together there may be several.
+
+    By the classes whose weights these are; where config.json doesn't say, by what its family is for.
     """
     names = _config_fields(folder).get("architectures") or _family_class_names(model_type(folder))
-    tasks = [task for name in names for end, (task, _) in TASKS.items() if str(name).endswith(end)]
-    return tasks[0] if tasks else ""
+    return [task for name in names for end, (task, _) in TASKS.items() if str(name).endswith(end)]
 
 
 def labels_of(folder: Path) -> list[str]:

@@ -19,6 +19,10 @@ from cvhub.errors import CvhubError
 from cvhub.evaluation.captions import caption_metrics, cider
 from cvhub.evaluation.pairs import Pairing, read_pairing
 from cvhub.evaluation.retrieval import recall_metrics
+from cvhub.inference.matching import match, picture_tokens
+from cvhub.inference.pool import ModelPool
+from cvhub.inference.writing import Writer
+from cvhub.load import tasks_of
 from cvhub.models.blip import TIED
 from cvhub.models.blip_pretraining import CvBlipForPreTraining, SlowTwin, draw_strangers
 from cvhub.models.losses_contrastive import softmax_loss
@@ -355,7 +359,7 @@ def test_a_card_keeps_what_was_measured_elsewhere(runs: Any, data: Path, capsys:
     assert card.count("type: recall@5") == 2
 
 
-def test_a_blip_learns_to_write_and_to_find(runs: Any, data: Path, capsys: Any) -> None:
+def test_a_blip_learns_to_write_and_to_find(runs: Any, data: Path, tmp_path: Path, capsys: Any) -> None:
     """One folder has every head: captions by their own class, and contrast and matching by theirs."""
     folder = runs("blip")
     curve = read_curve(folder / "curves.csv")
@@ -376,6 +380,19 @@ def test_a_blip_learns_to_write_and_to_find(runs: Any, data: Path, capsys: Any) 
         output = finder(**inputs)
     right = names.index(rows[0]["label"])
     assert output.itm_score.softmax(-1)[:, 1].argsort(descending=True)[:3].tolist().count(right) == 1
+    # Here, too, whoever asks for a task gets its head.
+    assert tasks_of(folder) == ["image-text-to-text", "zero-shot-image-classification"]
+    pool, picture = ModelPool(), rows[0]["image"].convert("RGB")
+    net = pool.zero_shot(str(folder), precision="fp32")
+    fits = [match(net, picture_tokens(net, picture), name) for name in names]
+    assert np.allclose(fits, output.itm_score.softmax(-1)[:, 1], atol=1e-4)
+    writes = pool.get(str(folder), precision="fp32")
+    assert isinstance(writes, Writer)
+    assert writes.write([picture]) == [rows[0]["label"]]
+    file = tmp_path / "0.png"
+    picture.save(file)
+    assert main(["predict", str(folder), str(file), "--labels", ",".join(names), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["predictions"]) == min(5, len(names))
 
 
 def test_a_run_with_a_twin_goes_on_where_it_stopped(data: Path, tmp_path: Path) -> None:

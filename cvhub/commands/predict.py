@@ -60,8 +60,7 @@ def run(options: argparse.Namespace) -> int:
     from cvhub.inference.writing import Writer
     from cvhub.inference.zero_shot import ZeroShot
 
-    check_options(options)
-    predictor = default_pool().get(options.model, options.runtime, options.precision)
+    predictor = default_pool().get(options.model, options.runtime, options.precision, checked_task(options))
     kinds = {Segmenter: masks, ZeroShot: likeliest, Writer: texts}
     answers = kinds.get(type(predictor), classes)(predictor, options)
     failed = False
@@ -71,12 +70,18 @@ def run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def check_options(options: argparse.Namespace) -> None:
-    """Ends with the usage where options aren't those of a model of this task, before its weights are read."""
-    from cvhub.inference import segment, writing, zero_shot
-    from cvhub.load import resolve, task_of
+def checked_task(options: argparse.Namespace) -> str:
+    """What the model is asked to do: of several tasks the first, or with labels to choose among them.
 
-    task = task_of(resolve(options.model))
+    Ends with the usage where options aren't those of a model of this task, before its weights are read.
+    """
+    from cvhub.inference import segment, writing, zero_shot
+    from cvhub.load import resolve, tasks_of
+
+    tasks = tasks_of(resolve(options.model))
+    task = next(iter(tasks), "")
+    if options.labels is not None and zero_shot.TASK in tasks:
+        task = zero_shot.TASK
     groups = {
         "classifiers": (task not in (*segment.TASKS, *writing.TASKS), {"--top-k": options.top_k}),
         "segmenters": (task in segment.TASKS, {"--task": options.task, "--out": options.out}),
@@ -98,6 +103,7 @@ def check_options(options: argparse.Namespace) -> None:
         problem = problem_of_out(options.out or MASKS, options.paths)
         if problem:
             options.command.error(problem)
+    return task
 
 
 def problem_of_out(out: Path, paths: list[Path]) -> str:

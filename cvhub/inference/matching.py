@@ -10,7 +10,7 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import softmax
-from cvhub.inference.zero_shot import ZeroShot
+from cvhub.inference.zero_shot import TASK, ZeroShot
 
 HEAD = "ForImageTextRetrieval"  # ends the names of the classes that have one
 
@@ -48,4 +48,4 @@ def _torch_model(folder: Path) -> Any:
     """The whole net: the runtimes hold its two towers alone."""
     from cvhub.load import load_model
 
-    return load_model(str(folder))
+    return load_model(str(folder), TASK)

@@ -12,14 +12,14 @@ from cvhub.inference.zero_shot import ZeroShot
 from cvhub.load import resolve, task_of
 
 Predictor = Classifier | Segmenter | ZeroShot | Writer
-Key = tuple[str, str, str]  # MODEL, runtime, precision
+Key = tuple[str, str, str, str]  # MODEL, runtime, precision, task
 
 building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
 
 
-def build_predictor(model: str, runtime: str, precision: str) -> Predictor:
-    """What answers for a MODEL, by its task."""
-    task = task_of(resolve(model))
+def build_predictor(model: str, runtime: str, precision: str, task: str = "") -> Predictor:
+    """What answers for a MODEL, by its task, the first that it has unless one is said."""
+    task = task or task_of(resolve(model))
     if task == zero_shot.TASK:
         return ZeroShot(model, runtime, precision)
     if task in writing.TASKS:
@@ -28,15 +28,15 @@ def build_predictor(model: str, runtime: str, precision: str) -> Predictor:
 
 
 class ModelPool:
-    """MODEL, runtime and precision → what is ready to answer for it, and stays so until it is dropped."""
+    """MODEL, runtime, precision and task → what is ready to answer for it, and stays so until it is dropped."""
 
     def __init__(self) -> None:
         self._predictors: dict[Key, Future[Predictor]] = {}
         self._lock = threading.Lock()
 
-    def get(self, model: str, runtime: str = "auto", precision: str = "auto") -> Predictor:
+    def get(self, model: str, runtime: str = "auto", precision: str = "auto", task: str = "") -> Predictor:
         """Builds at the first call, which later ones wait for. A failure is everybody's who waited, and is not kept."""
-        key = (model, runtime, precision)
+        key = (model, runtime, precision, task)
         with self._lock:
             future = self._predictors.get(key)
             first = future is None
@@ -51,6 +51,12 @@ class ModelPool:
         predictor = self.get(model, runtime, precision)
         if not isinstance(predictor, Classifier):
             raise CvhubError(f"{model} does {task_of(predictor.folder)}, expected a model for image-classification.")
+        return predictor
+
+    def zero_shot(self, model: str, runtime: str = "auto", precision: str = "auto") -> ZeroShot:
+        """`get` for who has to do with pictures and texts. Raises CvhubError for a MODEL that can't tell them apart."""
+        predictor = self.get(model, runtime, precision, zero_shot.TASK)
+        assert isinstance(predictor, ZeroShot)
         return predictor
 
     def drop(self, model: str) -> None:

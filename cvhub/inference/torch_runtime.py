@@ -74,7 +74,9 @@ class PictureTokens(ImageTower):
         return {"tokens": self.model.vision_model(pixel_values).last_hidden_state}
 
 
-PARTS = {"image": ImageTower, "text": TextTower, "tokens": PictureTokens}
+CONTRAST = "zero-shot-image-classification"
+# Part of a net → the module that gives it, and the task whose head has it; "" for what every head has.
+PARTS = {"image": (ImageTower, CONTRAST), "text": (TextTower, CONTRAST), "tokens": (PictureTokens, "")}
 
 
 class TorchRuntime:
@@ -107,9 +109,10 @@ def has_native_bf16() -> bool:
 def load_plain_module(folder: Path, part: str = "") -> Logits | LogitsAndFeatures | ImageTower:
     """The folder's network, or its part, freshly loaded, as a module that gives what `Runtime.run` gives."""
     try:
-        model = load_model(str(folder))
         if part:
-            return PARTS[part](model)
+            module, task = PARTS[part]
+            return module(load_model(str(folder), task))
+        model = load_model(str(folder))
         return plain_module(model, torch.from_numpy(example_inputs(folder, part, batch=2)))
     except CvhubError:
         raise

@@ -17,7 +17,7 @@ from cvhub.inference.runtime import build_runtime
 from cvhub.inference.stream import answer_all
 from cvhub.inference.tensors import read_tensor
 from cvhub.inference.tokens import Tokens
-from cvhub.load import load_processor, require_complete, resolve, task_of
+from cvhub.load import load_processor, require_complete, resolve, task_of, tasks_of
 
 Item = TypeVar("Item")
 
@@ -39,8 +39,8 @@ class ZeroShot:
         self.name = model
         self.folder = resolve(model)
         require_complete(self.folder)
-        if (task := task_of(self.folder)) != TASK:
-            raise CvhubError(f"{model} does {task or 'no task'}, expected a model for {TASK}.")
+        if TASK not in tasks_of(self.folder):
+            raise CvhubError(f"{model} does {task_of(self.folder) or 'no task'}, expected a model for {TASK}.")
         config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
         self.choose = config.get("loss", "softmax") == "softmax"
         self.tokens = Tokens(self.folder, config["text_config"])

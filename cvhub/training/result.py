@@ -1,6 +1,7 @@
 """What a run leaves: config, weights, processor, code, card, curves and recipe, laid out as the Hub wants a model."""
 
 import dataclasses
+import json
 import logging
 import os
 import tomllib
@@ -20,7 +21,7 @@ from cvhub.evaluation.truth import write_truth
 from cvhub.hub.card import AND, write_card
 from cvhub.load import is_hub_id
 from cvhub.loading import loading
-from cvhub.models.blip import CvBlipForConditionalGeneration
+from cvhub.models.blip import CvBlipForConditionalGeneration, CvBlipForImageTextRetrieval
 from cvhub.models.blip_pretraining import CvBlipForPreTraining
 from cvhub.telling import duration
 from cvhub.training.curves import curve, write_curve
@@ -127,7 +128,7 @@ def save_net(net: Any, folder: Path, dtype: torch.dtype) -> None:
 def save_heads(net: CvBlipForPreTraining, folder: Path, dtype: torch.dtype) -> None:
     """What was learnt together in one folder, from which the class of each head takes what is its own.
 
-    It says that it writes, as the catalogue has it.
+    It says that it writes, as the catalogue has it, and then that it tells what is near and what fits.
     """
     state = {key: value.detach().to(dtype) for key, value in net.state_dict().items()}
     with loading():
@@ -137,6 +138,10 @@ def save_heads(net: CvBlipForPreTraining, folder: Path, dtype: torch.dtype) -> N
     saved = load_file(file)
     others = {key: value.clone() for key, value in state.items() if not key.startswith(WRITES)}
     save_file(saved | others, file, metadata={"format": "pt"})
+    config = folder / "config.json"
+    fields = json.loads(config.read_text(encoding="utf-8"))
+    fields["architectures"].append(CvBlipForImageTextRetrieval.__name__)
+    config.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
 
 def describe(trainer: "RecipeTrainer", recipe: Recipe, name: str) -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from cvhub import catalog
 from cvhub.errors import CvhubError
-from cvhub.load import is_at_hand, task_of
+from cvhub.load import is_at_hand, task_of, tasks_of
 from cvhub.ui import answering, numerals
 from cvhub.ui.state import Session
 from cvhub.ui.strings import Say
@@ -20,8 +20,12 @@ BYTES = 4  # of a parameter as the Hub has it
 
 def rows(task: str) -> "list[Entry]":
     """Those of the catalogue for a task; first those that come along."""
-    fitting = [entry for entry in catalog.CATALOG if entry.task == task]
+    fitting = [entry for entry in catalog.CATALOG if task in _tasks(entry)]
     return sorted(fitting, key=lambda entry: entry.source != "bundled")
+
+
+def _tasks(entry: "Entry") -> list[str]:
+    return tasks_of(catalog.CHECKPOINTS / entry.location) if entry.source == "bundled" else [entry.task]
 
 
 def choices(task: str) -> list[tuple[str, str]]:
@@ -49,12 +53,8 @@ def knowledge(model: str | None, say: Say) -> str:
 def contrastive(model: str | None, say: Say) -> "ZeroShot":
     """A net that tells which texts belong to a picture, ready to answer."""
     from cvhub.inference.pool import default_pool
-    from cvhub.inference.zero_shot import ZeroShot
 
-    net = default_pool().get(_named(model, say))
-    if not isinstance(net, ZeroShot):
-        raise CvhubError(f"{model} does {task_of(net.folder)}, expected a model for {CONTRASTIVE}.")
-    return net
+    return default_pool().zero_shot(_named(model, say))
 
 
 def captioner(model: str | None, say: Say) -> "Writer":

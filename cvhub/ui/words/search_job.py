@@ -126,6 +126,4 @@ def in_precision_of(index: Path, net: ZeroShot) -> ZeroShot:
     known = made_by(index)
     if known is None or known[1] == net.image_runtime.precision:
         return net
-    other = default_pool().get(net.name, "auto", known[1])
-    assert isinstance(other, ZeroShot)
-    return other
+    return default_pool().zero_shot(net.name, "auto", known[1])
