@@ -99,10 +99,12 @@ class _Program:
     def __init__(self, converted: Path, compiled: Path, precision: str, reference: str):
         with np.load(converted / reference) as answered:
             self.shape, self.dtype = answered["inputs"].shape[1:], answered["inputs"].dtype
+            known = set(answered.files)
         shape = [-1, *self.shape] if reference == OWN_SIZE else None
         self._compile = functools.partial(_compile, converted / "model.xml", compiled, precision, shape)
         program = self._compile()
-        self.outputs = [output.any_name for output in program.outputs]
+        # What is compiled into one may have several names, some of which come from the tracing.
+        self.outputs = [next(iter(known & output.names)) for output in program.outputs]
         self._request = program.create_infer_request()
         self._turn = threading.Lock()
 
