@@ -112,7 +112,8 @@ class CvPanopticProcessor(CvSemanticProcessor):
             new_ids = scores.new_full((len(scores) + 1,), -1.0)
             new_ids[kept + 1] = torch.arange(len(kept), dtype=torch.float32, device=kept.device)
             segmentation: Any = new_ids[things.ids]
-            info = [_info(i, things.labels[j], False, scores[j]) for i, j in enumerate(kept)]
+            rows = zip(things.labels[kept].tolist(), scores[kept].tolist(), strict=True)
+            info = [_info(i, label, False, score) for i, (label, score) in enumerate(rows)]
             if return_coco_annotation:
                 segmentation = run_lengths(segmentation)
             elif return_binary_maps and info:
@@ -168,7 +169,7 @@ class CvPanopticProcessor(CvSemanticProcessor):
     def _things(self, logits: Tensor, points: Tensor, heights: Tensor, offsets: Tensor, size: Any) -> Things:
         """Pixels of the classes of things, grouped; a thing has the class that most of its pixels have."""
         thing_ids = torch.tensor(self.thing_ids, dtype=torch.int64, device=logits.device)
-        of_things = torch.isin(torch.arange(len(logits), device=logits.device), thing_ids)[classes_of(logits)]
+        of_things = classes_among(logits, self.thing_ids)
         if not len(thing_ids):
             return Things(of_things.long(), thing_ids, thing_ids, heights[:0], heights[:0])
         scale = offsets.new_tensor([size[0] / offsets.shape[1], size[1] / offsets.shape[2]])
@@ -193,6 +194,18 @@ class CvPanopticProcessor(CvSemanticProcessor):
 def classes_of(logits: Tensor) -> Tensor:
     """Logits or probabilities (K, H, W) → the likeliest class (H, W); a single logit is that of class 1 against 0."""
     return (logits[0] > 0).long() if len(logits) == 1 else highest(logits)
+
+
+def classes_among(logits: Tensor, ids: Sequence[int]) -> Tensor:
+    """Where (H, W) the class of logits (K, H, W), as `classes_of` tells it, is one of `ids`."""
+    if len(logits) == 1:
+        return logits[0] > 0 if 1 in ids else torch.zeros_like(logits[0], dtype=torch.bool)
+    best, among = logits[0], torch.full(logits.shape[1:], 0 in ids, device=logits.device)
+    for i, values in enumerate(logits[1:], 1):
+        higher = values > best
+        among = among | higher if i in ids else among & ~higher
+        best = torch.maximum(best, values)
+    return among
 
 
 def highest(maps: Tensor) -> Tensor:
@@ -249,9 +262,18 @@ def group_pixels(offsets: Tensor, points: Tensor, things: Tensor) -> Tensor:
             if len(inside[0]):
                 places = led[block][inside]
                 near = _near(points, places)
-                distances = torch.cdist(places, points[near], compute_mode="donot_use_mm_for_euclid_dist")
-                ids[block][inside] = near[distances.argmin(1)] + 1
+                ids[block][inside] = near[_nearest(points[near], places)] + 1
     return ids
+
+
+def _nearest(points: Tensor, places: Tensor) -> Tensor:
+    """Of each of `places` (P, 2) the nearest of `points` (n, 2), by |q|² − 2·p·q, in which p's own square is left out.
+
+    Seen from the middle of the points, so that what is squared stays small.
+    """
+    middle = points.mean(0)
+    points, places = points - middle, places - middle
+    return torch.addmm(points.square().sum(1), places, points.t(), alpha=-2).argmin(1)
 
 
 def _near(points: Tensor, places: Tensor) -> Tensor:
@@ -260,7 +282,7 @@ def _near(points: Tensor, places: Tensor) -> Tensor:
     All places lie within r of their middle m, and one point within d of m. What is nearest to a place is then at most
     d + r from it, and d + 2 r from m.
     """
-    low, high = places.amin(0), places.amax(0)
+    low, high = places.aminmax(dim=0)
     distances = (points - (low + high) / 2).norm(dim=1)
     return (distances <= distances.min() + (high - low).norm() * 1.001 + 1).nonzero()[:, 0]  # rounded up
 
