@@ -20,6 +20,7 @@ TOPICS = (
     "training",
     "distillation",
     "folder",
+    "indexing",
     "search",
     "startup",
     "api",

@@ -93,7 +93,7 @@ def _theirs(kind: str, work: Path) -> Any:
 
 
 @functools.cache
-def _clip_folders(work: Path) -> tuple[Path, Path]:
+def clip_folders(work: Path) -> tuple[Path, Path]:
     """The net as transformers has it, and ours of it."""
     from transformers import CLIPImageProcessor
 
@@ -119,7 +119,7 @@ def _open_clip() -> Any:
 def _zero_shot_net(work: Path, runtime: str, precision: str) -> Any:
     from cvhub.inference.zero_shot import ZeroShot
 
-    return ZeroShot(str(_clip_folders(work)[1]), runtime, precision)
+    return ZeroShot(str(clip_folders(work)[1]), runtime, precision)
 
 
 def _eagerly(call: Callable[[], Any]) -> Callable[[], Any]:
@@ -156,7 +156,7 @@ def _text_makers(work: Path, batch: int) -> Makers:
     from transformers import AutoTokenizer
 
     texts = [f"This is a photo of {LABELS[i % len(LABELS)]}, number {i}." for i in range(batch)]
-    theirs = AutoTokenizer.from_pretrained(_clip_folders(work)[0])(texts, padding=True, return_tensors="pt")
+    theirs = AutoTokenizer.from_pretrained(clip_folders(work)[0])(texts, padding=True, return_tensors="pt")
     in_open_clip = open_clip.get_tokenizer(OPEN_CLIP_NAME)(texts)
     expected = _eagerly(lambda: _theirs("clip", work).get_text_features(**theirs).pooler_output)()
 
@@ -185,7 +185,7 @@ def _check(embeds: np.ndarray, expected: Any, runtime: str, precision: str) -> N
 def _zero_shot(settings: Settings, report: Report) -> Table:
     from transformers import pipeline
 
-    source, _ = _clip_folders(settings.work)
+    source, _ = clip_folders(settings.work)
     images = {batch: [sample()] * batch for batch in BATCHES}
 
     def ours(batch: int, remembered: bool) -> Callable[[], Any]:
