@@ -639,7 +639,7 @@ def test_twenty_threads_build_once(resnet: Path, empty_cache: Path, monkeypatch:
 
 
 def test_a_failure_reaches_all_who_wait_and_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    working = object()
+    working = SimpleNamespace(folder="")
     attempts = 0
     waiting = threading.Barrier(2)
 
@@ -653,6 +653,7 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(monkeypatch: pytest.Monk
         raise CvhubError("no such model")
 
     monkeypatch.setattr(pool, "build_predictor", build)
+    monkeypatch.setattr(pool, "memory_of", lambda folder: 0)
     models = ModelPool()
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(models.get, "model")
@@ -665,13 +666,42 @@ def test_a_failure_reaches_all_who_wait_and_is_not_kept(monkeypatch: pytest.Monk
 
 
 def test_a_dropped_model_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "build_predictor", lambda *key: SimpleNamespace(key=key))
+    monkeypatch.setattr(pool, "build_predictor", lambda *key: SimpleNamespace(folder=""))
+    monkeypatch.setattr(pool, "memory_of", lambda folder: 0)
     models = ModelPool()
     kept, dropped = models.get("a"), [models.get("b"), models.get("b", "torch")]
     models.drop("b")
     assert models.get("a") is kept
     assert models.get("b") is not dropped[0]
     assert models.get("b", "torch") is not dropped[1]
+
+
+def test_beyond_the_limit_leaves_what_was_not_asked_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "build_predictor", lambda model, *_: SimpleNamespace(folder=model))
+    monkeypatch.setattr(pool, "memory_of", {"a": 10, "b": 10, "c": 10, "vast": 99}.__getitem__)
+    models = ModelPool(limit=25)
+    a, b = models.get("a"), models.get("b")
+    assert models.get("a") is a
+    models.get("c")
+    assert models.get("a") is a
+    assert models.get("b") is not b
+    vast = models.get("vast")
+    assert models.get("vast") is vast
+    assert models.get("a") is not a
+
+
+def test_a_model_takes_memory_by_its_weights(resnet: Path) -> None:
+    parameters = load_model(str(resnet)).num_parameters()
+    assert parameters * 4 <= pool.memory_of(resnet) < parameters * 12
+
+
+def test_a_containers_memory_is_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(pool, "CONTAINER_LIMIT", limit)
+    machine = pool.memory_available()
+    for text, expected in (("max", machine), ("1048576", 2**20), (str(2**60), machine)):
+        limit.write_text(text + "\n")
+        assert pool.memory_available() == expected
 
 
 def test_there_is_one_default_pool() -> None:

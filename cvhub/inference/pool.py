@@ -1,7 +1,11 @@
-"""Keeps networks warm, each built once however many ask for it at the same moment, and one after another."""
+"""Keeps networks warm, within a limit of memory; each is built once however many ask for it at the same moment."""
 
+import functools
+import math
+import os
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 from cvhub.errors import CvhubError
 from cvhub.inference import segment, writing, zero_shot
@@ -13,6 +17,10 @@ from cvhub.load import resolve, task_of
 
 Predictor = Classifier | Segmenter | ZeroShot | Writer
 Key = tuple[str, str, str, str]  # MODEL, runtime, precision, task
+
+COPIES = 2  # of a model's weights in fp32, that it takes when it is ready
+ASSUMED_MEMORY = 8 * 2**30  # bytes, of a machine that doesn't tell
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # "max" where there is none
 
 building = threading.Lock()  # transformers' lazy imports and torch's default device are not made for several threads
 
@@ -28,22 +36,29 @@ def build_predictor(model: str, runtime: str, precision: str, task: str = "") ->
 
 
 class ModelPool:
-    """MODEL, runtime, precision and task → what is ready to answer for it, and stays so until it is dropped."""
+    """MODEL, runtime, precision and task → what is ready to answer for it, and stays so until it is dropped.
 
-    def __init__(self) -> None:
-        self._predictors: dict[Key, Future[Predictor]] = {}
+    Together they may take about `limit` bytes of memory, or half of what the process may have: beyond that, those that
+    were not asked for longest leave. The one asked for last stays, however large.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = memory_available() // 2 if limit is None else limit
+        self._predictors: dict[Key, Future[Predictor]] = {}  # asked for longest ago first
         self._lock = threading.Lock()
 
     def get(self, model: str, runtime: str = "auto", precision: str = "auto", task: str = "") -> Predictor:
         """Builds at the first call, which later ones wait for. A failure is everybody's who waited, and is not kept."""
         key = (model, runtime, precision, task)
         with self._lock:
-            future = self._predictors.get(key)
+            future = self._predictors.pop(key, None)
             first = future is None
             if future is None:
-                future = self._predictors[key] = Future()  # a memory limit would make room here
+                future = Future()
+            self._predictors[key] = future
         if first:
             self._build(key, future)
+            self._make_room()
         return future.result()
 
     def classifier(self, model: str, runtime: str = "auto", precision: str = "auto") -> Classifier:
@@ -65,6 +80,17 @@ class ModelPool:
             for key in [key for key in self._predictors if key[0] == model]:
                 del self._predictors[key]
 
+    def _make_room(self) -> None:
+        """Forgets those asked for longest ago. What a predictor holds goes when its last user is done with it."""
+        with self._lock:
+            ready = {key: future.result() for key, future in self._predictors.items() if future.done()}
+            taken = sum(memory_of(predictor.folder) for predictor in ready.values())
+            for key in list(ready)[:-1]:
+                if taken <= self.limit:
+                    return
+                taken -= memory_of(ready[key].folder)
+                del self._predictors[key]
+
     def _build(self, key: Key, future: Future[Predictor]) -> None:
         try:
             with building:
@@ -73,6 +99,29 @@ class ModelPool:
             with self._lock:
                 self._predictors.pop(key, None)
             future.set_exception(error)
+
+
+@functools.lru_cache(maxsize=1000)
+def memory_of(folder: Path) -> int:
+    """Bytes that a model which is ready takes, about: OpenVINO's own copy of its weights, and what it computes in."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "model.safetensors", "np") as file:
+        numbers = sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    return COPIES * 4 * numbers
+
+
+def memory_available() -> int:
+    """Bytes of memory that the process may have: the machine's, or those of the container it is in."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # no Unix
+        machine = ASSUMED_MEMORY
+    try:
+        container = CONTAINER_LIMIT.read_text(encoding="ascii").strip()
+    except OSError:
+        return machine
+    return min(machine, int(container)) if container.isdecimal() else machine
 
 
 _default = ModelPool()
