@@ -19,6 +19,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "choose one of the Hub here.",
         "它学自 emoji 和剪贴画及其中英文词语：认识图画，不认识照片。照片请在此选择 Hub 上的网络。",
     ),
+    "words_drawings_english": (
+        "It learned from emoji and clip art with their English names: it knows drawings, not photos, and writes "
+        "English. For photos choose one of the Hub here.",
+        "它学自 emoji 和剪贴画及其英文名称：认识图画，不认识照片，用英文书写。照片请在此选择 Hub 上的网络。",
+    ),
     "words_photos": (
         "It learned from photos and other pictures of the web with English texts.",
         "它学自网络上的照片等图片及其英文文本。",

@@ -38,13 +38,20 @@ def first(task: str) -> str | None:
     return next((entry.name for entry in rows(task) if entry.source == "bundled"), None)
 
 
+def first_judge() -> str | None:
+    """The one that is asked first whether a sentence fits: one that reads it with the picture before its eyes, where
+    such a one comes along; else whichever tells texts apart."""
+    both = (entry for entry in rows(CAPTIONS) if entry.source == "bundled" and CONTRASTIVE in _tasks(entry))
+    return next((entry.name for entry in both), first(CONTRASTIVE))
+
+
 def knowledge(model: str | None, say: Say) -> str:
     """What a net learned from, and what it costs to have it; "" of one that nothing is known of."""
     entry = catalog.find_entry(model or "")
     if entry is None:
         return ""
     if entry.source == "bundled":
-        return say("words_drawings")
+        return say("words_drawings_english" if CAPTIONS in _tasks(entry) else "words_drawings")
     size = numerals.megabytes(BYTES * entry.parameters)
     fetched = "" if is_at_hand(entry) else " " + say("words_fetched", size=size)
     return say("words_photos") + fetched
