@@ -49,8 +49,7 @@ class OpenVINODecoder(CvBlipTextPreTrainedModel, GenerationMixin):
             raise RuntimeUnavailable("precision bf16 needs a processor that has it; OpenVINO would silently use fp32.")
         self.precision, _ = choose_precision(precision, has_native_bf16())
         kept = cache_dir() / "openvino" / fingerprint(folder) / "decoder"
-        decoder = functools.cache(lambda: _torch_decoder(folder))  # not needed where all is kept already
-        converted = build_once(kept / "converted", lambda target: _convert(decoder(), target))
+        converted = build_once(kept / "converted", functools.partial(_convert, folder))
         compiled = build_once(kept / self.precision, functools.partial(_compare, converted, self.precision))
         super().__init__(load_config(str(folder)).text_config)
         self._steps = _Steps(converted, compiled, self.precision)
@@ -222,13 +221,10 @@ def _holding(tensors: Sequence[Tensor]) -> Cache:
     return cache
 
 
-def _torch_decoder(folder: Path) -> CvBlipTextDecoder:
-    return load_model(str(folder)).text_decoder
-
-
 @torch.no_grad()
-def _convert(decoder: CvBlipTextDecoder, target: Path) -> None:
+def _convert(folder: Path, target: Path) -> None:
     """Writes both programs, and what torch answers to some ids about some tokens."""
+    decoder: CvBlipTextDecoder = load_model(str(folder)).text_decoder
     text = decoder.config
     chance = torch.Generator().manual_seed(0)
     tokens = torch.randn(TEXTS, SEEN, text.encoder_hidden_size, generator=chance)
