@@ -17,6 +17,7 @@ from cvhub.evaluation.pairs import FILE as PAIRS
 from cvhub.evaluation.truth import FILE as TRUTH
 from cvhub.inference.classify import Classifier
 from cvhub.inference.segment import Segmenter
+from cvhub.inference.writing import CAPTIONS, Writer
 from cvhub.inference.zero_shot import TASK as ZERO_SHOT
 from cvhub.inference.zero_shot import ZeroShot
 from cvhub.load import load_model, resolve
@@ -134,6 +135,11 @@ def test_both_runtimes_say_the_same_of_a_picture(entry: Entry) -> None:
         with Image.open(SAMPLES / "apple.jpg") as drawing:
             nets = [ZeroShot(entry.name, runtime, "fp32") for runtime in runtimes]
             maps = [{"image": net.embed_images([drawing]), "text": net.embed_texts(["apple", "苹果"])} for net in nets]
+    elif entry.task == CAPTIONS:
+        with Image.open(SAMPLES / "apple.jpg") as drawing:
+            writers = [Writer(entry.name, runtime, "fp32") for runtime in runtimes]
+            assert [writer.write([drawing]) for writer in writers] == [["apple"]] * 2
+            maps = [{"probability": [step.probability for step in writer.steps(drawing)]} for writer in writers]
     else:
         with Image.open(SAMPLES / "tile.jpg") as tile:
             maps = [

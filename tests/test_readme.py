@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from cvhub.catalog import CATALOG, Entry
+from cvhub.catalog import CATALOG, CHECKPOINTS, Entry
 from cvhub.evaluation.metrics import wilson_interval
 from tests import loopback_hub
 from tests.test_blip import theirs_of, words
@@ -113,6 +114,28 @@ def tree_paths(text: str) -> list[str]:
     return paths
 
 
+# Table of what a net of pictures and words is worth → the net, and of each column its metric and how it is written.
+IN_WORDS = {
+    "words": (
+        "drawings_clip",
+        {f"{way}_recall@{k}": 100 for way in ("text_to_image", "image_to_text") for k in (1, 5)},
+    ),
+    "captions": ("drawings_blip", {"exact": 100, "cider": 1}),
+}
+
+
+def measured_in_words(name: str, metrics: Mapping[str, int]) -> list[list[str]]:
+    """The values in the net's card, by what was measured."""
+    card = (CHECKPOINTS / name / "README.md").read_text(encoding="utf-8")
+    results = yaml.safe_load(card.split("---")[1])["model-index"][0]["results"]
+    values = [{metric["type"]: metric["value"] for metric in result["metrics"]} for result in results]
+    return [
+        [f"{times * found[metric]:.{1 if times == 100 else 2}f}" for metric, times in metrics.items()]
+        for found in values
+        if set(metrics) <= set(found)
+    ]
+
+
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
     """A folder with what the examples take for granted: pictures, two sorted by class, and a torchvision checkpoint."""
@@ -192,6 +215,14 @@ def test_the_tables_are_the_catalogues(text: str) -> None:
     for name, rows in (("models", model_rows()), ("zoo", zoo_rows()), ("segmenters", segmenter_rows())):
         (table,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
         assert table.splitlines()[2:] == rows
+
+
+@READMES
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_the_tables_of_words_are_the_cards(name: str, text: str) -> None:
+    (table,) = re.findall(rf"<!-- {name} -->\n(.*?)\n<!-- /{name} -->", text, re.DOTALL)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")][2:] for row in table.splitlines()[2:]]
+    assert sorted(rows) == sorted(measured_in_words(*IN_WORDS[name]))
 
 
 def test_every_path_of_the_tree_exists() -> None:

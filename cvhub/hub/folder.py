@@ -81,12 +81,13 @@ def add_code(folder: Path, made: Path, family: str) -> dict[str, Path]:
 
 
 def _config_class(folder: Path, family: str) -> Any:
-    """The family's config class; raises `CvhubError` when the folder's weights are of no class of the family."""
+    """The family's config class; raises `CvhubError` when the folder's weights are not of classes of the family."""
     from cvhub.models.base import family_classes
 
     classes: list[Any] = family_classes(importlib.import_module(f"cvhub.models.{family}").__name__)
     saved = read_json(folder / "config.json").get("architectures")
-    if saved not in [[cls.__name__] for cls in classes]:
+    names = saved if isinstance(saved, list) else []  # several of heads that were trained together
+    if not names or any(name not in [cls.__name__ for cls in classes] for name in names):
         raise CvhubError(f"architectures in config.json of {folder} is {saved!r}, expected a class of {family}.py.")
     return next(cls for cls in classes if "AutoConfig" in cls.auto_classes)
 

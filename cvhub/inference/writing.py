@@ -152,17 +152,23 @@ class Writer:
         ]
 
     def _look(self, image: Image.Image) -> tuple[Any, tuple[int, int]]:
-        """The picture's tokens (1, S, D), and rows and columns of the patches that are the last of them."""
+        """The picture's tokens (1, S, D), and rows and columns of the places that the last of them are of."""
         import torch
-
-        from cvhub.inference.patches import patch_grid
 
         if self.task != CAPTIONS:
             raise CvhubError(f"{self.name} does {self.task}, expected a model for {CAPTIONS}.")
         pixels = self._pixels(image)[None]
-        vision = self._config.vision_config
         tokens = torch.from_numpy(self._encoder.run(pixels)["tokens"])
-        return tokens, patch_grid(vision.patch_size, vision.fill_patches, *pixels.shape[2:])
+        return tokens, self._grid(*pixels.shape[2:])
+
+    def _grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of a ViT's patches, or of a convolutional encoder's last map."""
+        from cvhub.inference.patches import patch_grid
+
+        vision = self._config.vision_config
+        if hasattr(vision, "patch_size"):
+            return patch_grid(vision.patch_size, vision.fill_patches, height, width)
+        return vision.map_sizes(height)[-1], vision.map_sizes(width)[-1]
 
     def _continue(self, ids: list[int], tokens: Any, cache: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         """Logits (T, V) and attention to the picture (T, layers, heads, S) at each of the ids that the cache lacks."""
