@@ -115,6 +115,7 @@ def tree_paths(text: str) -> list[str]:
 
 
 # Table of what a net of pictures and words is worth → the net, and of each column its metric and how it is written.
+WAYS = ("text_to_image", "image_to_text")
 IN_WORDS = {
     "words": (
         "drawings_clip",
