@@ -31,9 +31,7 @@ class CaptionPart:
             with gr.Column(scale=1, min_width=300, elem_classes="inputs"):
                 sentence = prompts.caption(prompts.SAMPLES[0], "en")
                 self.sentence = controls.text(frame, MATCH_ID, "sentence", sentence, 2, 6)
-                self.matcher, self.matcher_known = controls.net(
-                    frame, MATCH_ID, "match_model", nets.CONTRASTIVE, nets.first_judge()
-                )
+                self.matcher, self.matcher_known = controls.net(frame, MATCH_ID, "match_model", nets.CONTRASTIVE)
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.match_waiting, self.match_style, self.match_view = self.build_view(match_handlers.VIEW)
         self.api_button = gr.Button(visible=False)  # what /caption hangs on: an endpoint for programs

@@ -51,19 +51,18 @@ def take_sample(sample: str) -> str:
     return sample_file(sample)
 
 
-def net(frame: Frame, view: str, label: str, task: str, first: str | None = None) -> tuple[gr.Dropdown, gr.HTML]:
-    """A net for a task, of the catalogue or the Hub, and a line on what it knows. `first` is asked first, if any is."""
-    first = first or nets.first(task)
+def net(frame: Frame, view: str, label: str, task: str) -> tuple[gr.Dropdown, gr.HTML]:
+    """A net for a task, of the catalogue or the Hub, and a line on what it knows."""
     model = frame.add(
         gr.Dropdown,
         {"label": label},
         choices=nets.choices(task),
-        value=first,
+        value=nets.first(task),
         allow_custom_value=True,
         elem_id=f"{view}-model",
         elem_classes="words-model",
     )
-    return model, gr.HTML(escape(nets.knowledge(first, frame.say)), elem_classes="checkpoint-note")
+    return model, gr.HTML(escape(nets.knowledge(nets.first(task), frame.say)), elem_classes="checkpoint-note")
 
 
 def text(frame: Frame, view: str, name: str, value: str, lines: int, most: int) -> gr.Textbox:

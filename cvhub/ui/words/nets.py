@@ -38,13 +38,6 @@ def first(task: str) -> str | None:
     return next((entry.name for entry in rows(task) if entry.source == "bundled"), None)
 
 
-def first_judge() -> str | None:
-    """The one that is asked first whether a sentence fits: one that reads it with the picture before its eyes, where
-    such a one comes along; else whichever tells texts apart."""
-    both = (entry for entry in rows(CAPTIONS) if entry.source == "bundled" and CONTRASTIVE in _tasks(entry))
-    return next((entry.name for entry in both), first(CONTRASTIVE))
-
-
 def knowledge(model: str | None, say: Say) -> str:
     """What a net learned from, and what it costs to have it; "" of one that nothing is known of."""
     entry = catalog.find_entry(model or "")
