@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def checked_task(options: argparse.Namespace) -> str:
-    """What the model is asked to do: of several tasks the first, or with labels to choose among them.
+    """What the model is asked to do, "" for the first of its tasks: where there are labels, to choose among them.
 
     Ends with the usage where options aren't those of a model of this task, before its weights are read.
     """
@@ -103,7 +103,7 @@ def checked_task(options: argparse.Namespace) -> str:
         problem = problem_of_out(options.out or MASKS, options.paths)
         if problem:
             options.command.error(problem)
-    return task
+    return task if task not in tasks[:1] else ""
 
 
 def problem_of_out(out: Path, paths: list[Path]) -> str:
