@@ -563,5 +563,5 @@ class TestInChromium:
         fits(page)
         for source in (1, 2):
             page.locator("#search-source label").nth(source).click()
-            expect(page.locator("#search-view .summary")).to_contain_text("请在左侧")
+            expect(page.locator("#search-view .summary")).to_contain_text("请在左侧", timeout=FIRST_ANSWER)
             fits(page)
