@@ -201,7 +201,7 @@ def test_a_wrong_field_is_one_sentence(fields: dict[str, Any], sentence: str) ->
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-@pytest.mark.parametrize("size", [(40, 30), (9, 12), (13, 7)])
+@pytest.mark.parametrize("size", [(40, 30), (9, 12), (13, 7), (1, 30)])
 def test_what_is_traced_enlarges_by_matrices(size: tuple[int, int], align_corners: bool) -> None:
     maps = torch.randn(2, 3, 10, 8)
     rows, columns = (mixtures(*sides, align_corners) for sides in zip(maps.shape[2:], size, strict=True))

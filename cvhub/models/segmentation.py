@@ -137,7 +137,9 @@ def mixtures(given: Any, wanted: Any, align_corners: bool) -> Tensor:
     A line's place is its middle, or, with `align_corners`, the first and the last are the same. Counted in whole
     numbers, in parts of the distance of two given lines: bf16 would round places of some hundred lines by whole ones.
     """
-    line, parts = torch.arange(wanted)[:, None], wanted - 1 if align_corners else 2 * wanted
+    line = torch.arange(wanted)[:, None]
+    # A single line is the first one given.
+    parts = torch.as_tensor(wanted - 1).clamp(min=1) if align_corners else 2 * wanted
     places = line * (given - 1) if align_corners else (2 * line + 1) * given - wanted
     places = places.clamp(min=0).minimum(torch.as_tensor(parts * (given - 1)))
     distances = places - parts * torch.arange(given)
