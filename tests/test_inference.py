@@ -282,7 +282,9 @@ def test_auto_takes_openvino_and_says_why(folder: Path, caplog: pytest.LogCaptur
     [
         ({"runtime": "onnx"}, "runtime is 'onnx', expected one of auto, openvino, torch"),
         ({"precision": "fp64"}, "precision is 'fp64', expected one of auto, fp32, bf16"),
-        ({"precision": "int8"}, "int8 is not available yet"),
+        ({"precision": "int8"}, "has not been calibrated for int8"),
+        ({"precision": "int8", "runtime": "torch"}, "int8 is OpenVINO's"),
+        ({"precision": "int8", "part": "image"}, "int8 is for classifiers and segmenters"),
     ],
 )
 def test_choices_that_do_not_exist(choice: dict[str, str], expected: str, folder: Path) -> None:

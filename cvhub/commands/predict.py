@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cvhub.catalog import DEFAULT_MODEL
+from cvhub.commands.calibration import add_calibrate_option, calibrate
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, positive, print_json
 
 TOP_K = 5
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
     predict.add_argument("model", metavar="MODEL", help=f"{MODEL}; {DEFAULT_MODEL} needs no network")
     predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture files or folders of them")
     add_runtime_options(predict)
+    add_calibrate_option(predict)
     predict.add_argument(
         "--max-pixels", type=positive, metavar="N",
         help="the largest picture of a format that only decodes whole (50 million); a TIFF of tiles may have any size",
@@ -60,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
     from cvhub.inference.writing import Writer
     from cvhub.inference.zero_shot import ZeroShot
 
-    predictor = default_pool().get(options.model, options.runtime, options.precision, checked_task(options))
+    task = checked_task(options)
+    calibrate(options, options.paths)
+    predictor = default_pool().get(options.model, options.runtime, options.precision, task)
     kinds = {Segmenter: masks, ZeroShot: likeliest, Writer: texts}
     answers = kinds.get(type(predictor), classes)(predictor, options)
     failed = False

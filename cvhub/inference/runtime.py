@@ -1,4 +1,4 @@
-"""The one interface that runs a network, and the choice of who does: OpenVINO or torch, in fp32 or bf16."""
+"""The one interface that runs a network, and the choice of who does: OpenVINO or torch, in fp32, bf16 or int8."""
 
 import logging
 from pathlib import Path
@@ -6,11 +6,14 @@ from typing import Protocol
 
 import numpy as np
 
+from cvhub.cache import cache_dir
 from cvhub.errors import CvhubError
 
 RUNTIMES = ("auto", "openvino", "torch")
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
+# In the cache, of a network that was calibrated for int8: which of its calibrations is meant.
+CHOSEN = Path("int8", "chosen")
 USUAL_TOKENS = 8  # of a short text: its program is made for that length beforehand, and lengths are its multiples
 LARGER_BY = (37, 11)  # pixels, odd ones, by which an example's sides are larger than usual
 
@@ -20,7 +23,7 @@ log = logging.getLogger(__name__)
 class Runtime(Protocol):
     """A network, loaded and ready. Several threads may call `run` at once.
 
-    - `name`: "openvino" or "torch"; `precision`: "fp32" or "bf16"; `reason`: a sentence that says why these.
+    - `name`: "openvino" or "torch"; `precision`: "fp32", "bf16" or "int8"; `reason`: a sentence that says why these.
     - `gives_features`: whether the net ends in global average pooling and a linear layer, so that `run` also gives
       the map before the pooling.
 
@@ -50,12 +53,17 @@ def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto", 
     """The network of a folder of ours on a CPU, or a `part` of it: "image" or "text", or of one that writes "tokens".
 
     `runtime` "auto" takes OpenVINO, which is fastest there, and torch where OpenVINO can't run this model, with a line
-    of log that says why. `precision` "auto" takes bf16 where the processor computes it natively, else fp32.
+    of log that says why. `precision` "auto" takes bf16 where the processor computes it natively, else fp32; "int8" is
+    OpenVINO's, of a whole net that was calibrated (`quantisation`).
     """
     _check_choice("runtime", runtime, RUNTIMES)
-    if precision == "int8":
-        raise CvhubError("precision int8 is not available yet, choose one of auto, fp32, bf16.")
     _check_choice("precision", precision, PRECISIONS)
+    if precision == "int8":
+        if runtime == "torch":
+            raise CvhubError("precision int8 is OpenVINO's, and runtime is torch.")
+        if part:
+            raise CvhubError("precision int8 is for classifiers and segmenters.")
+        runtime = "openvino"  # torch would answer in another precision
     if runtime == "torch":
         return _on_torch(folder, precision, "torch, as asked", part)
     chosen = "OpenVINO, as asked" if runtime == "openvino" else "OpenVINO, the fastest on a CPU"
@@ -66,6 +74,12 @@ def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto", 
             raise
         log.warning("torch runs %s: %s", folder.name, error)
         return _on_torch(folder, precision, f"torch, since {str(error).rstrip('.')}", part)
+
+
+def offered_precisions() -> tuple[str, ...]:
+    """What is worth a choice: int8 where a network was calibrated on this machine."""
+    calibrated = next((cache_dir() / "openvino").glob(str("*" / CHOSEN)), None)
+    return PRECISIONS if calibrated else PRECISIONS[:-1]
 
 
 def _on_torch(folder: Path, precision: str, chosen: str, part: str) -> Runtime:

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from cvhub.inference.runtime import offered_precisions
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.classify import handlers, link
 from cvhub.ui.classify.own_classes import OwnClasses
@@ -100,7 +101,7 @@ class ClassifyTab:
                 elem_id="runtime",
             )
             self.precision = add(
-                gr.Radio, {"label": "precision"}, choices=["auto", "fp32", "bf16"], value="auto", elem_id="precision"
+                gr.Radio, {"label": "precision"}, choices=list(offered_precisions()), value="auto", elem_id="precision"
             )
             low, high = link.EPSILONS
             self.epsilon = add(
