@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -154,6 +155,9 @@ def compile_model(model: openvino.Model, compiled: Path, precision: str) -> open
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "CACHE_DIR": str(compiled),
     }
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # which torch heeds, and OpenVINO by itself doesn't
+    if threads.isdecimal():
+        settings["INFERENCE_NUM_THREADS"] = threads
     return core().compile_model(model, "CPU", settings)
 
 
