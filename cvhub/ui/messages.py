@@ -153,7 +153,8 @@ MESSAGES = {
     "teacher {} is for {}, expected one that classifies pictures.": "教师 {} 的任务是 {}，应为图像分类模型。",
     # runtimes (inference/)
     "{} is {}, expected one of {}.": "{} 为 {}，应为以下之一：{}。",
-    "precision int8 is OpenVINO's, and runtime is torch.": "int8 精度只在 OpenVINO 上可用，而运行时为 torch。",
+    "precision int8 is OpenVINO's, and runtime is {}.": "int8 精度只在 OpenVINO 上可用，而运行时为 {}。",
+    "torch, which this machine has a GPU for": "torch，因为本机有可用的 GPU",
     "precision int8 is for classifiers and segmenters.": "int8 精度只用于分类模型和分割模型。",
     "{} has not been calibrated for int8: cvhub predict MODEL PATH --precision int8 --calibrate PICTURES does so once.": (
         "{} 尚未做 int8 校准：运行一次 cvhub predict MODEL PATH --precision int8 --calibrate PICTURES 即可。"
