@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 import openvino
 import pytest
+import torch
 from PIL import Image
 
 from cvhub.cli import main
 from cvhub.errors import CvhubError
 from cvhub.evaluation.calibration import calibration_pictures
 from cvhub.evaluation.truth import Truth, write_truth
+from cvhub.explain.figures.relu6 import FOLDER, read_rounded
 from cvhub.inference import quantisation
 from cvhub.inference.classify import Classifier
 from cvhub.inference.images import decoded
@@ -23,6 +26,8 @@ from cvhub.inference.pool import default_pool
 from cvhub.inference.quantisation import MOST_PICTURES, calibrate, spread
 from cvhub.inference.runtime import offered_precisions
 from cvhub.inference.segment import Segmenter
+from cvhub.training.curves import read_curve
+from docs.relu6 import recipe_of
 from tests import test_inference, test_segment
 from tests.test_evaluation_segmenters import write_rows
 from tests.test_inference import photo
@@ -147,6 +152,13 @@ def test_the_page_offers_int8_where_a_net_was_calibrated(resnet: Path, pictures:
     assert offered_precisions() == ("auto", "fp32", "bf16", "int8")
 
 
+def test_the_first_layers_stay_exact() -> None:
+    """The stem, and what comes next where that is depthwise."""
+    for family, count in (("mobilenet_v2", 2), ("resnet", 1)):
+        model = openvino.convert_model(test_inference.tiny(family), example_input=torch.zeros(1, 3, 64, 64))
+        assert len(quantisation._first_layers(model)) == count
+
+
 # The command line
 
 
@@ -186,6 +198,25 @@ def test_calibrate_is_of_int8(resnet: Path, pictures: Path, capsys: pytest.Captu
         main(["predict", str(resnet), str(pictures), "--calibrate", str(pictures)])
     assert stopped.value.code == 2
     assert "--calibrate is of --precision int8" in capsys.readouterr().err
+
+
+# ReLU6 and ReLU, trained alike
+
+
+def test_what_ships_of_relu6_and_relu() -> None:
+    """The recipes differ in the activation alone; ReLU's net loses more of its answers, and neither accuracy."""
+    made = read_rounded()
+    assert list(made) == ["relu6", "relu"]
+    for name, net in made.items():
+        recipe = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+        expected = tomllib.loads(recipe_of(name, "eurosat").as_toml())
+        assert recipe == expected
+        assert net.int8 >= net.fp32 - 0.005 * net.n
+        assert len(read_curve(FOLDER / f"{name}.csv")) > 0
+    relu6, relu = made.values()
+    assert (relu6.n, relu6.steps) == (relu.n, relu.steps)
+    assert relu6.off < relu.off
+    assert f"{1 - relu6.same / relu6.n:.1%}, {1 - relu.same / relu.n:.1%}" == "1.4%, 2.0%"  # as docs/notes.md has it
 
 
 # Which pictures

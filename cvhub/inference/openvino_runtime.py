@@ -209,7 +209,7 @@ def _convert(folder: Path, part: str, target: Path) -> None:
     example = torch.from_numpy(example_inputs(folder, part, batch=2))
     model = convert_module(load_plain_module(folder, part), example)
     openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
-    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if _is_depthwise(node)})
+    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if is_depthwise(node)})
     fresh = load_plain_module(folder, part)  # tracing may have changed the first
     for name, larger in ((OWN_SIZE, False), (OTHER_SIZE, True)):
         inputs = example_inputs(folder, part, 3, larger)
@@ -235,7 +235,7 @@ def convert_module(module: Any, example: Any) -> openvino.Model:
         raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
 
 
-def _is_depthwise(node: openvino.Node) -> bool:
+def is_depthwise(node: openvino.Node) -> bool:
     """Whether it is a convolution with one filter a channel: weights (groups, 1, 1, k, k)."""
     return node.get_type_name() == "GroupConvolution" and list(node.get_input_shape(1))[1:3] == [1, 1]
 
