@@ -22,10 +22,7 @@ def run(settings: Settings) -> Report:
         f"{settings.count} tell. {cpus()} processors.",
     )
     table = Table(["engine", "photos a second", "a processor", "start-up, s"])
-    engines = {
-        "plain": 0,
-        **{f"ray, {workers} worker{'s' * (workers > 1)}": workers for workers in sorted({1, cpus()})},
-    }
+    engines = {"plain": 0} | {f"ray, workers: {workers}": workers for workers in sorted({1, cpus()})}
     halves = {count: _photos(settings, count) for count in (settings.count // 2, settings.count)}
     for name, workers in engines.items():
         (few, short), (many, long) = ((count, _seconds(folder, workers, settings)) for count, folder in halves.items())
