@@ -147,7 +147,7 @@ class CvPanopticProcessor(CvSemanticProcessor):
                     numbers[i] = listed.add(label, score, label in (label_ids_to_fuse or ()))
             segmentation = numbers.to(things.ids.device)[things.ids]
             classes = classes_of(logits)
-            for label in classes.unique().tolist():
+            for label in classes_in(classes):
                 mask = classes == label
                 free = mask & (things.ids == 0)
                 if label not in self.thing_ids and mask.sum() >= self.smallest_stuff and free.any():
@@ -194,6 +194,11 @@ class CvPanopticProcessor(CvSemanticProcessor):
 def classes_of(logits: Tensor) -> Tensor:
     """Logits or probabilities (K, H, W) → the likeliest class (H, W); a single logit is that of class 1 against 0."""
     return (logits[0] > 0).long() if len(logits) == 1 else highest(logits)
+
+
+def classes_in(classes: Tensor) -> list[int]:
+    """The classes that occur in a map (H, W), in order; `unique`, which would sort all pixels or hash them."""
+    return classes.flatten().bincount().nonzero()[:, 0].tolist()
 
 
 def classes_among(logits: Tensor, ids: Sequence[int]) -> Tensor:
