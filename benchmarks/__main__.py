@@ -26,6 +26,7 @@ TOPICS = (
     "api",
     "load",
     "soak",
+    "pool",
     "figures",
 )  # a module each, with run(settings) -> Report
 

@@ -87,6 +87,7 @@ def visit(url: str, seconds: float, work: Path) -> Met:
         cwd=ROOT,
         env=servers.environment() | {"LOAD_REPORT": str(told)},
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # a summary without requests: ours are counted by themselves
         check=True,
     )
     found = json.loads(told.read_text(encoding="utf-8"))

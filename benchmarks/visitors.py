@@ -75,7 +75,7 @@ class Visitor(User):
         url = f"{api}/call/{endpoint}/{asked['event_id']}"
         with self.session.get(url, stream=True, timeout=GIVE_UP_SECONDS) as stream:
             event = ""
-            for line in stream.iter_lines(decode_unicode=True):
+            for line in map(bytes.decode, stream.iter_lines()):
                 if line.startswith("event: "):
                     event = line.removeprefix("event: ")
                 elif line.startswith("data: ") and event == "error":

@@ -143,6 +143,7 @@ class PicturePart:
             self.csv_button = add(gr.Button, {"value": "save_objects"}, size="sm", elem_id="save-objects")
         self.outgoing = gr.Textbox(visible=False)
         self.api_button = gr.Button(visible=False)  # what /segment hangs on: an endpoint for programs
+        self.api_threshold = gr.Number(None, visible=False)  # a slider would not take none
         self.api_answer = gr.JSON(visible=False)
 
     def connect(self, tab: gr.Tab) -> None:
@@ -244,7 +245,7 @@ class PicturePart:
             button.click(export, view, self.outgoing, **at_once).then(None, self.outgoing, None, js=leave)
         self.api_button.click(
             outgoing.segment,
-            [self.picture, self.model, self.task, self.threshold],
+            [self.picture, self.model, self.task, self.api_threshold],
             self.api_answer,
             api_name="segment",
         )
