@@ -240,8 +240,8 @@ MESSAGES = {
     "The Hub does not take {}: {}": "Hub 不接受 {}：{}",
     "{} is gated: ask for access at {}/{}, then {}.": "{} 需要授权：请在 {}/{} 申请访问，然后{}。",
     "log in with `hf auth login` or set HF_TOKEN": "用 `hf auth login` 登录或设置 HF_TOKEN",
-    "The Hub has no model {} that you may see: check the name or, if it is private, {}.": (
-        "Hub 上没有你可以访问的模型 {}：请检查名称；若它是私有的，请{}。"
+    "The Hub has no {} that you may see: check the name or, if it is private, {}.": (
+        "Hub 上没有你可以访问的 {}：请检查名称；若它是私有的，请{}。"
     ),
     "{} has no revision {}.": "{} 没有版本 {}。",
     "{} has been disabled on the Hub.": "{} 已在 Hub 上被停用。",
