@@ -10,6 +10,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -216,7 +217,10 @@ class LoopbackHub:
         identity = {"_id": "0" * 24, "id": f"{owner}/{name}", "modelId": f"{owner}/{name}", "sha": commit.oid}
         access = {"private": repo.private, "gated": "manual" if repo.gated else False, "disabled": False}
         siblings = [{"rfilename": path, "size": len(content)} for path, content in sorted(commit.files.items())]
-        return JSONResponse(identity | access | {"siblings": siblings, "tags": [], "lastModified": LAST_MODIFIED})
+        counted = sum(count_numbers(content) for path, content in commit.files.items() if path.endswith(".safetensors"))
+        weights = {"safetensors": {"parameters": {"F32": counted}, "total": counted}} if counted else {}
+        told = {"siblings": siblings, "tags": [], "lastModified": LAST_MODIFIED}
+        return JSONResponse(identity | access | told | weights)
 
     async def tree(
         self, request: Request, owner: str, name: str, revision: str, folder: str = "", recursive: bool = False
@@ -272,6 +276,15 @@ def is_proposal(request: Request) -> bool:
 
 def file_info(path: str, content: bytes) -> dict[str, Any]:
     return {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
+
+
+def count_numbers(weights: bytes) -> int:
+    """How many numbers a safetensors file holds; 0 of what is none."""
+    try:
+        header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+        return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    except (ValueError, KeyError):
+        return 0
 
 
 def blob_id(content: bytes) -> str:
