@@ -13,13 +13,14 @@ from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
+from cvhub.ui.hub import tab as hub
 from cvhub.ui.public import in_space
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
 from cvhub.ui.words import tab as words
 
 # A tab is a module with NAME and build(frame); its label is the string `tab_NAME`.
-TABS = (classify, explore, distill, segment, words)
+TABS = (classify, explore, distill, segment, words, hub)
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
 MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full
@@ -33,7 +34,7 @@ def build() -> gr.Blocks:
     gr.set_static_paths([samples.FOLDER])
     with gr.Blocks(title="cvhub", fill_width=True, delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
         frame = Frame()
-        with gr.Tabs(elem_id="tabs"):
+        with frame.bar:
             tabs = []
             for tab in TABS:
                 with frame.add_tab(tab.NAME):

@@ -21,6 +21,7 @@ from cvhub.ui.palette import assign_colours
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import message, note, results, top_classes
 from cvhub.ui.samples import SAMPLES, sample_file
+from cvhub.ui.sharing import Offer
 from cvhub.ui.state import Answer, Session, View
 from cvhub.ui.strings import Say, speaker
 
@@ -194,6 +195,15 @@ def join_models(session: Session, name: str, models: list[str], say: Say) -> tup
     chosen = models if full or name in models else [*models, name]
     choices = model_choices(session, [*chosen, name])
     return gr.update(choices=choices, value=chosen), say("checkpoint_full" if full else "checkpoint_added", name=name)
+
+
+def take_offer(offer: Offer, session: Session, models: list[str]) -> tuple[Session, Update]:
+    """A model that another tab has found joins the models; where nine are chosen, in place of the last."""
+    if offer.folder is not None:
+        session.checkpoints[offer.model] = offer.folder
+    others = [model for model in models or [] if model != offer.model][: link.MAX_MODELS - 1]
+    chosen = [*others, offer.model]
+    return session, gr.update(choices=model_choices(session, chosen), value=chosen)
 
 
 def forget(session: Session) -> None:
