@@ -24,6 +24,8 @@ TOPICS = (
     "search",
     "startup",
     "api",
+    "load",
+    "soak",
     "figures",
 )  # a module each, with run(settings) -> Report
 

@@ -25,26 +25,27 @@ class Server:
     """A page that answers; `started` is the `perf_counter` of its process's start, `ready` that of its first answer."""
 
     url: str
+    process: int  # its number
     started: float
     ready: float
 
 
 @contextlib.contextmanager
-def serve(program: Sequence[str]) -> Iterator[Server]:
-    """Runs `python PROGRAM…` until its page answers, and ends it afterwards."""
+def serve(program: Sequence[str], **variables: str) -> Iterator[Server]:
+    """Runs `python PROGRAM…` until its page answers, with these environment variables, and ends it afterwards."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/"
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *program],
         cwd=ROOT,
-        env=environment() | {"GRADIO_SERVER_PORT": str(port)},
+        env=environment() | {"GRADIO_SERVER_PORT": str(port)} | variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         _wait(url, process)
-        yield Server(url, started, time.perf_counter())
+        yield Server(url, process.pid, started, time.perf_counter())
     finally:
         process.terminate()
         process.wait()

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, samples
+from cvhub.ui import answering, samples, uploads
 from cvhub.ui.classify import tab as classify
 from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
@@ -23,7 +23,7 @@ from cvhub.ui.words import tab as words
 TABS = (classify, explore, distill, segment, words, hub)
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
-MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full
+MAX_WAITING = 256  # questions in the queue; the next one is told that it is full
 AT_ONCE = 8  # handlers of a kind at a time; most of them wait for a download, and forward passes take turns
 HOUR = 3600  # seconds; uploads older than this are deleted
 MAX_VISITS = 200  # whose state is kept in memory
@@ -79,5 +79,6 @@ def warm_up() -> None:
 def main() -> None:
     demo = build()
     launch(demo, prevent_thread_lock=True)
+    uploads.keep_within_limit(demo)
     Thread(target=warm_up, daemon=True).start()
     demo.block_thread()

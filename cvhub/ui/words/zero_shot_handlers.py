@@ -160,10 +160,11 @@ def heat_key(net: "ZeroShot", asked: Question, word: str) -> tuple[str, ...]:
 
 def find_heat(session: WordsSession, net: "ZeroShot", asked: Question, word: str) -> Heat:
     from cvhub.explain.words import word_heat
+    from cvhub.inference.passes import turn
 
     image = answering.open_picture(asked.picture or "")
     (text,) = net.embed_labels([word], asked.templates)
-    with answering.forward:
+    with turn:
         heat = heat_layer(word_heat(net, image, text), seen_part(net.processor, image), exact=False)
     keep(session.heats, heat_key(net, asked, word), heat)
     return heat
