@@ -18,7 +18,7 @@ from cvhub.ui.sharing import Door, Offer
 from cvhub.ui.state import Session
 from cvhub.ui.strings import Say, speaker
 
-MOST_BYTES = 2_000_000_000  # of weights that are converted for a download
+MOST_BYTES = 1_000_000_000  # of weights that are converted for a download
 
 Update = dict[str, Any]
 # The list, the model, its files, its card, the button that packs it, the archive, the note on that, and a button a tab.
