@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, samples, uploads
+from cvhub.ui import answering, samples, tools, uploads
 from cvhub.ui.classify import tab as classify
 from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
@@ -46,7 +46,12 @@ def build() -> gr.Blocks:
 
 
 def launch(demo: gr.Blocks, **arguments: Any) -> None:
-    """Serve the page. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens on all addresses."""
+    """Serve the page. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens on all addresses.
+
+    Where `gradio[mcp]` is installed, its endpoints for programs are tools too, at /gradio_api/mcp/.
+    """
+    if tools.has_protocol():
+        tools.leave_only_tools(demo)
     settings: dict[str, Any] = {
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1"),
         "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
@@ -59,6 +64,7 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         "run_history": False,
         "state_session_capacity": MAX_VISITS,
         "ssr_mode": False,
+        "mcp_server": tools.has_protocol(),
     }
     demo.launch(**(settings | arguments))
 

@@ -250,10 +250,17 @@ def compose_link(
 
 
 def classify(image: str, models: list[str], temperature: float, top_k: float) -> dict[str, Any]:
-    """Name what is in a picture: one to nine models, the `top_k` likeliest classes of each with their probabilities.
+    """Names what is in a picture, by one to nine models.
 
-    Returns {"models": [{"model", "runtime", "precision", "milliseconds", "predictions": [{"label", "score"}]}]}; a
-    model that failed has "error", one sentence, instead.
+    Args:
+        image: The picture, a file.
+        models: Names of the catalogue, which list_models gives, or Hub ids of classifiers.
+        temperature: What logits are divided by; 1 leaves a model's own probabilities.
+        top_k: How many of the likeliest classes.
+
+    Returns:
+        {"models": [{"model", "runtime", "precision", "milliseconds", "predictions": [{"label", "score"}]}]}; a model
+        that failed has "error", one sentence, instead.
     """
     say = speaker("en")
     session = Session()

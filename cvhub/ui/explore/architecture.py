@@ -268,7 +268,16 @@ def layers_json(shown: str, height: float | None, width: float | None) -> str:
 
 
 def architecture_of(model: str, height: int = SIDE, width: int = SIDE) -> dict[str, Any]:
-    """What a net costs, layer by layer: `model` is a name of the catalogue, or a config as JSON with a `model_type`."""
+    """Says what a net costs, layer by layer, without its weights.
+
+    Args:
+        model: A name of the catalogue, which list_models gives, of an architecture, or a config as JSON.
+        height: Of the picture that it is given, in pixels.
+        width: Of the picture, in pixels.
+
+    Returns:
+        The sums and a row a layer: parameters, multiply-adds, memory, shapes, receptive field.
+    """
     return exported(lambda: tree.as_data(studied(model, height, width, speaker("en")), model))
 
 
