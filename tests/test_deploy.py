@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,19 +105,19 @@ def deployed(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return Path(HfApi().snapshot_download("ann/cvhub", repo_type="space", local_dir=tmp_path / "app"))
 
 
-@pytest.fixture
-def address(deployed: Path, tmp_path: Path) -> Iterator[str]:
-    """The page, started in that folder as a Space starts it, with nothing in any cache."""
+@contextmanager
+def started(folder: Path, place: Path) -> Iterator[str]:
+    """The address of the page, started in that folder as a Space starts it, with its caches and log in `place`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    alone = {"SYSTEM": "spaces", "GRADIO_SERVER_PORT": str(port), "HF_HOME": str(tmp_path / "hf")}
-    alone |= {"CVHUB_CACHE": str(tmp_path / "cache")}
+    alone = {"SYSTEM": "spaces", "GRADIO_SERVER_PORT": str(port), "HF_HOME": str(place / "hf")}
+    alone |= {"CVHUB_CACHE": str(place / "cache")}
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | alone
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=deployed, env=environment, stdout=log, stderr=log)
+    with (place / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=folder, env=environment, stdout=log, stderr=log)
     try:
-        wait_for(f"http://127.0.0.1:{port}/", process, tmp_path / "log")
+        wait_for(f"http://127.0.0.1:{port}/", process, place / "log")
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()
@@ -135,11 +136,26 @@ def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
             time.sleep(0.2)
 
 
-def test_what_was_uploaded_starts_alone_and_answers(address: str, deployed: Path) -> None:
+def test_what_was_uploaded_starts_alone_answers_and_wakes_on_an_empty_disk(deployed: Path, tmp_path: Path) -> None:
     from gradio_client import Client, handle_file
 
     photo = handle_file(str(deployed / "cvhub" / "ui" / "samples" / "chelsea.jpg"))
-    client = Client(address, verbose=False)
-    (model,) = client.predict(photo, ["efficientnet_lite0"], 1.0, 1, api_name="/classify")["models"]
-    assert "cat" in model["predictions"][0]["label"]
+    for place in (tmp_path / "first", tmp_path / "woken"):  # a Space that slept has lost what it had written
+        place.mkdir()
+        with started(deployed, place) as address:
+            client = Client(address, verbose=False)
+            (model,) = client.predict(photo, ["efficientnet_lite0"], 1.0, 1, api_name="/classify")["models"]
+            assert "cat" in model["predictions"][0]["label"]
+        assert "Traceback" not in (place / "log").read_text()
     assert not (deployed / "tests").exists()
+
+
+def test_a_run_from_before_the_sleep_is_gone_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cvhub.training.jobs import Jobs
+    from cvhub.ui.distill import handlers
+
+    jobs = Jobs(tmp_path / "nothing" / "jobs")
+    monkeypatch.setattr(handlers, "jobs", lambda: jobs)
+    assert "There is no such run any more." in handlers.poll("a-run-of-yesterday", "a-run-of-yesterday", "", "en")[0]
+    assert handlers.students("a-run-of-yesterday") == {}
+    assert jobs.new_folder().is_dir()
