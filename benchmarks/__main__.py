@@ -23,6 +23,7 @@ TOPICS = (
     "indexing",
     "search",
     "startup",
+    "space",
     "api",
     "load",
     "soak",

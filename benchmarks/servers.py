@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.settings import ROOT
 
@@ -31,14 +32,16 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(program: Sequence[str], **variables: str) -> Iterator[Server]:
+def serve(
+    program: Sequence[str], python: str = sys.executable, folder: Path = ROOT, **variables: str
+) -> Iterator[Server]:
     """Runs `python PROGRAM…` until its page answers, with these environment variables, and ends it afterwards."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/"
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *program],
-        cwd=ROOT,
+        [python, *program],
+        cwd=folder,
         env=environment() | {"GRADIO_SERVER_PORT": str(port)} | variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

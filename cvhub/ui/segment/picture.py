@@ -9,6 +9,7 @@ from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.segment import handlers, outgoing, samples
 from cvhub.ui.segment.state import TRUTHS, SegmentSession
+from cvhub.ui.sharing import Door, Shelf
 from cvhub.ui.strings import Say
 
 PAINTED = """
@@ -31,6 +32,14 @@ class PicturePart:
                 self.checkpoint = CheckpointInput(self.frame, "segment-", "segment_hub_info")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
+        self.frame.doors["segment"] = Door(
+            ("semantic-segmentation", "panoptic-segmentation"),
+            handlers.take_offer,
+            (self.session,),
+            (self.session, self.model),
+            takes_own=True,
+        )
+        self.frame.shelves["segment"] = Shelf(self.session, lambda session: session.visit.checkpoints)
 
     def build_picture(self) -> None:
         add = self.frame.add

@@ -197,7 +197,18 @@ def kind_of(text: str) -> str | None:
 def zero_shot(
     picture: str | None, model: str | None, labels: str, templates: str, temperature: float
 ) -> dict[str, Any]:
-    """The labels, one a line, with their probabilities and cosines, best first."""
+    """Says which of any labels a picture shows.
+
+    Args:
+        picture: The picture, a file.
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        labels: The labels, one a line, in any words.
+        templates: Sentences, one a line, with {} where the label goes; embeddings are averaged over them.
+        temperature: What logits are divided by; 1 leaves the model's own probabilities.
+
+    Returns:
+        {"model", "predictions": [{"label", "score", "cosine"}]}, the likeliest label first.
+    """
     say = speaker("en")
     asked = Question(picture, model, lines(labels), lines(templates), temperature, "", [], "en")
     try:
