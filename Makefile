@@ -1,13 +1,13 @@
 # make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
 # make test  the tests                              make bench        speed, beside the peers
-#                                                   make screenshots  the pictures in docs/
+# make docs  the documentation, in build/docs/site  make screenshots  the pictures in docs/
 # Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test check bench screenshots
+.PHONY: app test check bench docs screenshots
 
 app: $(VENV)/app-installed
 	$(RUN) app.py
@@ -22,6 +22,9 @@ check: $(VENV)/dev-installed
 
 bench: $(VENV)/dev-installed
 	$(RUN) -m benchmarks
+
+docs: $(VENV)/dev-installed
+	$(RUN) -m docs.site
 
 screenshots: $(VENV)/dev-installed
 	$(RUN) docs/screenshots.py
