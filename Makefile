@@ -1,13 +1,14 @@
 # make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
 # make test  the tests                              make bench        speed, beside the peers
-#                                                   make screenshots  the pictures in docs/
+# make docs  the documentation, in build/docs/site  make screenshots  the pictures in docs/
+# make release-check  what stands between this commit and a release; leaves the wheel in dist/
 # Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test check bench screenshots
+.PHONY: app test check bench docs screenshots release-check
 
 app: $(VENV)/app-installed
 	$(RUN) app.py
@@ -23,8 +24,14 @@ check: $(VENV)/dev-installed
 bench: $(VENV)/dev-installed
 	$(RUN) -m benchmarks
 
+docs: $(VENV)/dev-installed
+	$(RUN) -m docs.site
+
 screenshots: $(VENV)/dev-installed
 	$(RUN) docs/screenshots.py
+
+release-check: $(VENV)/dev-installed
+	$(RUN) release.py
 
 # The stamps make a second run start at once; they age when the dependencies change.
 $(VENV)/app-installed: requirements.txt pyproject.toml | $(VENV)/created

@@ -1,13 +1,8 @@
 """The READMEs: their examples run, their tables and tree are true, and the two languages say the same."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +12,7 @@ import yaml
 from cvhub.catalog import CATALOG, CHECKPOINTS, Entry
 from cvhub.evaluation.metrics import wilson_interval
 from tests import loopback_hub
+from tests.examples import as_python, read_blocks, run
 from tests.test_blip import theirs_of, words
 from tests.test_clip import transformers_clip
 
@@ -24,26 +20,6 @@ ROOT = Path(__file__).parents[1]
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh.md").read_text(encoding="utf-8")
 READMES = pytest.mark.parametrize("text", [ENGLISH, CHINESE], ids=["en", "zh"])
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block and, for Python followed by text, the output it promises."""
-
-    language: str
-    code: str
-    output: str | None = None
-
-
-def read_blocks(text: str) -> list[Block]:
-    fenced = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [
-        Block(language, code, after if (language, after_language) == ("python", "text") else None)
-        for (language, code), (after_language, after) in pairwise([*fenced, ("", "")])
-        if language != "text"
-    ]
-
-
 BLOCKS = read_blocks(ENGLISH)
 COMMANDS = [
     line.removeprefix("$ ")
@@ -155,21 +131,6 @@ def files_of(model: Any, folder: Path) -> dict[str, bytes]:
     """The files of a repo like the official one, with a net of some kilobytes."""
     model.save_pretrained(folder)
     return {file.name: file.read_bytes() for file in folder.iterdir()}
-
-
-def run(code: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """What the Python `code` prints in a process of its own; cvhub comes from this repository, not from `folder`."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **environment}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def as_python(console: str) -> str:
-    """The commands of a console block for one process, since each would import torch anew."""
-    commands = [line.split()[2:] for line in console.splitlines() if line.startswith("$ cvhub ")]
-    return f"from cvhub.cli import main\nfor command in {commands}:\n    assert main(command) == 0, command\n"
 
 
 @pytest.mark.timeout(900)
