@@ -148,13 +148,14 @@ def work(options: argparse.Namespace, task: str, shards: list[list[Item]]) -> It
     """A report of each shard, as they are finished."""
     if not shards:
         return
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # its new way, of which it warns otherwise
     try:
         import ray
         from ray.data import ActorPoolStrategy, DataContext, from_items
     except ImportError:
         raise CvhubError("--engine ray needs Ray: pip install 'cvhub[scale]'.") from None
-    ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     workers = min(options.workers or int(ray.cluster_resources()["CPU"]), len(shards))
@@ -214,7 +215,8 @@ def masks(segmenter: Any, options: argparse.Namespace, shard: list[Item], opened
             continue
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "mask.png")
-            with MaskWriter(file, *answer.mask.shape, bits_for(int(answer.mask.max(initial=0)))) as writer:
+            height, width = answer.mask.shape
+            with MaskWriter(file, height, width, bits_for(int(answer.mask.max(initial=0)))) as writer:
                 writer.write(answer.mask)
             segments = [asdict(segment) for segment in answer.segments]
             yield {"path": str(item), "mask": file.read_bytes(), "segments_info": segments}
