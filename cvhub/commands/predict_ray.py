@@ -198,7 +198,9 @@ class Worker:
         from cvhub.inference.segment import Segmenter
 
         def opened(item: Item) -> AbstractContextManager[Image.Image]:
-            return decoded(io.BytesIO(content_of(item)), self.options.max_pixels)
+            of_a_disk = not item.column and "://" not in item.address
+            source = Path(item.address) if of_a_disk else io.BytesIO(content_of(item))
+            return decoded(source, self.options.max_pixels)
 
         if isinstance(self.predictor, Segmenter):
             return masks(self.predictor, self.options, shard, opened)
