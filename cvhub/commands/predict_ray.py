@@ -27,7 +27,7 @@ from cvhub.errors import CvhubError
 from cvhub.inference.images import MAX_FILE_BYTES, SUFFIXES, decoded, reason_of
 from cvhub.inference.picture_index import portable_name, weights_fingerprint
 
-SHARD = 256  # pictures: a minute of a large net, and a thousandth of a day's work to lose
+SHARD = 256  # pictures, so many of which a kill costs each worker at most
 # A worker asks for half a processor, though it uses one: where workers have asked for all, Ray starts nothing else.
 PROCESSOR = 0.5
 MANIFEST = "manifest.json"
