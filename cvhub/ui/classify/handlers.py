@@ -197,13 +197,11 @@ def join_models(session: Session, name: str, models: list[str], say: Say) -> tup
     return gr.update(choices=choices, value=chosen), say("checkpoint_full" if full else "checkpoint_added", name=name)
 
 
-def take_offer(offer: Offer, session: Session, models: list[str]) -> tuple[Session, Update]:
+def take_offer(offer: Offer, session: Session, models: list[str]) -> tuple[Update]:
     """A model that another tab has found joins the models; where nine are chosen, in place of the last."""
-    if offer.folder is not None:
-        session.checkpoints[offer.model] = offer.folder
     others = [model for model in models or [] if model != offer.model][: link.MAX_MODELS - 1]
     chosen = [*others, offer.model]
-    return session, gr.update(choices=model_choices(session, chosen), value=chosen)
+    return (gr.update(choices=model_choices(session, chosen), value=chosen),)
 
 
 def forget(session: Session) -> None:

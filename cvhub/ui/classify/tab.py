@@ -43,8 +43,7 @@ class ClassifyTab:
             ("image-classification",),
             handlers.take_offer,
             (self.session, self.models),
-            (self.session, self.models),
-            takes_own=True,
+            (self.models,),
             asking=self.asking | {"api_visibility": "private"},
         )
         frame.shelves[NAME] = Shelf(self.session, lambda session: session.checkpoints)

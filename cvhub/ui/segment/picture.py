@@ -36,8 +36,7 @@ class PicturePart:
             ("semantic-segmentation", "panoptic-segmentation"),
             handlers.take_offer,
             (self.session,),
-            (self.session, self.model),
-            takes_own=True,
+            (self.model,),
         )
         self.frame.shelves["segment"] = Shelf(self.session, lambda session: session.visit.checkpoints)
 
