@@ -17,6 +17,7 @@ from cvhub.models import FAMILIES
 from docs.site import families, pages, quality
 from docs.site.__main__ import build
 from tests.examples import ROOT
+from tests.test_notes import TEST_ID, names_of_tests
 from tests.tiny import TinyFamily
 
 SITE = ROOT / "docs" / "site"
@@ -63,6 +64,14 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path: Path) -
         r"<(?:script|img|iframe)[^>]+src=\"?https?://|<link[^>]+rel=\"?(?:stylesheet|preconnect|icon)[^>]+https?://"
     )
     assert not [page for page, text in html.items() if re.search(fetched, text)]
+
+
+def test_every_test_that_stands_for_one_of_transformers_exists() -> None:
+    page = (SITE / "en" / "common_tests.md").read_text(encoding="utf-8")
+    assert TEST_ID.findall(page)
+    assert not [f"{file}::{name}" for file, name in TEST_ID.findall(page) if name not in names_of_tests(ROOT / file)]
+    files = set(re.findall(r"`(tests/\w+\.py)`", page)) - {"tests/test_modeling_common.py"}  # which is transformers'
+    assert not [file for file in files if not (ROOT / file).is_file()]
 
 
 # --- The pages of families -------------------------------------------------------------------------------------------
