@@ -23,7 +23,11 @@ TOPICS = (
     "indexing",
     "search",
     "startup",
+    "space",
     "api",
+    "load",
+    "soak",
+    "pool",
     "figures",
 )  # a module each, with run(settings) -> Report
 

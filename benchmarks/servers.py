@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.settings import ROOT
 
@@ -25,26 +26,29 @@ class Server:
     """A page that answers; `started` is the `perf_counter` of its process's start, `ready` that of its first answer."""
 
     url: str
+    process: int  # its number
     started: float
     ready: float
 
 
 @contextlib.contextmanager
-def serve(program: Sequence[str]) -> Iterator[Server]:
-    """Runs `python PROGRAM…` until its page answers, and ends it afterwards."""
+def serve(
+    program: Sequence[str], python: str = sys.executable, folder: Path = ROOT, **variables: str
+) -> Iterator[Server]:
+    """Runs `python PROGRAM…` until its page answers, with these environment variables, and ends it afterwards."""
     port = _free_port()
     url = f"http://127.0.0.1:{port}/"
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *program],
-        cwd=ROOT,
-        env=environment() | {"GRADIO_SERVER_PORT": str(port)},
+        [python, *program],
+        cwd=folder,
+        env=environment() | {"GRADIO_SERVER_PORT": str(port)} | variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         _wait(url, process)
-        yield Server(url, started, time.perf_counter())
+        yield Server(url, process.pid, started, time.perf_counter())
     finally:
         process.terminate()
         process.wait()

@@ -1,10 +1,10 @@
 """Takes the pictures of the page that the README shows: `make screenshots`. Starts the page itself, in a free port.
 
-classify.png, zoo.png, explore.png, distill.png and segment.png (wide), classify-phone.png (390 px) and
-classify-dark.png, in docs/.
-Needs Chromium from the system.
+classify.png, zoo.png, explore.png, distill.png, segment.png and words.png (wide), classify-phone.png (390 px) and
+classify-dark.png, in docs/; `python docs/screenshots.py FILE …` takes those named. Needs Chromium from the system.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,11 @@ FLAGS = [
     "--disable-sync",
 ]
 # What stands in a tab once its first sample is answered.
-ANSWERED = {"distill": ["#compare-view table"], "segment": ["#segment-losses table", "segment-view canvas"]}
+ANSWERED = {
+    "distill": ["#compare-view table"],
+    "segment": ["#segment-losses table", "segment-view canvas"],
+    "words": ["#zero-shot-view .matrix"],
+}
 FIRST_ANSWER = 300_000  # milliseconds: on an empty cache three models are converted first
 
 
@@ -57,6 +61,7 @@ SHOTS = (
     Shot("explore.png", "?lang=en", {"viewport": {"width": 1440, "height": 900}}, 900, "explore", "gradient"),
     Shot("distill.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1142, "distill"),
     Shot("segment.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1500, "segment"),
+    Shot("words.png", "?lang=en", {"viewport": {"width": 1440, "height": 1120}}, 1180, "words"),
 )
 
 
@@ -70,7 +75,8 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for shot in SHOTS:
-            take(browser, str(demo.local_url), shot)
+            if shot.file in (sys.argv[1:] or [shot.file]):
+                take(browser, str(demo.local_url), shot)
         browser.close()
     demo.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from cvhub.models import FAMILIES
 from tests.tiny import TinyFamily
@@ -27,6 +28,10 @@ os.environ |= {
     "GRADIO_ANALYTICS_ENABLED": "False",
 }
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets gain nothing from more, and lose much beside other work
+
+# The same examples in every run, and as much time for each as a busy machine takes.
+settings.register_profile("cvhub", derandomize=True, database=None, deadline=None)
+settings.load_profile("cvhub")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,14 +1,16 @@
 """A small Hugging Face Hub on this machine, so that pushing and pulling are tested for real, over HTTP, offline.
 
-It speaks the part of the Hub's API that huggingface_hub and transformers use for models, with the same statuses and
-error headers, and misbehaves on request. `environment` is what another process needs to take it for the Hub; in this
-process, the fixture `hub` makes huggingface_hub do so (but not transformers, which remembers the Hub it met first).
+It speaks the part of the Hub's API that huggingface_hub and transformers use for models, and what reads data sets and
+deploys Spaces, with the same statuses and error headers, and misbehaves on request. `environment` is what another
+process needs to take it for the Hub; in this process, the fixture `hub` makes huggingface_hub do so (but not
+transformers, which remembers the Hub it met first).
 """
 
 import asyncio
 import base64
 import hashlib
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -36,17 +38,20 @@ class Commit:
 
 @dataclass
 class Repo:
-    """A model repo: its commits, and who may read it: all, its owner (`private`), or those with access (`gated`)."""
+    """A repo: its commits, what others propose, and who may read it: all, its owner (`private`), or those with access
+    (`gated`)."""
 
     private: bool = False
     gated: bool = False
     disabled: bool = False
     commits: list[Commit] = field(default_factory=list)
+    proposals: list[Commit] = field(default_factory=list)
 
-    def commit(self, title: str, files: dict[str, bytes]) -> Commit:
-        content = hashlib.sha1(f"{len(self.commits)} {title} {sorted(files)}".encode())
-        self.commits.append(Commit(content.hexdigest(), title, files))
-        return self.commits[-1]
+    def commit(self, title: str, files: dict[str, bytes], proposed: bool = False) -> Commit:
+        place = self.proposals if proposed else self.commits
+        content = hashlib.sha1(f"{proposed} {len(place)} {title} {sorted(files)}".encode())
+        place.append(Commit(content.hexdigest(), title, files))
+        return place[-1]
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -84,7 +89,7 @@ class LoopbackHub:
     web_page: bool = False
 
     def add(self, repo_id: str, files: dict[str, bytes], **fields: Any) -> Repo:
-        """A repo with one commit of `files`; that of a data set is added as `datasets/OWNER/NAME`."""
+        """A repo with one commit of `files`; a data set is added as `datasets/OWNER/NAME`, a Space as `spaces/…`."""
         self.repos[repo_id] = Repo(**fields)
         self.repos[repo_id].commit("first", files)
         return self.repos[repo_id]
@@ -107,7 +112,7 @@ class LoopbackHub:
     def readable(self, request: Request, repo_id: str) -> Repo:
         """The repo; one that is missing or somebody else's private one gives the same answer, as on the Hub."""
         user, repo = self.user(request), self.repos.get(repo_id)
-        if repo is None or (repo.private and user != repo_id.split("/")[0]):
+        if repo is None or (repo.private and user != repo_id.split("/")[-2]):
             raise Refusal(404 if user else 401, "Repository not found", "RepoNotFound")
         if repo.disabled:
             raise Refusal(403, "Access to this resource is disabled.")
@@ -145,6 +150,9 @@ class LoopbackHub:
         owner = asked["organization"] or self.user(request) or ""
         repo_id = f"{owner}/{asked['name']}"
         answer = {"url": f"{self.url}/{repo_id}", "name": repo_id}
+        if asked.get("type") == "space":
+            repo_id = f"spaces/{repo_id}"
+            answer["url"] = f"{self.url}/{repo_id}"
         self.check_writer(request, owner)
         if repo_id in self.repos:
             return JSONResponse(answer | {"error": "You already created this model repo"}, 409)
@@ -162,8 +170,9 @@ class LoopbackHub:
         return JSONResponse({"errors": [], "warnings": []})
 
     async def preupload(self, request: Request, owner: str, name: str) -> Response:
-        files = self.readable(request, f"{owner}/{name}").files
-        self.check_writer(request, owner)
+        files = self.readable(request, asked_repo(request, owner, name)).files
+        if not is_proposal(request):
+            self.check_writer(request, owner)
         answers = [
             {
                 "path": file["path"],
@@ -176,17 +185,31 @@ class LoopbackHub:
         return JSONResponse({"files": answers})
 
     async def commit(self, request: Request, owner: str, name: str) -> Response:
-        """One line a file, all or nothing."""
-        repo = self.readable(request, f"{owner}/{name}")
-        self.check_writer(request, owner)
+        """One line a file, all or nothing. A proposal is what anybody who can read may make."""
+        repo = self.readable(request, asked_repo(request, owner, name))
+        if not is_proposal(request):
+            self.check_writer(request, owner)
         lines = [json.loads(line) for line in (await request.body()).splitlines()]
         title = next(line["value"]["summary"] for line in lines if line["key"] == "header")
         new = {
             line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines if line["key"] == "file"
         }
-        commit = repo.commit(title, repo.files | new)
-        url = f"{self.url}/{owner}/{name}/commit/{commit.oid}"
-        return JSONResponse({"success": True, "commitOid": commit.oid, "commitUrl": url})
+        gone = {line["value"]["path"] for line in lines if line["key"] == "deletedFile"}
+        if gone - set(repo.files):
+            raise Refusal(404, "A file with this name doesn't exist", "EntryNotFound")
+        kept = {path: content for path, content in repo.files.items() if path not in gone}
+        commit = repo.commit(title, kept | new, is_proposal(request))
+        place = f"{self.url}/{asked_repo(request, owner, name)}"
+        answer = {"success": True, "commitOid": commit.oid, "commitUrl": f"{place}/commit/{commit.oid}"}
+        if is_proposal(request):
+            answer["pullRequestUrl"] = f"{place}/discussions/{len(repo.proposals)}"
+        return JSONResponse(answer)
+
+    async def whoami(self, request: Request) -> Response:
+        user = self.user(request)
+        if user is None:
+            raise Refusal(401, "Invalid username or password.")
+        return JSONResponse({"type": "user", "id": "0" * 24, "name": user, "orgs": []})
 
     async def repo_info(self, request: Request, owner: str, name: str, revision: str = "main") -> Response:
         repo = self.readable(request, asked_repo(request, owner, name))
@@ -194,7 +217,10 @@ class LoopbackHub:
         identity = {"_id": "0" * 24, "id": f"{owner}/{name}", "modelId": f"{owner}/{name}", "sha": commit.oid}
         access = {"private": repo.private, "gated": "manual" if repo.gated else False, "disabled": False}
         siblings = [{"rfilename": path, "size": len(content)} for path, content in sorted(commit.files.items())]
-        return JSONResponse(identity | access | {"siblings": siblings, "tags": [], "lastModified": LAST_MODIFIED})
+        counted = sum(count_numbers(content) for path, content in commit.files.items() if path.endswith(".safetensors"))
+        weights = {"safetensors": {"parameters": {"F32": counted}, "total": counted}} if counted else {}
+        told = {"siblings": siblings, "tags": [], "lastModified": LAST_MODIFIED}
+        return JSONResponse(identity | access | told | weights)
 
     async def tree(
         self, request: Request, owner: str, name: str, revision: str, folder: str = "", recursive: bool = False
@@ -240,12 +266,25 @@ class LoopbackHub:
 
 def asked_repo(request: Request, owner: str, name: str) -> str:
     """The repo as `add` names it."""
-    is_dataset = request.url.path.startswith(("/api/datasets/", "/datasets/"))
-    return f"datasets/{owner}/{name}" if is_dataset else f"{owner}/{name}"
+    kind = request.url.path.removeprefix("/api").split("/")[1]
+    return f"{kind}/{owner}/{name}" if kind in ("datasets", "spaces") else f"{owner}/{name}"
+
+
+def is_proposal(request: Request) -> bool:
+    return request.query_params.get("create_pr") == "1"
 
 
 def file_info(path: str, content: bytes) -> dict[str, Any]:
     return {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
+
+
+def count_numbers(weights: bytes) -> int:
+    """How many numbers a safetensors file holds; 0 of what is none."""
+    try:
+        header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+        return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    except (ValueError, KeyError):
+        return 0
 
 
 def blob_id(content: bytes) -> str:
@@ -256,17 +295,17 @@ def blob_id(content: bytes) -> str:
 def make_app(hub: LoopbackHub) -> FastAPI:
     app = FastAPI()
     app.middleware("http")(hub.misbehave)
-    model = "/api/models/{owner}/{name}"
     for path, handler, methods in (
         ("/api/repos/create", hub.create, ["POST"]),
         ("/api/validate-yaml", hub.validate_yaml, ["POST"]),
-        (model + "/preupload/main", hub.preupload, ["POST"]),
-        (model + "/commit/main", hub.commit, ["POST"]),
+        ("/api/whoami-v2", hub.whoami, ["GET"]),
         *(
             (f"/api/{kind}/{{owner}}/{{name}}{rest}", handler, [method])
-            for kind in ("models", "datasets")
+            for kind in ("models", "datasets", "spaces")
             for rest, handler, method in (
                 ("", hub.repo_info, "GET"),
+                ("/preupload/main", hub.preupload, "POST"),
+                ("/commit/main", hub.commit, "POST"),
                 ("/revision/{revision}", hub.repo_info, "GET"),
                 ("/tree/{revision}", hub.tree, "GET"),
                 ("/tree/{revision}/{folder:path}", hub.tree, "GET"),
@@ -274,6 +313,7 @@ def make_app(hub: LoopbackHub) -> FastAPI:
             )
         ),
         ("/datasets/{owner}/{name}/resolve/{revision}/{path:path}", hub.resolve, ["GET", "HEAD"]),
+        ("/spaces/{owner}/{name}/resolve/{revision}/{path:path}", hub.resolve, ["GET", "HEAD"]),
         ("/{owner}/{name}/resolve/{revision}/{path:path}", hub.resolve, ["GET", "HEAD"]),
     ):
         app.add_api_route(path, handler, methods=methods, response_model=None)

@@ -174,7 +174,7 @@ def test_equal_boxes(kind: str, same: Tensor) -> None:
 
 
 @pytest.mark.parametrize("kind", ["iou", "giou", "diou"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6))
 def test_gradients_are_finite_differences(kind: str, seed: int) -> None:
     """CIoU's is none, since its α is held; it is compared with torchvision's."""

@@ -64,6 +64,11 @@ def test_words_have_heats_of_their_own(tmp_path: Path) -> None:
     assert not np.allclose(cat, dog)
 
 
+def test_a_net_of_several_heads_has_heats_too() -> None:
+    net = ZeroShot("drawings_blip", "torch", "fp32")
+    assert word_heat(net, picture(), net.embed_texts(["a cat"])[0]).max() == 1
+
+
 # --- A caption step by step ------------------------------------------------------------------------------------------
 
 

@@ -340,9 +340,9 @@ def test_a_private_or_gated_repo_opens_to_its_owner(hub: LoopbackHub, monkeypatc
         ("ann/gated", "ann/gated is gated: ask for access at {url}/ann/gated, then log in with `hf auth login`"),
         (
             "ann/private",
-            "The Hub has no model ann/private that you may see: check the name or, if it is private, log in",
+            "The Hub has no ann/private that you may see: check the name or, if it is private, log in",
         ),
-        ("ann/missing", "The Hub has no model ann/missing that you may see: check the name"),
+        ("ann/missing", "The Hub has no ann/missing that you may see: check the name"),
         ("ann/disabled", "ann/disabled has been disabled on the Hub."),
         ("ann/pickle", "ann/pickle has no weights as safetensors, only pytorch_model.bin, a pickle"),
         ("ann/data", "ann/data has no weights as safetensors: look for"),

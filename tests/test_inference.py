@@ -25,6 +25,7 @@ from cvhub.cache import cache_dir
 from cvhub.errors import CvhubError
 from cvhub.inference import classify, openvino_runtime, pool, torch_runtime
 from cvhub.inference.classify import Classification, Classifier, softmax
+from cvhub.inference.passes import Passes
 from cvhub.inference.pool import ModelPool, Predictor, default_pool
 from cvhub.inference.runtime import Runtime, RuntimeUnavailable, build_runtime
 from cvhub.load import load_model
@@ -144,9 +145,10 @@ def test_many_threads_at_once(runtime: str, folder: Path) -> None:
     other = [pixels(1, side + 2, side, seed=seed) for seed in range(12)]
     inputs = [pixels(1 + seed % 2, seed=seed) if seed % 3 else other[seed] for seed in range(12)]
     expected = [ready.run(x) for x in inputs]
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(ready.run, inputs))
-    for answer, alone in zip(answers, expected, strict=True):
+        joined = [answer.outputs for answer in threads.map(Passes(ready).run, inputs)]
+    for answer, alone in zip([*answers, *joined], [*expected, *expected], strict=True):
         assert all(of_range(answer[name], alone[name]) < FP32 for name in alone)
 
 

@@ -84,7 +84,7 @@ def same(found: tuple[np.ndarray, list[Segment]], expected: tuple[np.ndarray, li
         assert one.score == pytest.approx(other.score, abs=1e-5)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),
     heights=st.lists(st.integers(1, 60), min_size=1, max_size=8),
@@ -102,7 +102,7 @@ def test_pieces_give_the_whole_pictures_things(
         same(in_pieces(maps, reader.processor, heights, task, columns), expected)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 1000),
     kernel=st.sampled_from([1, 3, 7]),

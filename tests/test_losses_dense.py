@@ -195,7 +195,7 @@ def test_one_hot_soft_labels_are_hard_labels(kind: str, channels: int) -> None:
 @EVERY_LOSS
 @CHANNELS
 @pytest.mark.parametrize("soft", [False, True])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 10**6))
 def test_gradients_are_finite_differences(kind: str, channels: int, soft: bool, seed: int) -> None:
     torch.manual_seed(seed)
@@ -205,7 +205,7 @@ def test_gradients_are_finite_differences(kind: str, channels: int, soft: bool, 
 
 
 @pytest.mark.parametrize("loss", [dice_loss, soft_iou_loss])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_overlap_doesnt_tell_answer_from_truth(loss: Any, seed: int) -> None:
     """Of two soft masks either may be the answer."""

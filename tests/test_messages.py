@@ -16,12 +16,13 @@ from cvhub.ui.explore.architecture import show_architecture
 from cvhub.ui.messages import MESSAGES, reason, translated
 
 PACKAGE = Path(cvhub.__file__).parent
-# What the page runs. What only commands do (pushing, exporting, evaluating, training) speaks English.
+# What the page runs. What only commands do (deploying, exporting, evaluating, training) speaks English.
 ROOMS = ("inference/*.py", "load.py", "convert/*.py", "hub/failures.py", "hub/download.py", "explain/**/*.py")
 ROOMS += ("training/few_shot.py", "evaluation/truth.py", "ui/segment/*.py", "ui/distill/*.py", "training/archive.py")
 ROOMS += ("ui/words/*.py",)
 ROOMS += ("training/job*.py", "training/lesson.py", "training/teachers.py", "training/result.py")
 ROOMS += ("evaluation/picture_rows.py", "evaluation/dataset.py")
+ROOMS += ("look.py", "hub/push.py", "hub/folder.py", "hub/complete.py", "hub/account.py", "ui/hub/*.py")
 COMMANDS_ONLY = ("exporting.py", "mask_file.py", "mask_folder.py")
 RAISED = ("CvhubError", "RuntimeUnavailable")
 

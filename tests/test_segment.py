@@ -17,6 +17,7 @@ from cvhub.inference import images, large, segment
 from cvhub.inference.classify import Classifier
 from cvhub.inference.large import TileForward, plan_tiles
 from cvhub.inference.mask_folder import plan_masks, write_masks
+from cvhub.inference.passes import Passes
 from cvhub.inference.pool import ModelPool
 from cvhub.inference.reducing import Reduced, reduce_picture
 from cvhub.inference.runtime import build_runtime, example_pixels
@@ -387,7 +388,7 @@ class Drawn:
 @pytest.fixture
 def drawn(panoptic: Path) -> Segmenter:
     segmenter = Segmenter(str(panoptic), "torch", "fp32")
-    segmenter.runtime = Drawn()
+    segmenter.passes = Passes(Drawn())
     return segmenter
 
 
@@ -423,7 +424,7 @@ def test_things_are_what_the_net_was_made_for(panoptic: Path, tmp_path: Path) ->
     file = tmp_path / "net" / "preprocessor_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"thing_ids": [2]}))
     segmenter = Segmenter(str(tmp_path / "net"), "torch", "fp32")
-    segmenter.runtime = Drawn()
+    segmenter.passes = Passes(Drawn())
     assert [one.label for one in segmenter.segment(photo(), "instance").segments] == ["disk", "disk", "ring"]
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,7 @@ def test_a_sound_project_has_no_problems(project: Path) -> None:
         ("license", "mit", "Apache-2.0"),
         ("app_file", "main.py", "no such file"),
         ("hardware", "cpu-huge", "cpu-basic"),
+        ("hardware", "zero-a10g", "never on ZeroGPU"),
         ("scopes", ["contribute-repo"], "contribute-repos"),
         ("preloads", ["efficientnet_lite9"], "catalogue"),
         ("short_description", "far " * 20, "60"),
@@ -153,3 +155,33 @@ def test_visitors_of_a_space_are_not_lent_its_token(system: str, disabled: str) 
     environment.pop("HF_HUB_DISABLE_IMPLICIT_TOKEN", None)
     ran = subprocess.run([sys.executable, "-c", told], env=environment, capture_output=True, text=True, check=True)
     assert ran.stdout.split()[-1] == disabled
+
+
+SIGNING_IN = """
+import cvhub.ui.app as app, gradio as gr
+page = app.build()
+app.launch(page, prevent_thread_lock=True, quiet=True)
+paths = {getattr(route, "path", "") for route in page.app.routes}
+print(sum(isinstance(block, gr.LoginButton) for block in page.blocks.values()), "/login/huggingface" in paths)
+page.close()
+"""
+OAUTH = {"OAUTH_CLIENT_ID": "id", "OAUTH_CLIENT_SECRET": "secret", "OAUTH_SCOPES": "openid profile contribute-repos"}
+OAUTH |= {"OPENID_PROVIDER_URL": "https://huggingface.co", "SPACE_ID": "ann/cvhub"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"SYSTEM": "spaces", **OAUTH}, "1 True"),
+        ({"SYSTEM": "spaces"}, "0 False"),
+        (OAUTH, "0 False"),
+    ],
+)
+def test_only_a_space_that_the_hub_told_how_signs_visitors_in(variables: dict[str, str], expected: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", **variables}
+    ran = subprocess.run([sys.executable, "-c", SIGNING_IN], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert expected in ran.stdout

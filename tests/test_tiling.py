@@ -28,7 +28,7 @@ from cvhub.inference.windows import PictureWindows, TiffWindows, open_windows
 from cvhub.models.pixels import to_mode
 
 SIZES = st.integers(1, 100)
-same_examples = settings(derandomize=True, database=None, deadline=None, max_examples=40)
+several = settings(max_examples=40)
 
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -105,7 +105,7 @@ def assembled(pieces: Iterator[Piece]) -> np.ndarray:
 # Tiles.
 
 
-@same_examples
+@several
 @given(height=SIZES, width=SIZES, answered=st.integers(4, 40), overlap=st.integers(0, 10), batch_size=st.integers(1, 5))
 def test_tiles_of_a_valid_net_give_the_whole_pictures_answer(
     unet: Callable, height: int, width: int, answered: int, overlap: int, batch_size: int
@@ -143,7 +143,7 @@ def test_tiles_of_the_papers_size(length: int) -> None:
     np.testing.assert_allclose(answer[0], recorder.pixels[:, :, 0], rtol=1e-6)
 
 
-@same_examples
+@several
 @given(height=SIZES, width=SIZES, steps=st.integers(1, 6), overlap=st.integers(0, 3), batch_size=st.integers(1, 5))
 def test_padded_tiles_are_blended_with_weights_that_sum_to_one(
     height: int, width: int, steps: int, overlap: int, batch_size: int
@@ -241,7 +241,7 @@ def test_an_answer_of_another_size_is_refused() -> None:
 # Windows.
 
 
-@same_examples
+@several
 @given(height=st.integers(1, 12), width=st.integers(1, 12), before=st.integers(0, 30), after=st.integers(0, 30))
 def test_beyond_the_border_the_picture_is_mirrored(height: int, width: int, before: int, after: int) -> None:
     pixels = noise(height, width)

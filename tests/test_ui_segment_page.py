@@ -405,3 +405,5 @@ def test_the_endpoint_is_documented_and_answers(server: str, folders: dict[str, 
     )
     assert (report["width"], report["height"], report["task"]) == (70, 48, "semantic")
     assert {row["label"] for row in report["segments"]} <= {"cell"}
+    usual = client.predict(handle_file(str(tmp_path / "photo.png")), "tiny_cells", "semantic", api_name="/segment")
+    assert {key: usual[key] for key in ("threshold", "mask")} == {key: report[key] for key in ("threshold", "mask")}

@@ -43,22 +43,29 @@ def read_json(file: Path) -> Fields:
 
 
 def read_folder(folder: Path) -> Checkpoint:
+    """A folder in one of the layouts that `read_description` knows, with its tensors."""
+    checkpoint = read_description(folder)
+    checkpoint.tensors = read_weights(folder)
+    return checkpoint
+
+
+def read_description(folder: Path) -> Checkpoint:
     """A folder in the layout of timm (`architecture` in config.json), segmentation_models_pytorch (`_model_class`) or
-    transformers (`model_type`, or the class where that says more), or of open_clip (open_clip_config.json)."""
+    transformers (`model_type`, or the class where that says more), or of open_clip (open_clip_config.json), but for its
+    tensors."""
     config_file = folder / "config.json"
     if not config_file.is_file():
         if (own := folder / OPEN_CLIP).is_file():
             config = read_json(own)
-            return Checkpoint("open_clip", "CLIP", read_weights(folder), config, config.get("preprocess_cfg"), folder)
+            return Checkpoint("open_clip", "CLIP", {}, config, config.get("preprocess_cfg"), folder)
         raise CvhubError(f"{folder.name} has no config.json, which would name its architecture or model_type.")
     config = read_json(config_file)
-    tensors = read_weights(folder)
     if architecture := config.get("architecture"):
-        return Checkpoint("timm", str(architecture), tensors, config, config.get("pretrained_cfg", config))
+        return Checkpoint("timm", str(architecture), {}, config, config.get("pretrained_cfg", config))
     if architecture := config.get("_model_class"):
-        return Checkpoint("smp", str(architecture), tensors, config)
+        return Checkpoint("smp", str(architecture), {}, config)
     if architecture := telling_class(config) or config.get("model_type"):
-        return Checkpoint("transformers", str(architecture), tensors, config, read_preprocessing(folder), folder)
+        return Checkpoint("transformers", str(architecture), {}, config, read_preprocessing(folder), folder)
     raise CvhubError(
         f"config.json of {folder.name} has neither an architecture (timm) nor a model_type (transformers)."
     )

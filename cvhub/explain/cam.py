@@ -143,11 +143,11 @@ def _watched(model: "nn.Module", layer: "nn.Module | None") -> "Iterator[_Seen]"
 
 
 @functools.lru_cache(maxsize=2)
-def torch_model(folder: Path) -> "nn.Module":
-    """A model of our own to take gradients of, which no runtime uses at the same time."""
+def torch_model(folder: Path, task: str = "") -> "nn.Module":
+    """A model of our own to take gradients of, which no runtime uses; of several heads that of `task`."""
     from cvhub.load import load_model
 
-    return load_model(str(folder))
+    return load_model(str(folder), task)
 
 
 def _rectify(heat: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from cvhub.explain.cam import grad_cam, one_gradient_at_a_time, torch_model
 from cvhub.inference.writing import Step
-from cvhub.inference.zero_shot import ZeroShot
+from cvhub.inference.zero_shot import TASK, ZeroShot
 
 LAST_LAYERS = 3  # whose attention is shown: the last choose the word
 IDEOGRAPHS = (("\u3040", "\u30ff"), ("\u3400", "\u9fff"), ("\uf900", "\ufaff"))  # written without spaces
@@ -50,7 +50,7 @@ def word_heat(net: ZeroShot, image: Image.Image, text: np.ndarray) -> np.ndarray
     """
     pixel_values = torch.from_numpy(net.processor([image]))
     with one_gradient_at_a_time:
-        return grad_cam(Cosine(torch_model(net.folder), torch.from_numpy(text)).eval(), pixel_values, 0)
+        return grad_cam(Cosine(torch_model(net.folder, TASK), torch.from_numpy(text)).eval(), pixel_values, 0)
 
 
 def words_of(steps: Sequence[Step]) -> list[Word]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import ModelInfo
 
 from cvhub.errors import CvhubError
 from cvhub.hub.failures import FAILURES, PATIENCE, explained, sentence
@@ -25,6 +26,9 @@ WANTED = (
     "vocab.txt",
     "merges.txt",
 )
+# Those of them that tell what it is before its weights travel.
+DESCRIPTION = ("README.md", "config.json", "open_clip_config.json", "preprocessor_config.json")
+LONGEST_TEXT = 2_000_000  # bytes of such a file
 PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
 MAX_BYTES = 8_000_000_000  # of weights: far above any model of the catalogue
 
@@ -52,6 +56,23 @@ def download(repo_id: str, revision: str | None = None) -> Path:
             if _is_wanted(file.rfilename)
         ]
     return Path(fetched[0]).parent
+
+
+def fetch_description(repo_id: str) -> tuple[Path, ModelInfo | None]:
+    """The folder with what tells what `repo_id` is, without weights, and what the Hub says of it.
+
+    The latter is None of a repo that is in the cache when the Hub can't be reached.
+    """
+    try:
+        info = HfApi().model_info(repo_id, timeout=PATIENCE, files_metadata=True)
+    except FAILURES as failure:
+        return _cached(repo_id, None, failure), None
+    files = [file for file in info.siblings or () if file.rfilename in DESCRIPTION and (file.size or 0) <= LONGEST_TEXT]
+    if not files:
+        raise CvhubError(f"{repo_id} has neither a config.json nor a card: nothing says what it is.")
+    with explained(repo_id):
+        fetched = [hf_hub_download(repo_id, file.rfilename, etag_timeout=PATIENCE) for file in files]
+    return Path(fetched[0]).parent, info
 
 
 def _is_wanted(file: str) -> bool:

@@ -70,7 +70,7 @@ def _refusal(failure: HfHubHTTPError, repo_id: str, revision: str | None) -> str
     if isinstance(failure, GatedRepoError):
         return f"{repo_id} is gated: ask for access at {constants.ENDPOINT}/{repo_id}, then {LOG_IN}."
     if isinstance(failure, RepositoryNotFoundError):
-        return f"The Hub has no model {repo_id} that you may see: check the name or, if it is private, {LOG_IN}."
+        return f"The Hub has no {repo_id} that you may see: check the name or, if it is private, {LOG_IN}."
     if isinstance(failure, RevisionNotFoundError):
         return f"{repo_id} has no revision {revision or constants.DEFAULT_REVISION!r}."
     if isinstance(failure, DisabledRepoError):

@@ -34,6 +34,9 @@ KEYS = {
     "scopes": list,
     "preloads": list,
 }
+# A Space there starts only with a function that asks for a GPU, which then runs in a process of its own: away from the
+# nets that are kept ready here.
+ZERO = "zero-"
 LONGEST_DESCRIPTION = 60  # characters; the Hub refuses the push of a longer one
 # https://huggingface.co/docs/hub/oauth#currently-supported-scopes, without openid and profile, which every Space has.
 SCOPES = (
@@ -135,6 +138,8 @@ def name_problems(settings: Mapping[str, Any], root: Path) -> Iterator[str]:
     flavours = [flavour.value for flavour in SpaceHardware]
     if settings["hardware"] not in flavours:
         yield f"hardware in {SETTINGS} is {settings['hardware']!r}, expected one of {', '.join(flavours)}."
+    if settings["hardware"].startswith(ZERO):
+        yield f"hardware in {SETTINGS} is {settings['hardware']!r}: the page computes on processors, never on ZeroGPU."
     for scope in settings["scopes"]:
         if scope not in SCOPES:
             yield f"scopes in {SETTINGS} has {scope!r}, expected some of {', '.join(SCOPES)}."

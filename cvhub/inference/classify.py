@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.images import decoded
-from cvhub.inference.runtime import build_runtime
+from cvhub.inference.passes import Passes
+from cvhub.inference.runtime import Runtime, build_runtime
 from cvhub.inference.stream import answer_all
 from cvhub.inference.tensors import read_tensor
 from cvhub.load import labels_of, load_processor, require_complete, resolve, task_of
@@ -66,7 +66,7 @@ class Classifier:
     """A MODEL, ready to answer.
 
     - `name`: the MODEL as asked; `folder`: where it lies; `labels`: the classes' names by index.
-    - `processor`: pictures → (N, C, H, W); `runtime`: what computes.
+    - `processor`: pictures → (N, C, H, W); `passes`: forward passes of the net.
     - `classifier_weight` (K, C): the last linear layer where the runtime gives features, else None.
     """
 
@@ -81,10 +81,15 @@ class Classifier:
             raise CvhubError(f"{model} does {task}, expected a model for image-classification.")
         self.labels = labels_of(self.folder)
         self.processor = load_processor(str(self.folder))
-        self.runtime = build_runtime(self.folder, runtime, precision)
+        self.passes = Passes(build_runtime(self.folder, runtime, precision))
         self.classifier_weight: np.ndarray | None = None
         if self.runtime.gives_features:
             self.classifier_weight = read_tensor(self.folder / "model.safetensors", "classifier.weight")
+
+    @property
+    def runtime(self) -> Runtime:
+        """What computes."""
+        return self.passes.runtime
 
     def predict(self, images: Sequence[Image.Image]) -> list[Classification]:
         """One forward pass for all pictures; one for each run of equal sizes where the processor keeps sizes."""
@@ -118,13 +123,10 @@ class Classifier:
     def _classify(self, pixel_values: list[np.ndarray], keep_features: bool) -> Iterator[Classification]:
         """Pictures (C, H, W) of any sizes, in order: a forward pass for each run of equal ones."""
         for _, group in itertools.groupby(pixel_values, key=np.shape):
-            batch = np.stack(list(group))
-            start = time.perf_counter()
-            outputs = self.runtime.run(batch)
-            milliseconds = (time.perf_counter() - start) * 1000 / len(batch)
-            for i, logits in enumerate(outputs["logits"]):
-                features = outputs["features"][i] if keep_features and "features" in outputs else None
-                yield Classification(logits, features, milliseconds)
+            answer = self.passes.run(np.stack(list(group)))
+            for i, logits in enumerate(answer.outputs["logits"]):
+                features = answer.outputs["features"][i] if keep_features and "features" in answer.outputs else None
+                yield Classification(logits, features, answer.milliseconds)
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:

@@ -58,7 +58,7 @@ class TileForward:
         pixel_values = self.segmenter.processor([Image.fromarray(tile) for tile in tiles])
         margin = self.segmenter.config.margin
         height, width = (side - 2 * margin for side in pixel_values.shape[2:])
-        maps = self.segmenter.runtime.run(pixel_values)
+        maps = self.segmenter.passes.run(pixel_values).outputs
         self.depths = {name: values.shape[1] for name, values in maps.items()}
         return np.concatenate([enlarged(values, (height, width)) for values in maps.values()], axis=1)
 

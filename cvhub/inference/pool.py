@@ -74,6 +74,10 @@ class ModelPool:
         assert isinstance(predictor, ZeroShot)
         return predictor
 
+    def __len__(self) -> int:
+        """How many predictors it holds, those included that are being built."""
+        return len(self._predictors)
+
     def drop(self, model: str) -> None:
         """Forgets a MODEL in all runtimes and precisions. Who holds one of its predictors keeps it."""
         with self._lock:

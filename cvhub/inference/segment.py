@@ -16,7 +16,8 @@ from PIL import Image
 from cvhub.errors import CvhubError
 from cvhub.inference import images
 from cvhub.inference.images import decoded
-from cvhub.inference.runtime import build_runtime
+from cvhub.inference.passes import Passes
+from cvhub.inference.runtime import Runtime, build_runtime
 from cvhub.inference.stream import answer_all
 from cvhub.load import labels_of, load_config, load_processor, require_complete, resolve, task_of
 
@@ -97,7 +98,7 @@ class Segmenter:
     - `name`: the MODEL as asked; `folder`: where it lies; `labels`: the classes' names by index.
     - `tasks`: what it can be asked for, some of "semantic", "instance", "panoptic". `has_background`: whether class 0
       is no object.
-    - `processor`: pictures → (N, C, H, W), never cropped; `runtime`: what computes; `config`: the net's.
+    - `processor`: pictures → (N, C, H, W), never cropped; `passes`: forward passes of the net; `config`: the net's.
     """
 
     def __init__(self, model: str, runtime: str = "auto", precision: str = "auto"):
@@ -114,9 +115,14 @@ class Segmenter:
         # A net that knows no things can't tell them apart.
         self.tasks = TASKS[kind] if getattr(self.config, "thing_ids", ()) else TASKS["semantic-segmentation"]
         self.processor = replace(load_processor(str(self.folder)), do_center_crop=False)
-        self.runtime = build_runtime(self.folder, runtime, precision)
+        self.passes = Passes(build_runtime(self.folder, runtime, precision))
         self._reader = SegmentReader(self.folder, self.config, self.labels)
         self.has_background = self._reader.has_background
+
+    @property
+    def runtime(self) -> Runtime:
+        """What computes."""
+        return self.passes.runtime
 
     def segment(self, image: Image.Image, task: str = "semantic", threshold: float | None = None) -> Segmentation:
         """Of a picture of any size. Segments below `threshold` are left out, unless said those of `THRESHOLDS`."""
@@ -212,12 +218,10 @@ class Segmenter:
         threshold = THRESHOLDS[task] if threshold is None else threshold
         for _, group in itertools.groupby(batch, key=lambda framed: framed.pixel_values.shape):
             pictures = list(group)
-            start = time.perf_counter()
-            outputs = self.runtime.run(np.stack([framed.pixel_values for framed in pictures]))
-            milliseconds = (time.perf_counter() - start) * 1000 / len(pictures)
+            answer = self.passes.run(np.stack([framed.pixel_values for framed in pictures]))
             for i, framed in enumerate(pictures):
-                maps = {name: values[i] for name, values in outputs.items()}
-                yield self._read(self._cut(maps, framed), framed.own, task, threshold, milliseconds)
+                maps = {name: values[i] for name, values in answer.outputs.items()}
+                yield self._read(self._cut(maps, framed), framed.own, task, threshold, answer.milliseconds)
 
     def _cut(self, maps: dict[str, np.ndarray], framed: _Framed) -> dict[str, np.ndarray]:
         """What a network says of the picture, without what was mirrored around it."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from cvhub.models.dense_processing import CvPanopticProcessor
+from cvhub.models.dense_processing import CvPanopticProcessor, classes_in
 
 BACKGROUND = ("background", "__background__")  # what data sets call a class that is no object
 
@@ -70,7 +70,7 @@ class SegmentReader:
     def _semantic(self, outputs: Any, size: tuple[int, int], threshold: float) -> tuple[Tensor, list[Segment]]:
         (classes,) = self.processor.post_process_semantic_segmentation(outputs, target_sizes=[size])
         first = 0 if self.has_background else 1
-        seen = [label_id for label_id in classes.unique().tolist() if label_id + first]
+        seen = [label_id for label_id in classes_in(classes) if label_id + first]
         return classes + first, [self._segment(label_id + first, label_id) for label_id in seen]
 
     def _instances(self, outputs: Any, size: tuple[int, int], threshold: float) -> tuple[Tensor, list[Segment]]:

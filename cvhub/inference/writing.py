@@ -13,6 +13,7 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import softmax
+from cvhub.inference.passes import Passes
 from cvhub.inference.runtime import RuntimeUnavailable, build_runtime
 from cvhub.inference.stream import answer_all
 from cvhub.load import load_config, load_model, load_processor, load_tokenizer, require_complete, resolve, task_of
@@ -62,14 +63,15 @@ class Writer:
         self.processor = load_processor(str(self.folder))
         self.tokenizer: Any = load_tokenizer(str(self.folder))
         self._config = load_config(str(self.folder))
-        self._encoder = build_runtime(self.folder, runtime, precision, "tokens")
-        self.precision, self.reason = self._encoder.precision, self._encoder.reason
+        encoder = build_runtime(self.folder, runtime, precision, "tokens")
+        self._encoder = Passes(encoder)
+        self.precision, self.reason = encoder.precision, encoder.reason
         self._decoder = self._build_decoder(runtime)
         self._question_encoder = self._on_torch("text_encoder") if self.task == ANSWERS else None
 
     def _build_decoder(self, runtime: str) -> Any:
         """On OpenVINO where the picture's encoder is, or else on torch."""
-        if self._encoder.name == "openvino":
+        if self._encoder.runtime.name == "openvino":
             from cvhub.inference.openvino_decoder import OpenVINODecoder
 
             try:
@@ -158,7 +160,7 @@ class Writer:
         if self.task != CAPTIONS:
             raise CvhubError(f"{self.name} does {self.task}, expected a model for {CAPTIONS}.")
         pixels = self._pixels(image)[None]
-        tokens = torch.from_numpy(self._encoder.run(pixels)["tokens"])
+        tokens = torch.from_numpy(self._encoder.run(pixels).outputs["tokens"])
         return tokens, self._grid(*pixels.shape[2:])
 
     def _grid(self, height: int, width: int) -> tuple[int, int]:
@@ -204,7 +206,7 @@ class Writer:
             pixels = np.stack(list(group))
             begun = torch.full((len(pixels), 1), self._config.text_config.bos_token_id)
             with self._computing():
-                seen = torch.from_numpy(self._encoder.run(pixels)["tokens"])
+                seen = torch.from_numpy(self._encoder.run(pixels).outputs["tokens"])
                 if self._question_encoder is not None:
                     ids = self._read(question).expand(len(pixels), -1)
                     seen = self._question_encoder(ids, encoder_hidden_states=seen).last_hidden_state

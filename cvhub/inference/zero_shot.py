@@ -13,6 +13,7 @@ from PIL import Image
 
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classification, Prediction, softmax
+from cvhub.inference.passes import Passes
 from cvhub.inference.runtime import build_runtime
 from cvhub.inference.stream import answer_all
 from cvhub.inference.tensors import read_tensor
@@ -47,6 +48,7 @@ class ZeroShot:
         self.processor = load_processor(str(self.folder))
         self.image_runtime = build_runtime(self.folder, runtime, precision, "image")
         self.text_runtime = build_runtime(self.folder, runtime, precision, "text")
+        self._image_passes, self._text_passes = Passes(self.image_runtime), Passes(self.text_runtime)
         weights = self.folder / "model.safetensors"
         scale, bias = (read_tensor(weights, f"logit_{name}") for name in ("scale", "bias"))
         self.scale = 1.0 if scale is None else float(np.exp(scale))
@@ -59,6 +61,11 @@ class ZeroShot:
         """Pictures → (N, E)."""
         return self._embed_pixels(np.stack([self._pixels(image) for image in images]))
 
+    def embed_image(self, image: Image.Image) -> tuple[np.ndarray, float]:
+        """A picture → (E,), and the milliseconds of the forward pass."""
+        answer = self._image_passes.run(self._pixels(image)[None])
+        return answer.outputs["embeds"][0], answer.milliseconds
+
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Texts → (M, E). What was asked before is remembered."""
         known = self._remembered
@@ -67,7 +74,7 @@ class ZeroShot:
         missing = sorted({text for text in texts if text not in found}, key=len)  # those of a batch are about as long
         for start in range(0, len(missing), TEXT_BATCH):
             batch = missing[start : start + TEXT_BATCH]
-            found |= zip(batch, self.text_runtime.run(self.tokens(batch))["embeds"], strict=True)
+            found |= zip(batch, self._text_passes.run(self.tokens(batch)).outputs["embeds"], strict=True)
         if len(known) + len(missing) > REMEMBERED:
             known.clear()
         known |= {text: found[text] for text in missing[:REMEMBERED]}
@@ -135,7 +142,7 @@ class ZeroShot:
             yield from self._embed_pixels(np.stack(list(group)))
 
     def _embed_pixels(self, pixel_values: np.ndarray) -> np.ndarray:
-        return self.image_runtime.run(pixel_values)["embeds"]
+        return self._image_passes.run(pixel_values).outputs["embeds"]
 
 
 class Asked:

@@ -111,7 +111,7 @@ class CvPanopticProcessor(CvSemanticProcessor):
             kept = ((scores >= threshold) & (things.areas >= self.smallest_thing)).nonzero()[:, 0]
             new_ids = scores.new_full((len(scores) + 1,), -1.0)
             new_ids[kept + 1] = torch.arange(len(kept), dtype=torch.float32, device=kept.device)
-            segmentation: Any = new_ids[things.ids]
+            segmentation: Any = look_up(new_ids, things.ids)
             rows = zip(things.labels[kept].tolist(), scores[kept].tolist(), strict=True)
             info = [_info(i, label, False, score) for i, (label, score) in enumerate(rows)]
             if return_coco_annotation:
@@ -145,9 +145,9 @@ class CvPanopticProcessor(CvSemanticProcessor):
             for i, (label, area, score) in enumerate(rows, 1):
                 if area >= self.smallest_thing:
                     numbers[i] = listed.add(label, score, label in (label_ids_to_fuse or ()))
-            segmentation = numbers.to(things.ids.device)[things.ids]
+            segmentation = look_up(numbers.to(things.ids.device), things.ids)
             classes = classes_of(logits)
-            for label in classes.unique().tolist():
+            for label in classes_in(classes):
                 mask = classes == label
                 free = mask & (things.ids == 0)
                 if label not in self.thing_ids and mask.sum() >= self.smallest_stuff and free.any():
@@ -175,25 +175,29 @@ class CvPanopticProcessor(CvSemanticProcessor):
         scale = offsets.new_tensor([size[0] / offsets.shape[1], size[1] / offsets.shape[2]])
         offsets = _resized(offsets[None], size)[0] * scale[:, None, None]
         points = (points + 0.5) * scale - 0.5
-        ids = group_pixels(offsets, points, of_things)
-        places = ids.flatten().nonzero()[:, 0]
-        owners = ids.flatten()[places] - 1
+        places, owners = find_owners(offsets, points, of_things)
         probabilities = logits.flatten(1).index_select(1, places).softmax(0)
         shape = (len(points), len(thing_ids))
         ballots = owners * shape[1] + highest(probabilities[thing_ids])  # for the likeliest class of a thing
         votes = torch.bincount(ballots, minlength=shape[0] * shape[1]).reshape(shape)
         found = votes.sum(1) > 0  # of a centre to which no pixel points nothing is left
         labels = thing_ids[votes.argmax(1)]
-        likely = probabilities.gather(0, labels[owners][None])[0]
+        likely = probabilities.gather(0, look_up(labels, owners)[None])[0]
         sums = torch.bincount(owners, likely.double(), minlength=shape[0])
-        new_ids = torch.cat([found.new_zeros(1), found]).cumsum(0) * torch.cat([found.new_zeros(1), found])
+        ids = torch.zeros_like(of_things, dtype=torch.int64)
+        ids.view(-1).index_copy_(0, places, look_up(found.cumsum(0), owners))
         areas = votes.sum(1)[found]
-        return Things(new_ids[ids], labels[found], areas, (sums[found] / areas).float(), heights[found])
+        return Things(ids, labels[found], areas, (sums[found] / areas).float(), heights[found])
 
 
 def classes_of(logits: Tensor) -> Tensor:
     """Logits or probabilities (K, H, W) → the likeliest class (H, W); a single logit is that of class 1 against 0."""
     return (logits[0] > 0).long() if len(logits) == 1 else highest(logits)
+
+
+def classes_in(classes: Tensor) -> list[int]:
+    """The classes that occur in a map (H, W), in order; `unique`, which would sort all pixels or hash them."""
+    return classes.flatten().bincount().nonzero()[:, 0].tolist()
 
 
 def classes_among(logits: Tensor, ids: Sequence[int]) -> Tensor:
@@ -250,20 +254,33 @@ def group_pixels(offsets: Tensor, points: Tensor, things: Tensor) -> Tensor:
 
     `offsets` (2, H, W) in pixels, `points` (n, 2) → ids (H, W) from 1 on, 0 outside `things` or where n is 0.
     """
-    ids = torch.zeros(things.shape, dtype=torch.int64, device=things.device)
-    if not len(points):
-        return ids
+    places, owners = find_owners(offsets, points, things)
+    ids = torch.zeros_like(things, dtype=torch.int64)
+    ids.view(-1).index_copy_(0, places, owners + 1)
+    return ids
+
+
+def find_owners(offsets: Tensor, points: Tensor, things: Tensor) -> tuple[Tensor, Tensor]:
+    """What `group_pixels` finds, as the places (P,) of pixels in the flat map, in no order, and their points (P,)."""
     rows, columns = (torch.arange(side, dtype=offsets.dtype, device=offsets.device) for side in things.shape)
-    led = torch.stack([offsets[0] + rows[:, None], offsets[1] + columns], -1).nan_to_num()
-    for top in range(0, things.shape[0], BLOCK):
+    ends = torch.stack([offsets[0] + rows[:, None], offsets[1] + columns]).flatten(1)  # where offsets lead
+    numbers = torch.arange(things.numel(), device=things.device).view(things.shape)
+    found = [(numbers[:0, 0], numbers[:0, 0])]
+    for top in range(0, things.shape[0] if len(points) else 0, BLOCK):
         for left in range(0, things.shape[1], BLOCK):
             block = slice(top, top + BLOCK), slice(left, left + BLOCK)
-            inside = things[block].nonzero(as_tuple=True)
-            if len(inside[0]):
-                places = led[block][inside]
-                near = _near(points, places)
-                ids[block][inside] = near[_nearest(points[near], places)] + 1
-    return ids
+            places = numbers[block].masked_select(things[block])
+            if len(places):
+                led = ends.index_select(1, places).t().nan_to_num()
+                near = _near(points, led)
+                found.append((places, look_up(near, _nearest(points[near], led))))
+    places, owners = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return places, owners
+
+
+def look_up(values: Tensor, index: Tensor) -> Tensor:
+    """`values[index]` of values (n,) at an index of any shape, nine times as fast."""
+    return values.index_select(0, index.flatten()).view(index.shape)
 
 
 def _nearest(points: Tensor, places: Tensor) -> Tensor:

@@ -26,7 +26,6 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 PATIENCE = 0.3  # seconds until models that still load are shown as loading
 
 Key = tuple[str, str, str]  # MODEL, runtime, precision
-forward = Lock()  # one forward pass at a time, so that the latency shown is that of the model alone
 _loading = Lock()  # one model at a time, so that each is warmed up and counted once
 _costs: dict[Key, Facts] = {}  # of the models that are loaded
 
@@ -86,8 +85,7 @@ def ask(answer: Answer, model: str, image: Image.Image, runtime: str, precision:
     """The answer with what one model says; a failure becomes a sentence, so that the others still answer."""
     try:
         classifier, facts = load(model, runtime, precision)
-        with forward:
-            (said,) = classifier.predict([image])
+        (said,) = classifier.predict([image])
         return fill(answer, classifier, said, facts)
     except CvhubError as error:
         return replace(answer, error=str(error))

@@ -7,22 +7,23 @@ from typing import Any
 
 import gradio as gr
 
-from cvhub.ui import answering, samples
+from cvhub.ui import answering, samples, tools, uploads
 from cvhub.ui.classify import tab as classify
 from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
+from cvhub.ui.hub import tab as hub
 from cvhub.ui.public import in_space
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
 from cvhub.ui.words import tab as words
 
 # A tab is a module with NAME and build(frame); its label is the string `tab_NAME`.
-TABS = (classify, explore, distill, segment, words)
+TABS = (classify, explore, distill, segment, words, hub)
 
 MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
-MAX_WAITING = 32  # visitors in the queue; the next one is told that it is full
+MAX_WAITING = 256  # questions in the queue; the next one is told that it is full
 AT_ONCE = 8  # handlers of a kind at a time; most of them wait for a download, and forward passes take turns
 HOUR = 3600  # seconds; uploads older than this are deleted
 MAX_VISITS = 200  # whose state is kept in memory
@@ -33,7 +34,7 @@ def build() -> gr.Blocks:
     gr.set_static_paths([samples.FOLDER])
     with gr.Blocks(title="cvhub", fill_width=True, delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
         frame = Frame()
-        with gr.Tabs(elem_id="tabs"):
+        with frame.bar:
             tabs = []
             for tab in TABS:
                 with frame.add_tab(tab.NAME):
@@ -45,7 +46,12 @@ def build() -> gr.Blocks:
 
 
 def launch(demo: gr.Blocks, **arguments: Any) -> None:
-    """Serve the page. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens on all addresses."""
+    """Serve the page. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens on all addresses.
+
+    Where `gradio[mcp]` is installed, its endpoints for programs are tools too, at /gradio_api/mcp/.
+    """
+    if tools.has_protocol():
+        tools.leave_only_tools(demo)
     settings: dict[str, Any] = {
         "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1"),
         "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
@@ -58,6 +64,7 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         "run_history": False,
         "state_session_capacity": MAX_VISITS,
         "ssr_mode": False,
+        "mcp_server": tools.has_protocol(),
     }
     demo.launch(**(settings | arguments))
 
@@ -78,5 +85,6 @@ def warm_up() -> None:
 def main() -> None:
     demo = build()
     launch(demo, prevent_thread_lock=True)
+    uploads.keep_within_limit(demo)
     Thread(target=warm_up, daemon=True).start()
     demo.block_thread()

@@ -7,6 +7,7 @@ import gradio as gr
 from gradio.blocks import Block
 from gradio.events import Dependency
 
+from cvhub.ui.sharing import Door, Shelf
 from cvhub.ui.strings import LANGUAGES, Say, speaker
 
 Component = TypeVar("Component", bound=Block)
@@ -24,11 +25,16 @@ class Seen(NamedTuple):
 
 
 class Frame:
-    """Built once inside the page's `gr.Blocks`; a tab builds its components through `add`."""
+    """Built once inside the page's `gr.Blocks`; a tab builds its components through `add`.
+
+    `doors` and `shelves`, by tab, are what a tab has for those after it: see `sharing.py`.
+    """
 
     def __init__(self) -> None:
         self.say = speaker("en")  # what components say until the page knows better
         self.tabs: dict[str, gr.Tab] = {}
+        self.doors: dict[str, Door] = {}
+        self.shelves: dict[str, Shelf] = {}
         self._labelled: list[tuple[Block, Texts]] = []
         with gr.Row(elem_id="header"):
             self.add_html(lambda say: TITLE.format(tagline=say("tagline")), elem_id="title")
@@ -41,6 +47,8 @@ class Frame:
                 elem_id="language",
             )
             self.add_html(lambda say: THEME_BUTTON.format(label=say("switch_theme")), elem_id="theme")
+        with gr.Tabs(elem_id="tabs") as self.bar:
+            pass
 
     def add(self, kind: Callable[..., Component], texts: Texts, **arguments: Any) -> Component:
         """Build a component whose `texts` follow the language: property → key of the strings, or function of `say`."""

@@ -240,8 +240,8 @@ MESSAGES = {
     "The Hub does not take {}: {}": "Hub 不接受 {}：{}",
     "{} is gated: ask for access at {}/{}, then {}.": "{} 需要授权：请在 {}/{} 申请访问，然后{}。",
     "log in with `hf auth login` or set HF_TOKEN": "用 `hf auth login` 登录或设置 HF_TOKEN",
-    "The Hub has no model {} that you may see: check the name or, if it is private, {}.": (
-        "Hub 上没有你可以访问的模型 {}：请检查名称；若它是私有的，请{}。"
+    "The Hub has no {} that you may see: check the name or, if it is private, {}.": (
+        "Hub 上没有你可以访问的 {}：请检查名称；若它是私有的，请{}。"
     ),
     "{} has no revision {}.": "{} 没有版本 {}。",
     "{} has been disabled on the Hub.": "{} 已在 Hub 上被停用。",
@@ -252,6 +252,24 @@ MESSAGES = {
     ),
     "The Hub has a problem of its own with {} ({}): try again later.": "Hub 自身在处理 {} 时出错（{}）：请稍后再试。",
     "The Hub refused a request about {} ({}): {}.": "Hub 拒绝了关于 {} 的请求（{}）：{}。",
+    "{} has neither a config.json nor a card: nothing says what it is.": "{} 既没有 config.json，也没有模型卡：无从得知它是什么。",
+    "{} is of the family {}, which this version of cvhub doesn't know.": "{} 属于家族 {}，而此版本的 cvhub 不认识它。",
+    "{} has exactly these files already: there is nothing to propose.": "{} 已有完全相同的文件：没有可提交的内容。",
+    "{} is not a Hub id: expected OWNER/NAME.": "{} 不是 Hub 编号：应为 OWNER/NAME。",
+    "Pushing to {} needs a Hub token: {}.": "上传到 {} 需要 Hub 令牌：请{}。",
+    "{} holds a model of type {}, not one of cvhub: `cvhub convert` makes it one.": (
+        "{} 中的模型类型为 {}，不是 cvhub 的模型：可用 `cvhub convert` 转换。"
+    ),
+    "{} has no {}, so it is not a complete model of cvhub.": "{} 中没有 {}，因此不是完整的 cvhub 模型。",
+    "architectures in config.json of {} is {}, expected a class of {}.py.": (
+        "{} 的 config.json 中 architectures 为 {}，应为 {}.py 中的类。"
+    ),
+    "{} in {} is not a JSON object.": "{}（位于 {}）不是 JSON 对象。",
+    "{} in {} is a pickle, which could run code: only safetensors are pushed.": (
+        "{}（位于 {}）是 pickle，可能运行代码：只上传 safetensors。"
+    ),
+    "{} in {} is not a whole safetensors file.": "{}（位于 {}）不是完整的 safetensors 文件。",
+    "{} in {}: {}": "{}（位于 {}）：{}",
     # explanations (explain/)
     "class {} doesn't exist, expected 0 to {}.": "类别 {} 不存在，应为 0 到 {}。",
     "no layer of {} gives a map of more than one position to explain.": "{} 没有任何一层给出多于一个位置的图可供解释。",

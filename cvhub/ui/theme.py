@@ -14,7 +14,7 @@ from cvhub.ui.words import prompts as words_prompts
 HERE = Path(__file__).parent
 SHEETS = (
     *("page.css", "explore/explore.css", "distill/distill.css", "segment/segment.css", "overlap/overlap.css"),
-    "words/words.css",
+    *("words/words.css", "hub/hub.css"),
 )
 ACCENT = gr.themes.Color(
     name="okabe-ito-blue",

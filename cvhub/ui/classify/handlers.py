@@ -21,6 +21,7 @@ from cvhub.ui.palette import assign_colours
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import message, note, results, top_classes
 from cvhub.ui.samples import SAMPLES, sample_file
+from cvhub.ui.sharing import Offer
 from cvhub.ui.state import Answer, Session, View
 from cvhub.ui.strings import Say, speaker
 
@@ -196,6 +197,15 @@ def join_models(session: Session, name: str, models: list[str], say: Say) -> tup
     return gr.update(choices=choices, value=chosen), say("checkpoint_full" if full else "checkpoint_added", name=name)
 
 
+def take_offer(offer: Offer, session: Session, models: list[str]) -> tuple[Session, Update]:
+    """A model that another tab has found joins the models; where nine are chosen, in place of the last."""
+    if offer.folder is not None:
+        session.checkpoints[offer.model] = offer.folder
+    others = [model for model in models or [] if model != offer.model][: link.MAX_MODELS - 1]
+    chosen = [*others, offer.model]
+    return session, gr.update(choices=model_choices(session, chosen), value=chosen)
+
+
 def forget(session: Session) -> None:
     """A visit ended: its uploaded checkpoints go, and all that was made of them."""
     for folder in session.checkpoints.values():
@@ -240,10 +250,17 @@ def compose_link(
 
 
 def classify(image: str, models: list[str], temperature: float, top_k: float) -> dict[str, Any]:
-    """Name what is in a picture: one to nine models, the `top_k` likeliest classes of each with their probabilities.
+    """Names what is in a picture, by one to nine models.
 
-    Returns {"models": [{"model", "runtime", "precision", "milliseconds", "predictions": [{"label", "score"}]}]}; a
-    model that failed has "error", one sentence, instead.
+    Args:
+        image: The picture, a file.
+        models: Names of the catalogue, which list_models gives, or Hub ids of classifiers.
+        temperature: What logits are divided by; 1 leaves a model's own probabilities.
+        top_k: How many of the likeliest classes.
+
+    Returns:
+        {"models": [{"model", "runtime", "precision", "milliseconds", "predictions": [{"label", "score"}]}]}; a model
+        that failed has "error", one sentence, instead.
     """
     say = speaker("en")
     session = Session()

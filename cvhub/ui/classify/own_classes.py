@@ -181,10 +181,12 @@ def teach(
 
 
 def pack(folder: Path) -> Path:
-    """The folder as a zip file, kept in the folder itself, so that both go when the visit ends."""
+    """The folder as a zip file, kept in a folder within it, so that both go when the visit ends."""
     with tempfile.TemporaryDirectory() as elsewhere:
         archive = shutil.make_archive(str(Path(elsewhere) / ARCHIVE), "zip", folder)
-        return Path(shutil.move(archive, folder))
+        place = folder / "archive"  # what is pushed is a folder's files, not those of folders within
+        place.mkdir()
+        return Path(shutil.move(archive, place))
 
 
 def read_examples(names_and_files: Sequence[Any], say: Say) -> tuple[list[str], list[Example]]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 from gradio.events import Dependency
 
 from cvhub.ui.checkpoint import CheckpointInput
@@ -13,6 +14,7 @@ from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.pictures import picture_style
 from cvhub.ui.readout import PICK_CLASS, results
 from cvhub.ui.samples import SAMPLES, sample_file
+from cvhub.ui.sharing import Door, Shelf
 from cvhub.ui.state import Answer, Session, View
 
 NAME = "classify"
@@ -37,6 +39,15 @@ class ClassifyTab:
                 self.own_classes = OwnClasses(frame)
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
+        frame.doors[NAME] = Door(
+            ("image-classification",),
+            handlers.take_offer,
+            (self.session, self.models),
+            (self.session, self.models),
+            takes_own=True,
+            asking=self.asking | {"api_visibility": "private"},
+        )
+        frame.shelves[NAME] = Shelf(self.session, lambda session: session.checkpoints)
 
     def build_picture(self) -> None:
         add = self.frame.add
@@ -142,18 +153,30 @@ class ClassifyTab:
         self.top_k = gr.Number(5, precision=0, visible=False)
         self.api_answer = gr.JSON(visible=False)
 
-    def connect(self, opened: Dependency) -> None:
-        """What leads to what. `opened` is the event in which a page opens, its language known."""
-        frame = self.frame
-        view = [self.temperature, self.heat_class, self.true_class, self.epsilon, frame.language]
-        shown = [self.results, self.losses, self.heat_class, self.true_class]
-        asking: dict[str, Any] = {
+    @property
+    def view(self) -> list[Component]:
+        """How the answers are to be shown."""
+        return [self.temperature, self.heat_class, self.true_class, self.epsilon, self.frame.language]
+
+    @property
+    def shown(self) -> list[Component]:
+        """What `handlers.Shown` fills."""
+        return [self.results, self.losses, self.heat_class, self.true_class]
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """The event in which the chosen models are asked."""
+        return {
             "fn": handlers.answer,
-            "inputs": [self.session, self.picture, self.models, self.runtime, self.precision, *view],
-            "outputs": [self.session, self.style, *shown],
+            "inputs": [self.session, self.picture, self.models, self.runtime, self.precision, *self.view],
+            "outputs": [self.session, self.style, *self.shown],
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
         }
+
+    def connect(self, opened: Dependency) -> None:
+        """What leads to what. `opened` is the event in which a page opens, its language known."""
+        frame, view, shown, asking = self.frame, self.view, self.shown, self.asking
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
 
         opened.then(
@@ -209,7 +232,7 @@ class ClassifyTab:
         self.own_classes.connect(self.session, self.models, asking)
         self.connect_outgoing(view, at_once)
 
-    def connect_outgoing(self, view: list[gr.components.Component], at_once: dict[str, Any]) -> None:
+    def connect_outgoing(self, view: list[Component], at_once: dict[str, Any]) -> None:
         for button, export, name, kind in (
             (self.csv_button, handlers.export_csv, "cvhub.csv", "text/csv"),
             (self.json_button, handlers.export_json, "cvhub.json", "application/json"),

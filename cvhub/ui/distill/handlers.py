@@ -238,6 +238,19 @@ def pack(name: str, language: str) -> tuple[str, Update]:
         return note(say("unexpected", kind=type(error).__name__)), gr.update(visible=False)
 
 
+def students(mine: str) -> dict[str, Path]:
+    """The finished students of the browser's own run, by their names there."""
+    try:
+        folder = jobs().folder(mine)
+    except CvhubError:
+        return {}
+    return {name: folder / name for name in ("taught", "alone") if (folder / name / "model.safetensors").is_file()}
+
+
+def student_title(name: str, say: Say) -> str:
+    return say(f"lesson_kept_{name}")
+
+
 def link(language: str) -> str:
     say = speaker(language)
     return note(say("link_copied"), say("link_denied"))

@@ -4,12 +4,14 @@ import gradio as gr
 from gradio.events import Dependency
 
 from cvhub.ui import answering
+from cvhub.ui.distill import handlers
 from cvhub.ui.distill.choices import ALONE, TAUGHT, TEACHERS
 from cvhub.ui.distill.compare import ComparePart
 from cvhub.ui.distill.lesson import LessonPart
 from cvhub.ui.figures import STUDENT_FIGURES
 from cvhub.ui.figures.part import FiguresPart
 from cvhub.ui.frame import Frame
+from cvhub.ui.sharing import Shelf
 
 NAME = "distill"
 
@@ -34,6 +36,7 @@ class DistillTab:
                 self.lesson = LessonPart(frame)
             with frame.add(gr.Tab, {"label": "part_results"}, id="results") as self.results_tab:
                 self.results = FiguresPart(frame, STUDENT_FIGURES, "results")
+        frame.shelves[NAME] = Shelf(self.lesson.mine, handlers.students, handlers.student_title)
 
     def connect(self, opened: Dependency) -> None:
         self.compare.connect(self.frame.remember_seen(self.frame.tabs[NAME]))

@@ -10,7 +10,7 @@ from gradio.events import Dependency
 
 from cvhub.catalog import CATALOG, DEFAULT_MODEL, find_entry
 from cvhub.errors import CvhubError
-from cvhub.ui.answering import open_picture
+from cvhub.ui.answering import HUB_ID, open_picture
 from cvhub.ui.explore import tree, walk
 from cvhub.ui.explore.walk import SIDE
 from cvhub.ui.frame import Frame, Seen
@@ -18,17 +18,19 @@ from cvhub.ui.messages import translated
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.readout import message, waiting
 from cvhub.ui.samples import SAMPLES, sample_file
+from cvhub.ui.sharing import Door, Offer
 from cvhub.ui.strings import Say, speaker
 from cvhub.ui.turns import turn
 
 log = logging.getLogger(__name__)
 
+NAME = "architecture"
 LARGEST = 2048
 Update = dict[str, Any]
 
 
 class ArchitecturePart:
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, parts: gr.Tabs) -> None:
         self.frame = frame
         self.shown = gr.State(DEFAULT_MODEL)  # a name of the catalogue, or a config as JSON
         with gr.Row(elem_classes="thirds"):
@@ -37,11 +39,11 @@ class ArchitecturePart:
                 self.build_picture()
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
+        frame.doors["explore"] = Door((), take_offer, (), (parts, self.model))
 
     def build_choices(self) -> None:
         add = self.frame.add
-        names = [(entry.title, entry.name) for entry in CATALOG]
-        self.model = add(gr.Dropdown, {"label": "model"}, choices=names, value=DEFAULT_MODEL, elem_id="model")
+        self.model = add(gr.Dropdown, {"label": "model"}, choices=model_choices(), value=DEFAULT_MODEL, elem_id="model")
         with gr.Row(elem_id="size"):
             self.height, self.width = (
                 add(
@@ -112,7 +114,8 @@ class ArchitecturePart:
             seen.event.then(choose_model, self.model, api_name="open_model", api_visibility="undocumented", **chosen),
             "opened",
         )
-        then_show(self.model.input(choose_model, self.model, api_name="choose_model", **chosen), "model")
+        # "change", since another tab may have chosen it.
+        then_show(self.model.change(choose_model, self.model, api_name="choose_model", **chosen), "model")
         then_show(
             self.config_button.click(lambda text: text, self.config, self.shown, api_visibility="private"), "config"
         )
@@ -140,18 +143,35 @@ class ArchitecturePart:
         gr.api(architecture_of, api_name="architecture")
 
 
+def take_offer(offer: Offer) -> tuple[Update, Update]:
+    """A net that another tab has found is the one to take apart."""
+    return gr.update(selected=NAME), gr.update(choices=model_choices(offer.model), value=offer.model)
+
+
+def model_choices(other: str = "") -> list[tuple[str, str]]:
+    """(title, name) of each net of the catalogue, and of another that is named."""
+    listed = [(entry.title, entry.name) for entry in CATALOG]
+    return listed if not other or find_entry(other) else [*listed, (other, other)]
+
+
 def title_of(text: str, say: Say) -> str:
     entry = find_entry(text)
     return entry.title if entry else say("config_title")
 
 
 def choose_model(model: str) -> tuple[str, str, int, int]:
-    """What is shown, its config as JSON, and the height and width that it is made for."""
+    """What is shown, its config as JSON, and the height and width that it is made for.
+
+    A net of the Hub that the catalogue doesn't list is fetched for its config.
+    """
     with turn():
         from cvhub.convert.named import read_config, write_config
+        from cvhub.load import load_config
 
-        config = read_config(model)
-        return model, write_config(config), *own_size(model, config)
+        on_hub = find_entry(model) is None and HUB_ID.fullmatch(model)
+        config = load_config(model) if on_hub else read_config(model)
+        text = write_config(config)
+        return text if on_hub else model, text, *own_size(model, config)
 
 
 def own_size(model: str, config: Any) -> tuple[int, int]:
@@ -248,7 +268,16 @@ def layers_json(shown: str, height: float | None, width: float | None) -> str:
 
 
 def architecture_of(model: str, height: int = SIDE, width: int = SIDE) -> dict[str, Any]:
-    """What a net costs, layer by layer: `model` is a name of the catalogue, or a config as JSON with a `model_type`."""
+    """Says what a net costs, layer by layer, without its weights.
+
+    Args:
+        model: A name of the catalogue, which list_models gives, of an architecture, or a config as JSON.
+        height: Of the picture that it is given, in pixels.
+        width: Of the picture, in pixels.
+
+    Returns:
+        The sums and a row a layer: parameters, multiply-adds, memory, shapes, receptive field.
+    """
     return exported(lambda: tree.as_data(studied(model, height, width, speaker("en")), model))
 
 

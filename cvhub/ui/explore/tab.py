@@ -11,7 +11,7 @@ from cvhub.ui.figures.part import FiguresPart
 from cvhub.ui.frame import Frame
 
 NAME = "explore"
-PARTS = {"figures": lambda frame: FiguresPart(frame, FIGURES, "claims"), "architecture": ArchitecturePart}
+PARTS = {"figures": lambda frame, _: FiguresPart(frame, FIGURES, "claims"), architecture.NAME: ArchitecturePart}
 
 
 def build(frame: Frame) -> "ExploreTab":
@@ -28,10 +28,10 @@ class ExploreTab:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.parts: dict[str, FiguresPart | ArchitecturePart] = {}
-        with gr.Tabs(elem_id="explore-parts"):
+        with gr.Tabs(elem_id="explore-parts") as parts:
             for name, build_part in PARTS.items():
                 with frame.add(gr.Tab, {"label": f"part_{name}"}, id=name) as tab:
-                    self.parts[name] = build_part(frame)
+                    self.parts[name] = build_part(frame, parts)
                 frame.tabs[name] = tab
 
     def connect(self, opened: Dependency) -> None:

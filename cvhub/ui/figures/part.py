@@ -147,8 +147,21 @@ def endpoint_of(figure: Figure) -> Callable[..., str]:
     names = [*(control.name for control in figure.CONTROLS), "language"]
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     handler.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
-    handler.__doc__ = f"The figure {figure.NAME!r}, as HTML."
+    handler.__name__ = f"figure_{figure.NAME}"
+    handler.__doc__ = described(figure)
     return handler
+
+
+def described(figure: Figure) -> str:
+    """What a program is told of a figure's endpoint."""
+    say = speaker("en")
+    lines = [f"Draws what a paper claims, from the nets themselves: {say(f'{figure.NAME}_title')}", "", "Args:"]
+    for control in figure.CONTROLS:
+        values = control.values if isinstance(control, Choice) else (f"{control.low} to {control.high}",)
+        label = say(f"{figure.NAME}_{control.name}").replace(":", ",")
+        lines.append(f"    {control.name}: {label}; {', '.join(map(str, values))}.")
+    lines += ["    language: en or zh.", "", "Returns:", "    HTML: the title, a sentence on what to see, the charts."]
+    return "\n".join(lines)
 
 
 def draw(figure: Figure, language: str, *values: Value) -> str:

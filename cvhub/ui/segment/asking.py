@@ -12,7 +12,7 @@ from PIL import Image
 
 from cvhub.cache import cache_in
 from cvhub.errors import CvhubError
-from cvhub.ui.answering import forward, title_of
+from cvhub.ui.answering import title_of
 from cvhub.ui.segment.state import Question, Seen
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def ask(question: Question, model: str) -> Iterator[Progress | Seen]:
             return
         reduced = factor_for(*own, KEPT)  # by a net that sees all pictures small anyway
         image = reduce_picture(windows, reduced) if reduced > 1 else Image.fromarray(windows.read(0, 0, *own))
-    with forward:
-        answer = segmenter.segment(image)
+    answer = segmenter.segment(image)
     yield Seen(title_of(question.model), segmenter, image, own, answer, reduced, levels=ask_levels(segmenter, image))
 
 
@@ -67,6 +66,7 @@ def ask_levels(segmenter: "Segmenter", image: Image.Image) -> list[np.ndarray]:
         return []
     import torch
 
+    from cvhub.inference.passes import turn
     from cvhub.inference.pool import building
     from cvhub.load import load_model
 
@@ -75,7 +75,7 @@ def ask_levels(segmenter: "Segmenter", image: Image.Image) -> list[np.ndarray]:
     pixels = segmenter.processor([image])
     height, width = pixels.shape[2:]
     around = [(0, segmenter.config.fitting_size(side) - side) for side in (height, width)]
-    with forward, torch.inference_mode():
+    with turn, torch.inference_mode():
         x = torch.from_numpy(np.pad(pixels, [(0, 0), (0, 0), *around], mode="reflect"))
         levels = model(x, output_auxiliary=True).auxiliary_logits or ()
     return [np.ascontiguousarray(level[0, :, :height, :width].float().numpy()) for level in levels]
@@ -91,14 +91,9 @@ def ask_tiles(question: Question, segmenter: "Segmenter", windows: "Windows") ->
     reduced = factor_for(height, width, KEPT)
     told: list[Progress] = []
     ask_tile = TileForward(segmenter)
-
-    def in_turn(tiles: np.ndarray) -> np.ndarray:
-        with forward:
-            return ask_tile(tiles)
-
     tiles = run_tiles(
         windows,
-        in_turn,
+        ask_tile,
         plan_tiles(segmenter, question.tile, question.overlap),
         progress=lambda done, total: told.append(Progress(done, total)),
     )

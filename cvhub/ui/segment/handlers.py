@@ -24,6 +24,7 @@ from cvhub.ui.segment.paint import painter
 from cvhub.ui.segment.reading import Thing, read, things_in, threshold_of
 from cvhub.ui.segment.state import Question, Seen, SegmentSession, View
 from cvhub.ui.segment.truth import decode_painting, find_truth, scene_in
+from cvhub.ui.sharing import Offer
 from cvhub.ui.strings import Say, speaker
 
 if TYPE_CHECKING:
@@ -284,6 +285,13 @@ def add_segmenter(
         return session, gr.skip(), note(str(error))
     update = gr.update(choices=model_choices(session, name), value=name)
     return session, update, note(say("checkpoint_added", name=name))
+
+
+def take_offer(offer: Offer, session: SegmentSession) -> tuple[SegmentSession, Update]:
+    """A net that another tab has found is the one to ask; it is asked when the tab is seen."""
+    if offer.folder is not None:
+        session.visit.checkpoints[offer.model] = offer.folder
+    return session, gr.update(choices=model_choices(session, offer.model), value=offer.model)
 
 
 def forget_segment(session: SegmentSession) -> None:

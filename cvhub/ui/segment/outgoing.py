@@ -38,11 +38,18 @@ def export_objects(session: SegmentSession, task: str, threshold: float, smalles
 
 
 def segment(image: str, model: str, task: str, threshold: float | None = None) -> dict[str, Any]:
-    """Name each pixel of a picture: `task` "semantic", "instance" or "panoptic"; no `threshold` takes the task's own.
+    """Names each pixel of a picture, and tells things apart.
 
-    Returns {"model", "task", "threshold", "runtime", "precision", "milliseconds", "width", "height", "mask",
-    "segments": [{"id", "label_id", "label", "score", "area", "box", "centroid"}]}; `mask` is a PNG as a data URI whose
-    values are the ids, 0 for background, `box` x, y, width and height.
+    Args:
+        image: The picture, a file.
+        model: A segmenter's name of the catalogue, which list_models gives, or its Hub id.
+        task: "semantic" (classes), "instance" (things one by one) or "panoptic" (both), as far as the net can.
+        threshold: The score from which on something counts; the task's own unless given.
+
+    Returns:
+        {"model", "task", "threshold", "runtime", "precision", "milliseconds", "width", "height", "mask",
+        "segments": [{"id", "label_id", "label", "score", "area", "box", "centroid"}]}; "mask" is a PNG as a data URI
+        whose values are the ids, 0 for background, "box" x, y, width and height.
     """
     say = speaker("en")
     session, question = SegmentSession(), Question(image, model)

@@ -9,6 +9,7 @@ from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
 from cvhub.ui.segment import handlers, outgoing, samples
 from cvhub.ui.segment.state import TRUTHS, SegmentSession
+from cvhub.ui.sharing import Door, Shelf
 from cvhub.ui.strings import Say
 
 PAINTED = """
@@ -31,6 +32,14 @@ class PicturePart:
                 self.checkpoint = CheckpointInput(self.frame, "segment-", "segment_hub_info")
             with gr.Column(scale=2, min_width=320, elem_classes="outputs"):
                 self.build_results()
+        self.frame.doors["segment"] = Door(
+            ("semantic-segmentation", "panoptic-segmentation"),
+            handlers.take_offer,
+            (self.session,),
+            (self.session, self.model),
+            takes_own=True,
+        )
+        self.frame.shelves["segment"] = Shelf(self.session, lambda session: session.visit.checkpoints)
 
     def build_picture(self) -> None:
         add = self.frame.add
@@ -143,6 +152,7 @@ class PicturePart:
             self.csv_button = add(gr.Button, {"value": "save_objects"}, size="sm", elem_id="save-objects")
         self.outgoing = gr.Textbox(visible=False)
         self.api_button = gr.Button(visible=False)  # what /segment hangs on: an endpoint for programs
+        self.api_threshold = gr.Number(None, visible=False)  # a slider would not take none
         self.api_answer = gr.JSON(visible=False)
 
     def connect(self, tab: gr.Tab) -> None:
@@ -244,7 +254,7 @@ class PicturePart:
             button.click(export, view, self.outgoing, **at_once).then(None, self.outgoing, None, js=leave)
         self.api_button.click(
             outgoing.segment,
-            [self.picture, self.model, self.task, self.threshold],
+            [self.picture, self.model, self.task, self.api_threshold],
             self.api_answer,
             api_name="segment",
         )

@@ -6,6 +6,7 @@ from cvhub.ui.figures import DENSE_FIGURES, FIGURES, STUDENT_FIGURES
 from cvhub.ui.strings.classify import CLASSIFY
 from cvhub.ui.strings.distill import DISTILL
 from cvhub.ui.strings.explore import EXPLORE
+from cvhub.ui.strings.hub import HUB
 from cvhub.ui.strings.overlap import OVERLAP
 from cvhub.ui.strings.search import SEARCH
 from cvhub.ui.strings.segment import SEGMENT
@@ -20,7 +21,7 @@ STRINGS: dict[str, tuple[str, str]] = {
     "switch_theme": ("Switch between light and dark", "切换浅色与深色"),
     "tab_classify": ("Classify", "分类"),
 }
-STRINGS |= CLASSIFY | EXPLORE | DISTILL | SEGMENT | OVERLAP | WORDS | SEARCH
+STRINGS |= CLASSIFY | EXPLORE | DISTILL | SEGMENT | OVERLAP | WORDS | SEARCH | HUB
 for figure in (*FIGURES, *DENSE_FIGURES, *STUDENT_FIGURES):
     STRINGS |= figure.STRINGS
 

@@ -104,6 +104,10 @@ CLASSIFY: dict[str, tuple[str, str]] = {
         "加载中。首次使用需获取、转换并编译权重，约需数秒。",
     ),
     "failed_all": ("No model could answer.", "没有模型能够回答。"),
+    "unexpected": (
+        "This failed unexpectedly ({kind}); the server's log has the details.",
+        "意外失败（{kind}），详情见服务器日志。",
+    ),
     "unexpected_view": (
         "The answers could not be shown ({kind}); the server's log has the details. Choose again to ask again.",
         "无法显示结果（{kind}），详情见服务器日志。重新选择即可再次询问。",

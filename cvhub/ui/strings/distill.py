@@ -75,6 +75,8 @@ DISTILL: dict[str, tuple[str, str]] = {
         "不认识这些类别的教师会先在冻结的特征上学习它们。",
     ),
     "lesson_student": ("Student: a DeiT", "学生：DeiT"),
+    "lesson_kept_taught": ("student with teachers", "有教师的学生"),
+    "lesson_kept_alone": ("student without", "无教师的学生"),
     "lesson_student_small": ("small", "小"),
     "lesson_student_medium": ("medium", "中"),
     "lesson_student_large": ("large", "大"),

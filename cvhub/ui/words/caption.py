@@ -73,7 +73,8 @@ class CaptionPart:
         }
         first: dict[str, Any] = writing | {"fn": caption_handlers.write_first}
         seen.event.then(**first).then(**judging)
-        chosen = [self.model.input, self.method.input, self.beams.release, self.top_p.release, self.seed.release]
+        chosen = [self.method.input, self.beams.release, self.top_p.release, self.seed.release]
+        chosen.append(self.model.change)  # which another tab may have chosen
         gr.on([self.picture.input, *chosen], **writing, **ANEW)
         again: dict[str, Any] = judging | {"fn": match_handlers.judge_again}
         gr.on([self.picture.input, self.matcher.input], **judging, **ANEW)

@@ -142,7 +142,19 @@ def show_settings(method: str) -> list[Update]:
 def caption_picture(
     picture: str | None, model: str | None, method: str, beams: int, top_p: float, seed: int
 ) -> dict[str, Any]:
-    """The caption, its words with their probabilities, and the mean −ln p of its tokens in nats."""
+    """Writes what a picture shows.
+
+    Args:
+        picture: The picture, a file.
+        model: A captioner of the catalogue, which list_models gives, or its Hub id.
+        method: How words are chosen; "greedy", "beams" or "nucleus".
+        beams: How many texts are followed side by side, where method is "beams".
+        top_p: The probability that the words chosen among have together, where method is "nucleus".
+        seed: Of the choice, where method is "nucleus".
+
+    Returns:
+        {"model", "caption", "words": [{"text", "probability"}], "loss"}: "loss" is the tokens' mean −ln p in nats.
+    """
     from cvhub.explain.words import words_of
 
     say = speaker("en")

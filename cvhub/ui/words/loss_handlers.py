@@ -90,7 +90,17 @@ def contrast_again(session: WordsSession, *asked: Any) -> Iterator[Shown]:
 
 
 def contrast(files: list[str] | None, texts: str, model: str | None, temperature: float) -> dict[str, Any]:
-    """The symmetric loss in nats, what it is made of, and the cosines with a picture a row."""
+    """Computes the contrastive loss of a batch of pictures and texts.
+
+    Args:
+        files: The pictures, files, of which the first belongs to the first text, and so on.
+        texts: The texts, one a line.
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        temperature: What logits are divided by; 1 leaves the model's own.
+
+    Returns:
+        {"model", "loss", "picture_losses", "text_losses", "cosines"}; losses in nats, cosines with a picture a row.
+    """
     say = speaker("en")
     try:
         batch, written = pairs(files or [], lines(texts), say)

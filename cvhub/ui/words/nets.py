@@ -28,9 +28,10 @@ def _tasks(entry: "Entry") -> list[str]:
     return tasks_of(catalog.CHECKPOINTS / entry.location) if entry.source == "bundled" else [entry.task]
 
 
-def choices(task: str) -> list[tuple[str, str]]:
-    """(title, name) of each."""
-    return [(entry.title, entry.name) for entry in rows(task)]
+def choices(task: str, other: str = "") -> list[tuple[str, str]]:
+    """(title, name) of each, and of another that is named."""
+    listed = [(entry.title, entry.name) for entry in rows(task)]
+    return listed if not other or other in dict(listed).values() else [*listed, (other, other)]
 
 
 def first(task: str) -> str | None:

@@ -193,9 +193,21 @@ def search_pictures(
     model: str | None,
     top_k: int,
 ) -> dict[str, Any]:
-    """The nearest pictures, best first, each with its cosine; how many were compared, and which could not be read.
+    """Finds the pictures that come nearest to words or to another picture.
 
-    `source` is "drawings", "upload" (`files`) or "place" (a folder or a DATASET); `by` is "words" or "picture".
+    Args:
+        files: The pictures to look in, files, where source is "upload".
+        source: Where to look; "drawings" (six that come along), "upload" (files) or "place" (a data set).
+        place: A data set's Hub id, or on one's own machine a folder, where source is "place".
+        split: The data set's split; test unless given, else validation, else the only one.
+        by: What to look for; "words" or "picture".
+        words: What the pictures should show, where by is "words".
+        picture: A picture that they should resemble, a file, where by is "picture".
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        top_k: How many of the nearest.
+
+    Returns:
+        The nearest pictures, best first, each with its cosine; how many were compared, and which could not be read.
     """
     say = speaker("en")
     asked = Question(picture, source, by, words or "", model, int(top_k), "en")

@@ -1,6 +1,5 @@
 """What a view of the Words tab remembers of one visit: pictures as the net sees them, so that words alone are new."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ MOST_KEPT = 64  # pictures, and as many heat maps
 
 @dataclass(frozen=True)
 class Embedded:
-    """A picture's embedding (E,) of length 1, and how long that took."""
+    """A picture's embedding (E,) of length 1, and how long the net took for it."""
 
     embedding: np.ndarray
     milliseconds: float
@@ -62,10 +61,7 @@ class WordsSession:
 
 def embed_picture(net: "ZeroShot", file: str) -> Embedded:
     image = answering.open_picture(file)
-    with answering.forward:
-        start = time.perf_counter()
-        (embedding,) = net.embed_images([image])
-        return Embedded(embedding, 1000 * (time.perf_counter() - start))
+    return Embedded(*net.embed_image(image))
 
 
 def keep(kept: dict, key: tuple[str, ...], value: object) -> None:

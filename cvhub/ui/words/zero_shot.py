@@ -65,7 +65,8 @@ class ZeroShotPart:
         seen.event.then(**asking)
         again: dict[str, Any] = asking | {"fn": handlers.name_again}
         files = [self.files.upload, self.files.clear, self.files.delete]
-        chosen = [self.picture.input, self.model.input, self.temperature.input, self.word.input]
+        chosen = [self.picture.input, self.temperature.input, self.word.input]
+        chosen.append(self.model.change)  # which another tab may have chosen
         gr.on([*chosen, *files], **asking, **ANEW)
         # A text's "input" tells of keys alone: not of what is pasted, deleted, or composed as Chinese is.
         gr.on([self.labels.change, self.templates.change], **again, **ANEW)

@@ -160,10 +160,11 @@ def heat_key(net: "ZeroShot", asked: Question, word: str) -> tuple[str, ...]:
 
 def find_heat(session: WordsSession, net: "ZeroShot", asked: Question, word: str) -> Heat:
     from cvhub.explain.words import word_heat
+    from cvhub.inference.passes import turn
 
     image = answering.open_picture(asked.picture or "")
     (text,) = net.embed_labels([word], asked.templates)
-    with answering.forward:
+    with turn:
         heat = heat_layer(word_heat(net, image, text), seen_part(net.processor, image), exact=False)
     keep(session.heats, heat_key(net, asked, word), heat)
     return heat
@@ -196,7 +197,18 @@ def kind_of(text: str) -> str | None:
 def zero_shot(
     picture: str | None, model: str | None, labels: str, templates: str, temperature: float
 ) -> dict[str, Any]:
-    """The labels, one a line, with their probabilities and cosines, best first."""
+    """Says which of any labels a picture shows.
+
+    Args:
+        picture: The picture, a file.
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        labels: The labels, one a line, in any words.
+        templates: Sentences, one a line, with {} where the label goes; embeddings are averaged over them.
+        temperature: What logits are divided by; 1 leaves the model's own probabilities.
+
+    Returns:
+        {"model", "predictions": [{"label", "score", "cosine"}]}, the likeliest label first.
+    """
     say = speaker("en")
     asked = Question(picture, model, lines(labels), lines(templates), temperature, "", [], "en")
     try:
