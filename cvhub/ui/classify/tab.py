@@ -6,6 +6,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
+from cvhub.ui.answering import IN_LINE
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.classify import handlers, link
 from cvhub.ui.classify.own_classes import OwnClasses
@@ -125,7 +126,7 @@ class ClassifyTab:
             )
 
     def class_list(self, name: str, first: str, elem_id: str) -> gr.Dropdown:
-        """A list of classes; its choices arrive with the first answer."""
+        """A list of classes; its choices come when it is opened."""
         return self.frame.add(
             gr.Dropdown,
             {"label": name, "info": f"{name}_info"},
@@ -171,6 +172,7 @@ class ClassifyTab:
             "outputs": [self.session, self.style, *self.shown],
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
+            **IN_LINE,
         }
 
     def connect(self, opened: Dependency) -> None:
@@ -222,6 +224,14 @@ class ClassifyTab:
             api_visibility="private",
             **at_once,
         )
+        gr.on(
+            [self.heat_class.focus, self.true_class.focus, frame.language.change],
+            handlers.list_classes,
+            [self.session, frame.language],
+            [self.heat_class, self.true_class],
+            api_visibility="private",
+            **at_once,
+        )
         self.opacity.change(None, self.opacity, None, js="(percent) => cvhub.fade(percent)")
         self.checkpoint.button.click(
             handlers.add_checkpoint,
@@ -251,4 +261,5 @@ class ClassifyTab:
             [self.picture, self.models, self.temperature, self.top_k],
             self.api_answer,
             api_name="classify",
+            **IN_LINE,
         )

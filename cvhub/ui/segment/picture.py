@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from cvhub.ui.answering import IN_LINE
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
@@ -256,6 +257,7 @@ class PicturePart:
             [self.picture, self.model, self.task, self.api_threshold],
             self.api_answer,
             api_name="segment",
+            **IN_LINE,
         )
 
 
