@@ -482,7 +482,7 @@ def spoil(folder: Path, kind: str) -> None:
     ("kind", "expected"),
     [
         ("foreign", "holds a model of type 'resnet', not one of cvhub"),
-        ("no object", "config.json in .* is not a JSON object"),
+        ("no object", "config.json in .* can't be read as JSON"),
         ("bad field", "config.json in .*shortcut is 'D'"),
         ("another's class", r"architectures in config.json .* is \['ResNetModel'\], expected a class of resnet.py"),
         ("pickle", "pytorch_model.bin in .* is a pickle"),

@@ -172,6 +172,11 @@ MESSAGES = {
     "this network takes inputs of shape {} and no others.": "此网络只接受形状为 {} 的输入。",
     "torch can't run inputs of shape {}: {}.": "torch 无法处理形状为 {} 的输入：{}。",
     "the model in {} can't be loaded: {}.": "无法加载 {} 中的模型：{}。",
+    "This config makes a net of more than {} parameters.": "此配置的网络参数超过 {} 个。",
+    "id2label in config.json of {} has other keys than numbers.": "{} 的 config.json 中，id2label 的键不是数字。",
+    "{} makes {} pixels of a small picture, expected 1 to {}.": "{} 把小图片变为 {} 像素，应为 1 到 {}。",
+    "{} in {} has more than {} MB.": "{}（位于 {}）超过 {} MB。",
+    "weight_map of {} in {} names no files beside it.": "{}（位于 {}）的 weight_map 没有指明同一文件夹中的文件。",
     # models by name (load.py)
     "{} is neither a name of the catalogue ({}, …), nor a folder, nor a Hub id OWNER/NAME.": (
         "{} 既不是目录中的名称（{} 等），也不是文件夹或 OWNER/NAME 形式的 Hub 编号。"
