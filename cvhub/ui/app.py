@@ -6,6 +6,7 @@ from threading import Thread
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from cvhub.ui import answering, samples
 from cvhub.ui.classify import tab as classify
@@ -13,6 +14,7 @@ from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
+from cvhub.ui.protection import Protection
 from cvhub.ui.public import in_space
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
@@ -58,6 +60,7 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         "run_history": False,
         "state_session_capacity": MAX_VISITS,
         "ssr_mode": False,
+        "app_kwargs": {"middleware": [Middleware(Protection)]},
     }
     demo.launch(**(settings | arguments))
 

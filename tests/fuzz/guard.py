@@ -69,7 +69,7 @@ class Guard:
         self.close()
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        with _environment(self.place):
+        with place_environment(self.place):
             self._process = context.Process(target=_serve, args=(theirs, self.answer, self.place), daemon=True)
             self._process.start()
         theirs.close()
@@ -78,7 +78,7 @@ class Guard:
 
 
 @contextlib.contextmanager
-def _environment(place: Path) -> Iterator[None]:
+def place_environment(place: Path) -> Iterator[None]:
     """What is written by right is written into the place."""
     folders = {"TMPDIR": "tmp", "CVHUB_CACHE": "cvhub", "HF_HOME": "huggingface", "XDG_CACHE_HOME": "cache"}
     before = dict(os.environ)
@@ -100,8 +100,8 @@ def _serve(pipe: Any, answer: Answer, place: Path) -> None:
     with contextlib.suppress(CvhubError):
         answer(None, place)  # imports what it needs
     seen = watch(place)
-    resource.setrlimit(resource.RLIMIT_AS, ((_megabytes("VmSize") + ADDRESSES) * 2**20,) * 2)
-    start = _megabytes("VmRSS")
+    resource.setrlimit(resource.RLIMIT_AS, ((megabytes("VmSize") + ADDRESSES) * 2**20,) * 2)
+    start = megabytes("VmRSS")
     pipe.send("ready")
     while True:
         case = pipe.recv()
@@ -112,11 +112,11 @@ def _serve(pipe: Any, answer: Answer, place: Path) -> None:
             said = str(error)
         except Exception:
             said = traceback.format_exc()
-        pipe.send((said, list(seen), _megabytes("VmHWM") - start))
+        pipe.send((said, list(seen), megabytes("VmHWM") - start))
         seen.clear()
 
 
-def _megabytes(name: str) -> int:
+def megabytes(name: str) -> int:
     """What Linux tells about this process's memory."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) // 1024
