@@ -1,19 +1,26 @@
 # make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
 # make test  the tests                              make bench        speed, beside the peers
-#                                                   make screenshots  the pictures in docs/
+# make fuzz  11,000 damaged and hostile inputs       make screenshots  the pictures in docs/
+# make faults  kills, full disks, failing Hubs
 # Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test check bench screenshots
+.PHONY: app test fuzz faults check bench screenshots
 
 app: $(VENV)/app-installed
 	$(RUN) app.py
 
 test: $(VENV)/dev-installed
 	$(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(VENV)/dev-installed
+	CVHUB_FUZZ=whole $(RUN) -m pytest tests/fuzz --timeout 3600
+
+faults: $(VENV)/dev-installed
+	$(RUN) -m pytest tests/faults -m "full or not full"
 
 check: $(VENV)/dev-installed
 	$(RUN) -m ruff check .

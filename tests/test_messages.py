@@ -21,7 +21,7 @@ ROOMS = ("inference/*.py", "load.py", "convert/*.py", "hub/failures.py", "hub/do
 ROOMS += ("training/few_shot.py", "evaluation/truth.py", "ui/segment/*.py", "ui/distill/*.py", "training/archive.py")
 ROOMS += ("ui/words/*.py",)
 ROOMS += ("training/job*.py", "training/lesson.py", "training/teachers.py", "training/result.py")
-ROOMS += ("evaluation/picture_rows.py", "evaluation/dataset.py", "limits.py", "loading.py", "json_file.py")
+ROOMS += ("evaluation/picture_rows.py", "evaluation/dataset.py", "limits.py", "loading.py", "json_file.py", "cache.py")
 COMMANDS_ONLY = ("exporting.py", "mask_file.py", "mask_folder.py")
 RAISED = ("CvhubError", "RuntimeUnavailable")
 

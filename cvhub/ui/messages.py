@@ -182,6 +182,9 @@ MESSAGES = {
         "{} 既不是目录中的名称（{} 等），也不是文件夹或 OWNER/NAME 形式的 Hub 编号。"
     ),
     "{} needs the package {}: pip install {}": "{} 需要软件包 {}：pip install {}",
+    "The cache {} can't be written ({}): CVHUB_CACHE may name another place.": (
+        "缓存 {} 无法写入（{}）：可用 CVHUB_CACHE 指定其他位置。"
+    ),
     # conversion (convert/)
     "{} has no form for {}={}.": "{} 无法表示 {}={}。",
     "{} exists and is not an empty folder.": "{} 已存在，且不是空文件夹。",
