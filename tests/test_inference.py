@@ -329,7 +329,6 @@ def import_fails(monkeypatch: pytest.MonkeyPatch) -> str:
     return "can't be imported"
 
 
-@pytest.mark.parametrize("trouble", [conversion_fails, conversion_is_wrong, running_fails, import_fails])
 def test_openvino_tells_nobody_what_it_converts() -> None:
     code = (
         "import cvhub.inference.openvino_runtime, openvino.tools.ovc.convert_impl as converter;"
@@ -339,6 +338,7 @@ def test_openvino_tells_nobody_what_it_converts() -> None:
     assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
 
 
+@pytest.mark.parametrize("trouble", [conversion_fails, conversion_is_wrong, running_fails, import_fails])
 def test_where_openvino_cannot_torch_does_with_one_line_of_log(
     trouble: Callable[[pytest.MonkeyPatch], str],
     resnet: Path,
