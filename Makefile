@@ -1,6 +1,6 @@
 # make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
 # make test  the tests                              make bench        speed, beside the peers
-# make fuzz  11,000 damaged and hostile inputs       make screenshots  the pictures in docs/
+# make fuzz  12,000 damaged and hostile inputs       make screenshots  the pictures in docs/
 # make faults  kills, full disks, failing Hubs
 # Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
 
