@@ -331,6 +331,15 @@ def import_fails(monkeypatch: pytest.MonkeyPatch) -> str:
     return "can't be imported"
 
 
+def test_openvino_tells_nobody_what_it_converts() -> None:
+    code = (
+        "import cvhub.inference.openvino_runtime, openvino.tools.ovc.convert_impl as converter;"
+        "print(converter.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
+
+
 @pytest.mark.parametrize("trouble", [conversion_fails, conversion_is_wrong, running_fails, import_fails])
 def test_where_openvino_cannot_torch_does_with_one_line_of_log(
     trouble: Callable[[pytest.MonkeyPatch], str],

@@ -27,8 +27,8 @@ def counter() -> gr.Blocks:
 
 
 @contextmanager
-def served(page: gr.Blocks) -> Iterator[str]:
-    page.launch(prevent_thread_lock=True, quiet=True)
+def served(page: gr.Blocks, **settings: Any) -> Iterator[str]:
+    page.launch(prevent_thread_lock=True, quiet=True, **settings)
     try:
         sessions.keep_light(page)
         yield str(page.local_url)
@@ -59,6 +59,14 @@ def test_the_oldest_visit_leaves_when_there_are_too_many(counter: gr.Blocks):
     first, _, _ = (states[name] for name in ("a", "b", "c"))
     assert list(states.session_data) == ["b", "c"]
     assert states["a"] is not first
+
+
+def test_a_visit_that_left_leaves_no_questions_behind(counter: gr.Blocks):
+    with served(counter, state_session_capacity=2) as url:
+        for _ in range(5):
+            assert Client(url, verbose=False).predict(1, api_name="/count") == "1 now"
+        queue = counter._queue
+        assert len(queue.pending_event_ids_session) == len(queue.pending_messages_per_session) <= 3
 
 
 def test_no_table_of_past_questions_is_kept():

@@ -21,8 +21,8 @@ import openvino
 
 import cvhub.models
 from cvhub.cache import build_once, cache_dir
-from cvhub.errors import CvhubError
-from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_inputs, one_line
+from cvhub.errors import CvhubError, one_line
+from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_inputs
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 # Allowed difference from torch's fp32, ‖a − b‖ / ‖b‖. On noise, bf16's 8 bits cost EfficientNet-Lite0 up to 0.04 and

@@ -7,14 +7,16 @@ from threading import Thread
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-from cvhub.ui import answering, samples, sessions, tools, uploads
+from cvhub.ui import answering, memory, samples, sessions, tools, uploads
 from cvhub.ui.classify import tab as classify
 from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.hub import tab as hub
+from cvhub.ui.protection import Protection
 from cvhub.ui.public import in_space
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
@@ -30,6 +32,7 @@ HOUR = 3600  # seconds; uploads older than this are deleted
 # Gradio would make a table of the last 10,000 questions after each one, for a monitor that this page doesn't have.
 WITHOUT_MONITOR = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000"}
 IDLE_SECONDS = 0.5  # without a question, after which things are made ready that nobody has asked for
+UPKEEP_SECONDS = 30
 MAX_VISITS = 200  # whose state is kept in memory
 
 
@@ -72,6 +75,7 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         "ssr_mode": False,
         "mcp_server": tools.has_protocol(),
         "prevent_thread_lock": True,
+        "app_kwargs": {"middleware": [Middleware(Protection)]},
     }
     demo.launch(**(settings | arguments))
     sessions.keep_light(demo)
@@ -94,9 +98,17 @@ def warm_up() -> None:
             prepare()
 
 
+def look_after(demo: gr.Blocks) -> None:
+    """Keeps what visitors leave behind, on disk and in memory, within limits."""
+    while True:
+        time.sleep(UPKEEP_SECONDS)
+        uploads.tidy(demo, time.time() - uploads.SAFE_SECONDS)
+        memory.give_back()
+
+
 def main() -> None:
     demo = build()
     launch(demo)
-    uploads.keep_within_limit(demo)
-    Thread(target=warm_up, daemon=True).start()
+    Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
+    Thread(target=warm_up, name="warm up", daemon=True).start()
     demo.block_thread()

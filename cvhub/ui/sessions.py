@@ -28,6 +28,14 @@ class LightStates(StateHolder):
             self.session_data[session_id] = LightState(self.blocks)
         return super().__getitem__(session_id)
 
+    def update(self, session_id: str) -> None:
+        oldest = next(iter(self.session_data), session_id)
+        super().update(session_id)
+        queue = self.blocks._queue
+        if oldest not in self.session_data and not queue.pending_event_ids_session.get(oldest):
+            queue.pending_messages_per_session.pop(oldest, None)  # the two of them belong together
+            queue.pending_event_ids_session.pop(oldest, None)  # which Gradio would keep for ever
+
 
 def keep_light(demo: gr.Blocks) -> None:
     """Of a page that is being served: visits from now on have light states."""
