@@ -1,6 +1,7 @@
 # make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
 # make test  the tests                              make bench        speed, beside the peers
 # make docs  the documentation, in build/docs/site  make screenshots  the pictures in docs/
+# make fuzz  12,000 damaged and hostile inputs       make faults       kills, full disks, failing Hubs
 # make release-check  what stands between this commit and a release; leaves the wheel in dist/
 # Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
 
@@ -8,13 +9,20 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: app test check bench docs screenshots release-check
+.PHONY: app test fuzz faults check bench docs screenshots release-check
 
 app: $(VENV)/app-installed
 	$(RUN) app.py
 
 test: $(VENV)/dev-installed
 	$(RUN) -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+fuzz: $(VENV)/dev-installed
+	CVHUB_FUZZ=whole $(RUN) -m pytest tests/fuzz --timeout 3600
+
+faults: $(VENV)/dev-installed
+	$(RUN) -m pytest tests -m "full or not full" -k \
+	  "kill or disk_and_clock or full_disk or failing_hub or garbled or hub_out_of_reach or two_processes"
 
 check: $(VENV)/dev-installed
 	$(RUN) -m ruff check .

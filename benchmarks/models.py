@@ -16,8 +16,7 @@ from benchmarks.photos import sample
 from benchmarks.report import Report, Table
 from benchmarks.settings import Settings
 from benchmarks.timing import take_turns
-from cvhub.errors import CvhubError
-from cvhub.inference.runtime import one_line
+from cvhub.errors import CvhubError, one_line
 
 BATCHES = (1, 16)
 PIPELINE = "transformers pipeline"

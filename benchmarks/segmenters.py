@@ -15,8 +15,7 @@ from benchmarks.models import compare, dtype_of, eager
 from benchmarks.report import Report, Table
 from benchmarks.settings import Settings
 from benchmarks.timing import take_turns
-from cvhub.errors import CvhubError
-from cvhub.inference.runtime import one_line
+from cvhub.errors import CvhubError, one_line
 
 SIDES = (256, 512)
 READINGS = 5  # of one picture, of which the median counts

@@ -21,9 +21,9 @@ SPACE = {"SYSTEM": "spaces", "SPACE_ID": "someone/cvhub", "GRADIO_SERVER_NAME": 
 def run(settings: Settings) -> Report:
     report = Report(
         "Start of a Space",
-        "Seconds, once each. Installed: requirements.txt into a fresh environment. Then from the start of `python app.py` in "
-        f"a folder with what `cvhub space deploy` uploads, on {os.cpu_count()} threads: until its page is there, and until "
-        f"a program's first question, of a photo to {len(DEFAULT_MODELS)} models, is answered.",
+        "Seconds, once each. Installed: requirements.txt into a fresh environment. Then from the page's start in a "
+        "folder as `cvhub space deploy` leaves it: until it is there, and until a program's question of a photo "
+        f"to {len(DEFAULT_MODELS)} models is answered. {os.cpu_count()} threads.",
     )
     app, python = copy_files(settings.work / "app"), settings.work / "environment" / "bin" / "python"
     table = Table(["", "seconds"])

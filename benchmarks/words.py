@@ -14,7 +14,7 @@ from benchmarks.photos import sample
 from benchmarks.report import Report, Table
 from benchmarks.settings import Settings
 from benchmarks.timing import take_turns
-from cvhub.inference.runtime import one_line
+from cvhub.errors import one_line
 
 TRANSFORMERS, OPEN_CLIP = "transformers eager", "open_clip eager"
 PIPELINE = "transformers pipeline"

@@ -1,5 +1,6 @@
 """Where cvhub keeps what it downloaded, converted and compiled; how a folder or file is made once, and whole."""
 
+import errno
 import os
 import shutil
 import sys
@@ -8,6 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+
+from cvhub.errors import CvhubError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what a disk says that has no room, or may not be written
 
 _elsewhere: ContextVar[Path | None] = ContextVar("elsewhere", default=None)
 
@@ -40,18 +45,34 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
 
     Threads and processes wait for one another on a lock file. `build` fills a sibling folder that takes `target`'s
     name in one step, so a kill at any point leaves no half-written target; the leftovers go with the next build.
+    Raises `CvhubError` where the disk is full or may not be written.
     """
     if target.is_dir():
         return target
     from filelock import FileLock
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_name(target.name + ".lock")):
-        if not target.is_dir():
-            for leftover in target.parent.glob(f".{target.name}.*.partial"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            write_folder(target, build)
+    with _writable(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(target.name + ".lock")):
+            if not target.is_dir():
+                for leftover in target.parent.glob(f".{target.name}.*.partial"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+                write_folder(target, build)
     return target
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """A disk that takes nothing more becomes a `CvhubError`."""
+    try:
+        yield
+    except OSError as error:
+        forbidden = error.errno == errno.EACCES and str(error.filename).startswith(str(folder))
+        if error.errno not in FULL and not forbidden:
+            raise
+        raise CvhubError(
+            f"The cache {cache_dir()} can't be written ({error.strerror}): CVHUB_CACHE may name another place."
+        ) from error
 
 
 def write_folder(target: Path, build: Callable[[Path], None]) -> None:

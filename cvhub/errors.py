@@ -6,3 +6,9 @@ class CvhubError(Exception):
 
     The command line prints the sentence and exits; the page shows it where the result would stand.
     """
+
+
+def one_line(error: Exception) -> str:
+    """What a library raised, cut to fit a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:160].rstrip(".")

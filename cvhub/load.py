@@ -6,20 +6,27 @@ complete folder of ours: a foreign one is converted into the cache, once.
 
 import hashlib
 import importlib
-import json
+import math
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from cvhub.cache import build_once, cache_dir
 from cvhub.catalog import CATALOG, CHECKPOINTS, TASKS, Entry, find_entry
 from cvhub.errors import CvhubError
-from cvhub.loading import loading
+from cvhub.json_file import read_json
+from cvhub.limits import MAX_PARAMETERS, check_numbers
+from cvhub.loading import explained, loading
 from cvhub.models import FAMILIES
 from cvhub.models.pixels import PixelTransform
 
 # Raised when conversion writes something else than before, so that older folders in the cache are not used.
 CONVERSION = 1
+
+EXAMPLE = (256, 256)  # width and height of a small picture
+MAX_PIXELS = 2**22  # that a net may be given of it: more would take gigabytes to compute with
 
 
 def resolve(model: str) -> Path:
@@ -64,27 +71,45 @@ def load_model(model: str, task: str = "") -> Any:
     folder = resolve(model)
     autos = dict(TASKS.values())
     auto = getattr(transformers, autos.get(task or task_of(folder), "AutoModelForImageClassification"))
-    with loading():
+    with explained(folder), loading(_most_parameters(folder)):
+        check_numbers(_config_fields(folder))
         return auto.from_pretrained(folder, dtype="float32").eval()
+
+
+def _most_parameters(folder: Path) -> int:
+    """Twice the bytes of a folder's weights: some are used in two places, and two bytes are the fewest of a number."""
+    stored = sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.is_file())
+    return min(2 * stored, MAX_PARAMETERS) if stored else MAX_PARAMETERS
 
 
 def load_config(model: str) -> Any:
     """The config of a MODEL."""
     from transformers import AutoConfig
 
-    return AutoConfig.from_pretrained(resolve(model))
+    folder = resolve(model)
+    with explained(folder):
+        return AutoConfig.from_pretrained(folder)
 
 
 def load_processor(model: str) -> PixelTransform:
     """What turns pictures into the network's numbers, without torch; `AutoImageProcessor` gives the same pixels."""
-    return PixelTransform.from_folder(resolve(model))
+    folder = resolve(model)
+    with explained(folder):
+        transform = PixelTransform.from_folder(folder)
+        pixels = math.prod(transform.size_of(*EXAMPLE))
+        if not 0 < pixels <= MAX_PIXELS:
+            raise CvhubError(f"{folder.name} makes {pixels:,} pixels of a small picture, expected 1 to {MAX_PIXELS:,}.")
+        transform([Image.new("RGB", EXAMPLE)])  # so that numbers which can't be computed with are found here
+    return transform
 
 
 def load_tokenizer(model: str) -> Any:
     """transformers' tokenizer of a MODEL that reads or writes words."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(resolve(model))
+    folder = resolve(model)
+    with explained(folder):
+        return AutoTokenizer.from_pretrained(folder)
 
 
 def model_type(folder: Path) -> str:
@@ -103,13 +128,18 @@ def tasks_of(folder: Path) -> list[str]:
     By the classes whose weights these are; where config.json doesn't say, by what its family is for.
     """
     names = _config_fields(folder).get("architectures") or _family_class_names(model_type(folder))
+    if not isinstance(names, list):
+        return []
     return [task for name in names for end, (task, _) in TASKS.items() if str(name).endswith(end)]
 
 
 def labels_of(folder: Path) -> list[str]:
     """`id2label` of config.json by index; transformers leaves it out where it is two classes without names."""
     names = _config_fields(folder).get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}
-    return [str(names[index]) for index in sorted(names, key=int)]
+    try:
+        return [str(names[index]) for index in sorted(names, key=int)]
+    except (TypeError, ValueError):
+        raise CvhubError(f"id2label in config.json of {folder.name} has other keys than numbers.") from None
 
 
 def require_complete(folder: Path) -> None:
@@ -122,10 +152,9 @@ def require_complete(folder: Path) -> None:
 def _config_fields(folder: Path) -> dict[str, Any]:
     """config.json as it is, {} where it can't be read."""
     try:
-        fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / "config.json")
+    except CvhubError:
         return {}
-    return fields if isinstance(fields, dict) else {}
 
 
 def _family_class_names(kind: str) -> list[str]:
@@ -141,7 +170,7 @@ def fingerprint(folder: Path) -> str:
     """Tells a folder's content by its config and its weights' names, sizes and times: a new file, a new fingerprint."""
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".json", ".safetensors"):
+        if file.suffix in (".json", ".safetensors") and file.is_file():
             status = file.stat()
             digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -71,7 +71,7 @@ def main() -> None:
     if not Path(CHROMIUM).exists():
         raise SystemExit(f"{CHROMIUM} is not installed: apt-get install chromium")
     demo = app.build()
-    app.launch(demo, server_port=None, prevent_thread_lock=True, quiet=True)
+    app.launch(demo, server_port=None, quiet=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for shot in SHOTS:

@@ -43,7 +43,7 @@ def served(build: Callable[[], Any] | None = None) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     demo = (build or app.build)()
-    app.launch(demo, server_port=port, prevent_thread_lock=True, quiet=True)
+    app.launch(demo, server_port=port, quiet=True)
     assert demo.local_url
     yield demo.local_url
     demo.close()

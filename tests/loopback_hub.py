@@ -74,7 +74,8 @@ class LoopbackHub:
     - `users`: token → user, who owns the namespace of that name; `readers`: users whose token can't write.
     - `status`: answers everything with this status; `delay`: seconds before each
       answer but the first `punctual`; `body_limit`: a file's
-      transfer breaks off after so many bytes; `web_page`: answers with a login page, as a hotel's network does.
+      transfer breaks off after so many bytes; `web_page`: answers with a login page, as a hotel's network does;
+      `garbled`: files come with one byte changed.
     """
 
     url: str = ""
@@ -87,6 +88,7 @@ class LoopbackHub:
     punctual: int = 0
     body_limit: int | None = None
     web_page: bool = False
+    garbled: bool = False
 
     def add(self, repo_id: str, files: dict[str, bytes], **fields: Any) -> Repo:
         """A repo with one commit of `files`; a data set is added as `datasets/OWNER/NAME`, a Space as `spaces/…`."""
@@ -256,6 +258,8 @@ class LoopbackHub:
             return Response(headers=headers)
         if self.body_limit is not None and len(content) > self.body_limit:
             return StreamingResponse(self.part_of(request, content), headers=headers)
+        if self.garbled:
+            content = bytes([content[0] ^ 1]) + content[1:]
         return Response(content, headers=headers)
 
     def part_of(self, request: Request, content: bytes) -> Iterator[bytes]:

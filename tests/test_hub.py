@@ -393,6 +393,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         *FAULTS,
         ({"body_limit": 4000}, "in the middle of ann/net: try again"),
+        ({"garbled": True}, r"ann/net did not arrive whole \(.* has another checksum\): try again"),
         ({"delay": 0.6, "punctual": 1}, "did not answer in time about ann/net"),
     ],
 )
@@ -406,6 +407,17 @@ def test_a_failing_hub_is_one_sentence(
     with pytest.raises(CvhubError, match=expected) as caught:
         download("ann/net")
     assert_one_sentence(caught.value)
+
+
+def test_what_came_garbled_is_fetched_anew(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "token-of-ann")
+    hub.add("ann/net", TEXTS | WEIGHTS)
+    hub.garbled = True
+    with pytest.raises(CvhubError, match="another checksum"):
+        download("ann/net")
+    hub.garbled = False
+    folder = download("ann/net")
+    assert {name: (folder / name).read_bytes() for name in TEXTS | WEIGHTS} == TEXTS | WEIGHTS
 
 
 def test_a_hub_out_of_reach_is_one_sentence(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -482,7 +494,7 @@ def spoil(folder: Path, kind: str) -> None:
     ("kind", "expected"),
     [
         ("foreign", "holds a model of type 'resnet', not one of cvhub"),
-        ("no object", "config.json in .* is not a JSON object"),
+        ("no object", "config.json in .* can't be read as JSON"),
         ("bad field", "config.json in .*shortcut is 'D'"),
         ("another's class", r"architectures in config.json .* is \['ResNetModel'\], expected a class of resnet.py"),
         ("pickle", "pytorch_model.bin in .* is a pickle"),

@@ -23,7 +23,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTConfig, 
 
 from cvhub.cache import cache_dir
 from cvhub.errors import CvhubError
-from cvhub.inference import classify, openvino_runtime, pool, runtime, torch_runtime
+from cvhub.inference import classify, openvino_runtime, pool, torch_runtime
 from cvhub.inference.classify import Classification, Classifier, softmax
 from cvhub.inference.passes import Passes
 from cvhub.inference.pool import ModelPool, Predictor, default_pool
@@ -333,6 +333,15 @@ def import_fails(monkeypatch: pytest.MonkeyPatch) -> str:
     return "can't be imported"
 
 
+def test_openvino_tells_nobody_what_it_converts() -> None:
+    code = (
+        "import cvhub.inference.openvino_runtime, openvino.tools.ovc.convert_impl as converter;"
+        "print(converter.tm.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "openvino.tools.ovc.telemetry_stub"
+
+
 @pytest.mark.parametrize("trouble", [conversion_fails, conversion_is_wrong, running_fails, import_fails])
 def test_where_openvino_cannot_torch_does_with_one_line_of_log(
     trouble: Callable[[pytest.MonkeyPatch], str],
@@ -408,9 +417,9 @@ def test_torch_in_bf16(folder: Path) -> None:
 def test_auto_takes_torch_where_there_is_a_gpu(resnet: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Pretended: the driver's file is there, torch says yes, and the device is the CPU under another name."""
     assert build_runtime(resnet).name == "openvino"
-    monkeypatch.setattr(runtime, "GPU_DRIVERS", (str(tmp_path),))
+    monkeypatch.setattr("cvhub.inference.runtime.GPU_DRIVERS", (str(tmp_path),))
     assert build_runtime(resnet).name == "openvino"  # a driver, and nothing that torch can use
-    monkeypatch.setattr(runtime, "has_gpu", lambda: True)
+    monkeypatch.setattr("cvhub.inference.runtime.has_gpu", lambda: True)
     ready = build_runtime(resnet, precision="fp32")
     assert (ready.name, ready.reason) == ("torch", "torch, which this machine has a GPU for; fp32, as asked.")
 

@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter
 from cvhub.inference import large_things
 from cvhub.inference.large_things import PeakFinder, Shelf, ThingRows
 from cvhub.inference.segments import Segment, SegmentReader
-from cvhub.models.dense_processing import CvPanopticProcessor, find_centres
+from cvhub.models.dense_processing import CvPanopticProcessor
+from cvhub.models.grouping import find_centres
 from cvhub.models.panoptic_deeplab import CvPanopticDeepLabConfig, instance_targets
 from tests.test_panoptic_deeplab import disks
 

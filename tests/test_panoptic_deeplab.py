@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import Mask2FormerImageProcessorPil
 from transformers.models.mask2former.image_processing_mask2former import convert_segmentation_to_rle
 
-from cvhub.models.dense_processing import CvPanopticProcessor, find_centres, group_pixels, run_lengths
+from cvhub.models.dense_processing import CvPanopticProcessor, run_lengths
+from cvhub.models.grouping import find_centres, group_pixels
 from cvhub.models.losses_dense import dense_loss
 from cvhub.models.panoptic_deeplab import (
     CvPanopticDeepLabConfig,

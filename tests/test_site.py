@@ -17,6 +17,7 @@ from cvhub.models import FAMILIES
 from docs.site import families, pages, quality
 from docs.site.__main__ import build
 from tests.examples import ROOT
+from tests.test_notes import TEST_ID, names_of_tests
 from tests.tiny import TinyFamily
 
 SITE = ROOT / "docs" / "site"
@@ -65,6 +66,14 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path: Path) -
     assert not [page for page, text in html.items() if re.search(fetched, text)]
 
 
+def test_every_test_that_stands_for_one_of_transformers_exists() -> None:
+    page = (SITE / "en" / "common_tests.md").read_text(encoding="utf-8")
+    assert TEST_ID.findall(page)
+    assert not [f"{file}::{name}" for file, name in TEST_ID.findall(page) if name not in names_of_tests(ROOT / file)]
+    files = set(re.findall(r"`(tests/\w+\.py)`", page)) - {"tests/test_modeling_common.py"}  # which is transformers'
+    assert not [file for file in files if not (ROOT / file).is_file()]
+
+
 # --- The pages of families -------------------------------------------------------------------------------------------
 
 
@@ -73,7 +82,7 @@ def test_a_familys_page_shows_what_its_code_says(name: str, written: Path) -> No
     page = (written / "en" / "families" / f"{name}.md").read_text(encoding="utf-8")
     config = TinyFamily(name).class_for("AutoConfig")
     for field, kind in vars(config).get("__annotations__", {}).items():
-        assert (f"| `{field}` |" in page) == (get_origin(kind) is not ClassVar)
+        assert page.count(f"| `{field}` |") == (get_origin(kind) is not ClassVar)
     for entry in (entry for entry in CATALOG if entry.family == name):
         assert f"| `{entry.name}` | {entry.dataset} |" in page
     assert "<svg" in page

@@ -164,7 +164,7 @@ def test_visitors_of_a_space_are_not_lent_its_token(system: str, disabled: str) 
 SIGNING_IN = """
 import cvhub.ui.app as app, gradio as gr
 page = app.build()
-app.launch(page, prevent_thread_lock=True, quiet=True)
+app.launch(page, quiet=True)
 paths = {getattr(route, "path", "") for route in page.app.routes}
 print(sum(isinstance(block, gr.LoginButton) for block in page.blocks.values()), "/login/huggingface" in paths)
 page.close()

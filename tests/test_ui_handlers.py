@@ -276,13 +276,16 @@ def test_a_sample_brings_models_that_know_what_is_in_it(sample: str, chosen: lis
     assert given is None or set(given) <= {name for _, name in update["choices"]}
 
 
-def test_classes_are_sent_once_and_not_with_every_change(models, picture: str):
+def test_classes_are_listed_for_who_opens_a_list_and_not_sent_with_answers(models, picture: str):
     models["resnet18"] = ready()
     session = Session()
     *_, (_, _, _, _, heat, _) = handlers.answer(session, picture, ["resnet18"], *CHOICES)
-    assert heat["choices"][1:] == [("cat", "cat"), ("dog", "dog")]
-    assert "choices" not in handlers.show_view(session, View())[2]
-    assert "choices" in handlers.show_view(session, View(language="zh"))[2]
+    assert "choices" not in heat
+    heat, true = handlers.list_classes(session, "en")
+    assert heat["choices"] == [("each model's top class", ""), ("cat", "cat"), ("dog", "dog")]
+    assert true["choices"][1:] == heat["choices"][1:]
+    heat, _ = handlers.list_classes(Session(), "zh")
+    assert heat["choices"] == [(speaker("zh")("heat_class_own"), "")]
 
 
 def test_a_failure_of_every_model_is_said(models, picture: str):

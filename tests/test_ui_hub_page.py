@@ -49,12 +49,12 @@ def test_a_row_is_looked_at_and_opened_in_classify(hub_tab: Callable[..., Any]) 
     expect(page.locator("#hub-view .model-title")).to_have_text("EfficientNet-Lite0")
     page.locator("#hub-kind label").nth(1).click()
     choose(page, "digits_vit", "ViT (digits)")
-    expect(page.locator("#hub-view")).to_contain_text("304 k")
-    expect(page.locator("#hub-files")).to_contain_text("cvhub_vit")
-    expect(page.locator("#hub-card")).to_contain_text("digits")
+    expect(page.locator("#hub-view")).to_contain_text("304 k", timeout=FIRST_ANSWER)
+    expect(page.locator("#hub-files")).to_contain_text("cvhub_vit", timeout=FIRST_ANSWER)
+    expect(page.locator("#hub-card")).to_contain_text("digits", timeout=FIRST_ANSWER)
     expect(page.locator("#hub-open-segment")).to_have_count(0)
     page.locator("#hub-open-classify").click()
-    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true", timeout=FIRST_ANSWER)
     page.locator(".card[data-model=digits_vit] .bars li").first.wait_for(timeout=FIRST_ANSWER)
 
 
@@ -73,7 +73,7 @@ def test_models_are_opened_where_they_belong(hub_tab: Callable[..., Any]) -> Non
         expect(page.locator("#hub-view .model-title")).to_have_text(title, timeout=FIRST_ANSWER)
         page.locator(f"#hub-open-{tab}").click()
         expect(page.get_by_role("tab", name=text(f"tab_{tab}", "en"), exact=True)).to_have_attribute(
-            "aria-selected", "true"
+            "aria-selected", "true", timeout=FIRST_ANSWER
         )
         page.locator(waits).first.wait_for(timeout=FIRST_ANSWER)
     expect(page.locator("#tree")).to_contain_text("12.3 k parameters", timeout=FIRST_ANSWER)
@@ -85,7 +85,7 @@ def test_a_foreign_model_is_converted_downloaded_and_published(
     monkeypatch.setenv("HF_TOKEN", "token-of-ann")
     page = hub_tab()
     look(page, "no id")
-    expect(page.locator("#hub-parts")).to_contain_text("“no id” is neither")
+    expect(page.locator("#hub-parts")).to_contain_text("“no id” is neither", timeout=FIRST_ANSWER)
     look(page, "someone/net")
     expect(page.locator("#hub-view .model-title")).to_have_text("someone/net", timeout=FIRST_ANSWER)
     page.get_by_role("button", name="Convert to a folder").click()
@@ -95,10 +95,10 @@ def test_a_foreign_model_is_converted_downloaded_and_published(
     with zipfile.ZipFile(tmp_path / "net.zip") as archive:
         assert "net/resnet.py" in archive.namelist()
     page.get_by_role("tab", name="Publish").click()
-    expect(page.locator("#publish-account")).to_have_text("You publish as ann.")
-    expect(page.locator("#publish-repo").get_by_role("textbox")).to_have_value("ann/net")
+    expect(page.locator("#publish-account")).to_have_text("You publish as ann.", timeout=FIRST_ANSWER)
+    expect(page.locator("#publish-repo").get_by_role("textbox")).to_have_value("ann/net", timeout=FIRST_ANSWER)
     expect(page.locator("#publish-view table")).to_contain_text("resnet.py", timeout=FIRST_ANSWER)
-    expect(page.locator("#publish-card")).to_contain_text('name = "ann/net"')
+    expect(page.locator("#publish-card")).to_contain_text('name = "ann/net"', timeout=FIRST_ANSWER)
     page.locator("#publish-push").click()
     expect(page.locator("#publish-note a")).to_have_attribute("href", f"{foreign.url}/ann/net", timeout=FIRST_ANSWER)
     assert foreign.repos["ann/net"].private
@@ -121,7 +121,7 @@ def test_a_checkpoint_of_the_visit_can_be_published(hub_tab: Callable[..., Any],
     page.get_by_role("tab", name="Models").click()
     page.get_by_role("tab", name="Publish").click()
     expect(page.locator("#publish-view h2")).to_have_text("model (Classify)", timeout=FIRST_ANSWER)
-    expect(page.locator("#publish-account")).to_contain_text("Nobody is logged in")
+    expect(page.locator("#publish-account")).to_contain_text("Nobody is logged in", timeout=FIRST_ANSWER)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -141,7 +141,7 @@ def test_axe_finds_no_violation(scheme: str, hub_tab: Callable[..., Any], monkey
 def test_it_fits_a_phone_in_chinese(hub_tab: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "token-of-ann")
     page = hub_tab("zh", **PHONE)
-    expect(page.locator("#hub-view")).to_contain_text("cvhub 的模型，家族为 mobilenet_v2。")
+    expect(page.locator("#hub-view")).to_contain_text("cvhub 的模型，家族为 mobilenet_v2。", timeout=FIRST_ANSWER)
     fits(page)
     page.get_by_role("button", name="打包为文件夹").click()
     page.locator("#hub-download").wait_for(timeout=FIRST_ANSWER)

@@ -1,6 +1,5 @@
 """Reads a foreign checkpoint from disk: its tensors, config and preprocessing, and nothing that could run code."""
 
-import json
 import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from torch import Tensor
 from cvhub.convert.family import Fields
 from cvhub.errors import CvhubError
 from cvhub.hub.download import PICKLES
+from cvhub.json_file import read_json, shards_of
 
 OPEN_CLIP = "open_clip_config.json"
 TELLING = ("Segmentation", "ForConditionalGeneration", "ForImageTextRetrieval", "ForQuestionAnswering")
@@ -30,16 +30,6 @@ class Checkpoint:
     config: Fields = field(default_factory=dict)
     processor: Fields | None = None
     folder: Path | None = None
-
-
-def read_json(file: Path) -> Fields:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CvhubError(f"{file.name} in {file.parent.name} can't be read as JSON ({type(error).__name__}).") from None
-    if not isinstance(content, dict):
-        raise CvhubError(f"{file.name} in {file.parent.name} holds a {type(content).__name__}, expected an object.")
-    return content
 
 
 def read_folder(folder: Path) -> Checkpoint:
@@ -91,12 +81,11 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     """The tensors of a folder's safetensors files, one or several with an index."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = read_json(index).get("weight_map", {})
-        files: Iterable[Path] = [folder / Path(str(name)).name for name in sorted(set(shards.values()))]
+        files: Iterable[Path] = [folder / name for name in shards_of(index)]
     elif (single := folder / "model.safetensors").is_file():
         files = [single]
     else:
-        files = sorted(folder.glob("*.safetensors"))[:1]
+        files = sorted(file for file in folder.glob("*.safetensors") if file.is_file())[:1]
     if not files:
         pickles = [file.name for file in folder.iterdir() if file.suffix in PICKLES] if folder.is_dir() else []
         told = f", only {pickles[0]}, a pickle, which is never loaded from a folder or repo" if pickles else ""
@@ -127,7 +116,7 @@ def read_file(file: Path) -> dict[str, Tensor]:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CvhubError(f"{file.name} is damaged or holds more than tensors, which could run code: refused.") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError):
+    except Exception:  # its unpickler takes for granted what a damaged file doesn't have
         raise CvhubError(f"{file.name} is not a PyTorch checkpoint, or is damaged or cut short.") from None
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from cvhub.cache import write_folder
 from cvhub.convert import processor as processors
-from cvhub.convert.checkpoint import read_json, read_weights
+from cvhub.convert.checkpoint import read_weights
 from cvhub.convert.family import Fields
 from cvhub.convert.importing import families
 from cvhub.convert.renaming import Part, rename
 from cvhub.convert.words import load_tokenizer, name_processor
 from cvhub.errors import CvhubError
+from cvhub.json_file import read_json
 from cvhub.models.pixels import PixelTransform
 
 LIBRARIES = ("timm", "torchvision", "transformers")

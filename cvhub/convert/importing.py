@@ -19,8 +19,10 @@ from cvhub.convert.labels import checkpoint_labels
 from cvhub.convert.renaming import Part, rename
 from cvhub.convert.words import save_words
 from cvhub.errors import CvhubError
-from cvhub.hub.folder import add_code, check_folder, read_json, travels
-from cvhub.loading import loading
+from cvhub.hub.folder import add_code, check_folder, travels
+from cvhub.json_file import read_json
+from cvhub.limits import bounded, check_numbers
+from cvhub.loading import explained, loading
 from cvhub.models import FAMILIES
 from cvhub.models.segmentation import CvSegmenterConfig
 
@@ -72,9 +74,11 @@ def copy_own(source: Path, folder: Path, overrides: Overrides) -> None:
 
 def import_folder(source: Path, folder: Path, overrides: Overrides, origin: str | None = None, **card: Any) -> None:
     """A folder in the layout of timm, segmentation_models_pytorch, transformers or open_clip."""
-    checkpoint = read_folder(source)
-    family, layout = next(find_layouts(checkpoint.architecture, checkpoint.library))
-    _write(checkpoint, family, layout, folder, overrides, origin or source.name, card)
+    with explained(source):
+        checkpoint = read_folder(source)
+        check_numbers(checkpoint.config)
+        family, layout = next(find_layouts(checkpoint.architecture, checkpoint.library))
+        _write(checkpoint, family, layout, folder, overrides, origin or source.name, card)
 
 
 def import_file(
@@ -85,9 +89,10 @@ def import_file(
         raise CvhubError(f"There is no file or folder {file}.")
     if not arch:
         raise CvhubError(f"{file.name} doesn't say what it is: name its architecture, e.g. --arch resnet50.")
-    tensors = read_file(file)
-    family, layout = max(find_layouts(arch), key=lambda candidate: _known_tensors(*candidate, arch, tensors))
-    _write(Checkpoint(layout.library, arch, tensors), family, layout, folder, overrides, origin or file.name, card)
+    with explained(file):
+        tensors = read_file(file)
+        family, layout = max(find_layouts(arch), key=lambda candidate: _known_tensors(*candidate, arch, tensors))
+        _write(Checkpoint(layout.library, arch, tensors), family, layout, folder, overrides, origin or file.name, card)
 
 
 def families() -> Iterator[Family]:
@@ -278,7 +283,7 @@ def check_fit(
 
 def names_of(model_class: Any, config: Any) -> dict[str, tuple[int, ...]]:
     """Name → shape of each tensor of a net, which needs no memory."""
-    with torch.device("meta"):
+    with bounded(), torch.device("meta"):
         return {name: tuple(tensor.shape) for name, tensor in model_class(config).state_dict().items()}
 
 

@@ -2,16 +2,15 @@
 
 import importlib
 import json
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from cvhub.catalog import CHECKPOINTS, TASKS, Entry, find_entry
-from cvhub.convert.checkpoint import read_json
 from cvhub.convert.family import Family, Fields, Layout
 from cvhub.convert.importing import check_fields, families, find_layouts, make_config
 from cvhub.errors import CvhubError
+from cvhub.json_file import read_json
+from cvhub.limits import bounded, check_numbers
 from cvhub.models import FAMILIES
 
 LIBRARIES = ("timm", "torchvision", "transformers")
@@ -25,9 +24,8 @@ DERIVED = (
     *("out_features", "out_indices", "transformers_version"),
 )
 
-# Anybody may type a config: no net that takes minutes to build comes of it. (A ResNet-152 has 870 modules.)
+# Anybody may type a config, and changes it at every key: no net that takes long to build comes of it.
 MAX_NUMBER = 100_000
-MAX_MODULES = 20_000
 
 
 def read_config(text: str) -> Any:
@@ -127,7 +125,7 @@ def _build(config: Any, device: str) -> Any:
     family, names = config.model_type.removeprefix("cvhub_"), config.architectures or ()
     model_class = _family_class(family, *_autos(), names=names)
     try:
-        with torch.device(device), _few_modules():
+        with torch.device(device), bounded():
             return model_class(config)
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         raise CvhubError(f"No net can be built from this config: {error}"[:300]) from error
@@ -156,48 +154,16 @@ def _plain(name: str) -> str:
 def _json_config(text: str) -> Any:
     try:
         fields = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CvhubError(f"This is not JSON: {error}."[:300]) from None
     family = str(fields.pop("model_type", "")).removeprefix("cvhub_")
     if family not in FAMILIES:
         known = ", ".join(f"cvhub_{name}" for name in FAMILIES)
         raise CvhubError(f"model_type is {family!r}, expected one of {known}.")
     cls = config_class(family)
-    for number in _numbers(fields):
-        if abs(number) > MAX_NUMBER:
-            raise CvhubError(f"{number} is more than {MAX_NUMBER}, the largest number that is taken here.")
+    check_numbers(fields, MAX_NUMBER)
     check_fields(cls, fields)
     return make_config(cls, fields)
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """Every number in a JSON value."""
-    if isinstance(value, (int, float)):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _numbers(item)
-
-
-@contextmanager
-def _few_modules() -> Iterator[None]:
-    """While active, this thread can't put more than MAX_MODULES modules together."""
-    from torch.nn.modules.module import register_module_module_registration_hook
-
-    thread, left = threading.get_ident(), MAX_MODULES
-
-    def count(*_: Any) -> None:
-        nonlocal left
-        if threading.get_ident() == thread:
-            left -= 1
-            if left < 0:
-                raise CvhubError(f"This config makes a net of more than {MAX_MODULES} modules.")
-
-    handle = register_module_module_registration_hook(count)
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _autos() -> list[str]:

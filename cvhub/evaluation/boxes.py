@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.ndimage import find_objects
 from torch import Tensor
 
 from cvhub.errors import CvhubError
@@ -89,14 +90,15 @@ def instance_boxes(instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if instances.ndim != 2:
         raise CvhubError(f"a map of instances has shape {instances.shape}, expected (H, W).")
-    y, x = np.nonzero(instances > 0)
-    ids, which = np.unique(instances[y, x], return_inverse=True)
-    boxes = np.empty((len(ids), 4), np.int64)
-    boxes[:, :2], boxes[:, 2:] = max(instances.shape), 0
-    for column, edge in enumerate((x, y)):
-        np.minimum.at(boxes[:, column], which, edge)
-        np.maximum.at(boxes[:, column + 2], which, edge + 1)
-    return ids, boxes
+    ids = np.unique(instances)
+    ids = ids[ids > 0]
+    if len(ids) and ids[-1] > instances.size:  # far apart, as colours are: room is made for each number up to the last
+        instances, numbers = np.where(instances > 0, np.searchsorted(ids, instances) + 1, 0), range(1, len(ids) + 1)
+    else:
+        numbers = ids.tolist()
+    found = find_objects(instances.astype(np.int64, copy=False))
+    boxes = [(x.start, y.start, x.stop, y.stop) for y, x in (found[number - 1] for number in numbers)]
+    return ids, np.array(boxes, np.int64).reshape(-1, 4)
 
 
 def _pair(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 from cvhub.evaluation.class_folders import find_class_folders, has_one_table
 from cvhub.inference.images import decoded
-from cvhub.inference.runtime import one_line
 from cvhub.load import is_hub_id
 
 log = logging.getLogger("cvhub")

@@ -1,9 +1,10 @@
 """Fetches a model's files from the Hub into huggingface_hub's cache: weights as safetensors, and never code."""
 
+import hashlib
 from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import ModelInfo
 
@@ -30,6 +31,7 @@ WANTED = (
 DESCRIPTION = ("README.md", "config.json", "open_clip_config.json", "preprocessor_config.json")
 LONGEST_TEXT = 2_000_000  # bytes of such a file
 PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
+CHUNK = 1 << 20
 MAX_BYTES = 8_000_000_000  # of weights: far above any model of the catalogue
 
 
@@ -50,12 +52,32 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     _check_size(repo_id, sum(file.size or 0 for file in files if file.rfilename.endswith(".safetensors")))
     # Not snapshot_download, which asks for the list of files again, and waits for ever for a Hub that falls silent.
     with explained(repo_id, revision):
-        fetched = [
-            hf_hub_download(repo_id, file.rfilename, revision=revision, etag_timeout=PATIENCE)
-            for file in files
-            if _is_wanted(file.rfilename)
-        ]
-    return Path(fetched[0]).parent
+        fetched = [_fetch(repo_id, file.rfilename, revision) for file in files if _is_wanted(file.rfilename)]
+    return fetched[0].parent
+
+
+def _fetch(repo_id: str, file: str, revision: str | None) -> Path:
+    """A file in the cache, fetched now or before. Raises OSError where other bytes have come than the Hub announced."""
+    before = try_to_load_from_cache(repo_id, file, revision=revision)
+    path = Path(hf_hub_download(repo_id, file, revision=revision, etag_timeout=PATIENCE))
+    blob = path.resolve()
+    if before != str(path) and not _is_whole(blob):
+        blob.unlink()
+        path.unlink(missing_ok=True)
+        raise OSError(f"{file} has another checksum")
+    return path
+
+
+def _is_whole(blob: Path) -> bool:
+    """Whether a file of the cache has the checksum that it is named by: git's, or for large files SHA-256."""
+    size = blob.stat().st_size
+    digests = {40: hashlib.sha1(b"blob %d\0" % size), 64: hashlib.sha256()}
+    if (digest := digests.get(len(blob.name))) is None:  # where the system has no links
+        return True
+    with blob.open("rb") as content:
+        while piece := content.read(CHUNK):
+            digest.update(piece)
+    return digest.hexdigest() == blob.name
 
 
 def fetch_description(repo_id: str) -> tuple[Path, ModelInfo | None]:

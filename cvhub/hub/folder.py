@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from cvhub.errors import CvhubError
 from cvhub.hub.download import PICKLES
+from cvhub.json_file import read_json, shards_of
 from cvhub.models import FAMILIES
 
 # transformers' Trainer leaves its settings beside the weights it saves; they are of no use to others.
@@ -40,8 +41,7 @@ def check_folder(folder: Path) -> str:
 def _check_weights(folder: Path) -> None:
     """There is every safetensors file that the index, if any, names, and each is whole."""
     index = folder / "model.safetensors.index.json"
-    names = set(read_json(index).get("weight_map", {}).values()) if index.is_file() else {"model.safetensors"}
-    for name in sorted(names):
+    for name in shards_of(index) if index.is_file() else ["model.safetensors"]:
         _check_there(folder / name)
         try:
             with safe_open(folder / name, framework="numpy"):
@@ -90,13 +90,3 @@ def _config_class(folder: Path, family: str) -> Any:
     if not names or any(name not in [cls.__name__ for cls in classes] for name in names):
         raise CvhubError(f"architectures in config.json of {folder} is {saved!r}, expected a class of {family}.py.")
     return next(cls for cls in classes if "AutoConfig" in cls.auto_classes)
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise CvhubError(f"{file.name} in {file.parent} is not a JSON object.")
-    return content

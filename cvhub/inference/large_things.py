@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from cvhub.inference.segments import BACKGROUND, Segment
-from cvhub.models.dense_processing import CvPanopticProcessor, classes_of, find_centres, group_pixels, highest
+from cvhub.models.dense_processing import CvPanopticProcessor, classes_of, highest
+from cvhub.models.grouping import find_centres, group_pixels
 
 REACH = 256  # pixels from a thing's centre to any of its own, at most: what a tile shows is no larger
 

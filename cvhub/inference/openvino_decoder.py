@@ -21,7 +21,7 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 
 from cvhub.cache import build_once, cache_dir
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 from cvhub.inference.openvino_runtime import (
     TOLERANCE,
     compile_model,
@@ -30,7 +30,7 @@ from cvhub.inference.openvino_runtime import (
     fingerprint,
     has_native_bf16,
 )
-from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, one_line
+from cvhub.inference.runtime import RuntimeUnavailable, choose_precision
 from cvhub.load import load_config, load_model
 from cvhub.models.blip_text import CvBlipTextDecoder, CvBlipTextPreTrainedModel
 

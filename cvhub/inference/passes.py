@@ -12,6 +12,7 @@ from cvhub.inference.runtime import Runtime
 
 # A second pass at once would fight for the same cores, and the time shown would be that of both.
 turn = threading.RLock()
+_last_asked = now()
 
 MOST_TOGETHER = 16  # inputs of one pass
 MOST_VALUES = 2**22  # numbers that they are, together: 16 pictures of 224², or one of 1024² and more
@@ -31,6 +32,11 @@ class _Request:
     answer: Future[Pass] = field(default_factory=Future)
 
 
+def seconds_idle() -> float:
+    """Since a network was asked last, by anybody."""
+    return now() - _last_asked
+
+
 class Passes:
     """A runtime that several threads may ask at once.
 
@@ -46,6 +52,8 @@ class Passes:
 
     def run(self, inputs: np.ndarray) -> Pass:
         """`Runtime.run`, perhaps together with what others ask."""
+        global _last_asked
+        _last_asked = now()
         request = _Request(inputs)
         with self._gathering:
             self._waiting.append(request)

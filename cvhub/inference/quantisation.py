@@ -22,7 +22,7 @@ import openvino
 from PIL import Image
 
 from cvhub.cache import build_once, write_file
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 from cvhub.inference.classify import Classifier
 from cvhub.inference.openvino_runtime import (
     CALIBRATION,
@@ -36,7 +36,7 @@ from cvhub.inference.openvino_runtime import (
     kept_in,
 )
 from cvhub.inference.pool import build_predictor
-from cvhub.inference.runtime import CHOSEN, one_line
+from cvhub.inference.runtime import CHOSEN
 from cvhub.inference.segment import Segmenter
 from cvhub.load import resolve
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from cvhub.cache import cache_dir
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 
 RUNTIMES = ("auto", "openvino", "torch", "compile")
 PRECISIONS = ("auto", "fp32", "bf16", "int8")
@@ -157,12 +157,6 @@ def usual_size(folder: Path) -> tuple[int, int]:
     fit = load_config(str(folder)).fitting_size
     height, width = load_processor(str(folder)).size_of(256, 256)
     return fit(height), fit(width)
-
-
-def one_line(error: Exception) -> str:
-    """What a library raised, cut to fit a sentence."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:160].rstrip(".")
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cvhub.errors import CvhubError
-from cvhub.inference.runtime import choose_precision, example_inputs, one_line
+from cvhub.errors import CvhubError, one_line
+from cvhub.inference.runtime import choose_precision, example_inputs
 from cvhub.load import load_model
+from cvhub.loading import explained
 from cvhub.models.segmentation import CvSegmenterPreTrainedModel
 
 
@@ -123,16 +124,12 @@ def has_native_bf16(device: str = "cpu") -> bool:
 
 def load_plain_module(folder: Path, part: str = "") -> Logits | LogitsAndFeatures | ImageTower:
     """The folder's network, or its part, freshly loaded, as a module that gives what `Runtime.run` gives."""
-    try:
+    with explained(folder):
         if part:
             module, task = PARTS[part]
             return module(load_model(str(folder), task))
         model = load_model(str(folder))
         return plain_module(model, torch.from_numpy(example_inputs(folder, part, batch=2)))
-    except CvhubError:
-        raise
-    except Exception as error:  # transformers and safetensors raise many things on broken folders
-        raise CvhubError(f"the model in {folder.name} can't be loaded: {one_line(error)}.") from error
 
 
 @torch.inference_mode()

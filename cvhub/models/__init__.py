@@ -13,6 +13,7 @@ SHARED = (
         "blip_text",
         "clip_resnet",
         "dense_processing",
+        "grouping",
         "image_processing",
     ),
     *("inception", "layers", "losses", "losses_contrastive", "losses_dense", "pixels", "segmentation", "swin_windows"),

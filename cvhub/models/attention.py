@@ -168,6 +168,11 @@ class CvTransformerPreTrainedModel(CvPreTrainedModel):
     _supports_sdpa = True
     _supports_attention_backend = True
 
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        """All attention goes through `attend`. transformers would look for its own call in the source of each file."""
+        return True
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """N(0, σ²) cut at ±2 for linear layers and patch projections, zero biases, norms as identities."""

@@ -211,6 +211,12 @@ class CvClipTextModel(CvTransformerPreTrainedModel):
         self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self.post_init()
 
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embedding
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embedding = value
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """As the released code does: the smaller the more layers add up (section 2.4 takes it from GPT-2)."""
@@ -323,6 +329,12 @@ class CvClipModel(CvClipPreTrainedModel):
         if config.loss == "sigmoid":
             self.logit_bias = nn.Parameter(torch.tensor(float(config.logit_bias_init_value)))
         self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.text_model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.text_model.set_input_embeddings(value)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

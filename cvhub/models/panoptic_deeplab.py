@@ -10,7 +10,7 @@ centres, and at each pixel the way to the centre of its thing. Pixels that point
                                          └ 5×5, 1×1 ─ offsets (N, 2, H, W), pixels down and right to that position
 
 The decoder is DeepLabV3+'s, joined by several finer maps one after another. How the three become segments is
-`group_pixels` in dense_processing.py.
+`group_pixels` in grouping.py.
 """
 
 from collections.abc import Iterator, Sequence

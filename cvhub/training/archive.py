@@ -1,7 +1,9 @@
 """A visitor's zip of class folders becomes a folder of pictures: nothing outside of it, and no more than the limits."""
 
+import lzma
 import re
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from cvhub.errors import CvhubError
@@ -12,6 +14,9 @@ MOST_PICTURES = 5000
 MOST_MEGABYTES = 200  # unpacked
 FEWEST_PICTURES = 5  # of a class: one is held out
 CHUNK = 1 << 20
+LONGEST_NAME = 60  # characters of a folder's name: file systems take 255 bytes
+# What zipfile and its decompressors raise; bz2 raises an OSError without a number.
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, int]:
@@ -34,7 +39,9 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
                     raise CvhubError(f"{info.filename} lies in no folder, which would name its class.")
                 counts[label] = counts.get(label, 0) + 1
                 _extract(opened, info, folder / _safe(label), counts[label])
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (*DAMAGED, OSError) as error:
+        if getattr(error, "errno", None):  # it is the disk that fails
+            raise
         raise CvhubError(f"This is no zip that can be read: {str(error).rstrip('.') or 'it is damaged'}.") from None
     parents = {part for info in pictures for part in PurePosixPath(info.filename).parts[:-2]}
     _check_classes(counts, empty - set(counts) - parents)
@@ -46,6 +53,8 @@ def _unseen(name: str) -> bool:
 
 
 def _check_size(pictures: list[zipfile.ZipInfo]) -> None:
+    if any(info.header_offset < 0 for info in pictures):
+        raise zipfile.BadZipFile("it is damaged")
     if len(pictures) > MOST_PICTURES:
         raise CvhubError(f"The zip holds {len(pictures):,} pictures, the limit is {MOST_PICTURES:,}.")
     if sum(info.file_size for info in pictures) > MOST_MEGABYTES * 1e6:
@@ -65,7 +74,7 @@ def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, numbe
 
 def _safe(label: str) -> str:
     """A folder's name that means no other place."""
-    return re.sub(r"[^\w .,()+-]", "_", label).strip(" .") or "_"
+    return re.sub(r"[^\w .,()+-]", "_", label)[:LONGEST_NAME].strip(" .") or "_"
 
 
 def _check_classes(counts: dict[str, int], empty: set[str]) -> None:

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 from cvhub.inference.classify import Classifier
-from cvhub.inference.runtime import one_line
 from cvhub.training.data import load_pictures
 from cvhub.training.few_shot import frozen_features, learn_classes, write_model
 from cvhub.training.judging import ClassifierJudge

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from cvhub.convert.checkpoint import read_json
 from cvhub.convert.importing import make_config
 from cvhub.convert.named import DERIVED
 from cvhub.convert.processor import FILTERS
 from cvhub.convert.words import load_tokenizer
 from cvhub.errors import CvhubError
+from cvhub.json_file import read_json
 from cvhub.load import load_model, load_processor, resolve
 from cvhub.models import FAMILIES
 from cvhub.models.backbone import CvBackboneMixin

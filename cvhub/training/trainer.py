@@ -18,8 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerContr
 from transformers.trainer import TRAINER_STATE_NAME
 
 from cvhub.cache import publish
-from cvhub.errors import CvhubError
-from cvhub.inference.runtime import one_line
+from cvhub.errors import CvhubError, one_line
 from cvhub.inference.torch_runtime import best_device, has_native_bf16
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cvhub.inference.classify import Classification, Classifier
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# Events that ask a net about one picture wait in one line, whatever they ask: with a line for each kind, those whose
+# kind takes longest would wait several times as long as all others. Of many places, some wait for a download.
+IN_LINE: dict[str, Any] = {"concurrency_id": "answers", "concurrency_limit": 16}
 PATIENCE = 0.3  # seconds until models that still load are shown as loading
 
 Key = tuple[str, str, str]  # MODEL, runtime, precision
@@ -157,8 +160,11 @@ def start_asking(answer: Answer, session: Session, image: Image.Image, say: Say)
     thread.shutdown(wait=False)
 
 
-def add_heats(session: Session, view: View, say: Say) -> None:
-    """Work out the heat maps that the view asks for, where they are not there yet; from kept features, no forward."""
+def add_heats(session: Session, view: View, say: Say, image: Image.Image | None = None) -> None:
+    """Work out the heat maps that the view asks for, where they are not there yet; from kept features, no forward.
+
+    `image`: the session's picture, where it is open already.
+    """
     wanted = [(answer, heat_label(answer, view)) for answer in session.answered()]
     missing = [
         (answer, answer.labels.index(label))
@@ -167,7 +173,7 @@ def add_heats(session: Session, view: View, say: Say) -> None:
     ]
     if not missing or session.picture is None:
         return
-    image = open_picture(session.picture)
+    image = image or open_picture(session.picture)
     for answer, index in missing:
         answer.heats = answer.heats | {index: find_heat(answer, index, image, session, say)}
 

@@ -2,18 +2,21 @@
 
 import logging
 import os
+import time
 from threading import Thread
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
-from cvhub.ui import answering, samples, tools, uploads
+from cvhub.ui import answering, memory, samples, sessions, tools, uploads
 from cvhub.ui.classify import tab as classify
 from cvhub.ui.classify.link import DEFAULT_MODELS
 from cvhub.ui.distill import tab as distill
 from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.hub import tab as hub
+from cvhub.ui.protection import Protection
 from cvhub.ui.public import in_space
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
@@ -26,11 +29,17 @@ MAX_UPLOAD = "300mb"  # a ResNet-152 in float32 is 240 MB
 MAX_WAITING = 256  # questions in the queue; the next one is told that it is full
 AT_ONCE = 8  # handlers of a kind at a time; most of them wait for a download, and forward passes take turns
 HOUR = 3600  # seconds; uploads older than this are deleted
+# Gradio would make a table of the last 10,000 questions after each one, for a monitor that this page doesn't have.
+WITHOUT_MONITOR = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000"}
+IDLE_SECONDS = 0.5  # without a question, after which things are made ready that nobody has asked for
+UPKEEP_SECONDS = 30
 MAX_VISITS = 200  # whose state is kept in memory
 
 
 def build() -> gr.Blocks:
     """The page, not yet served. Building it imports gradio and nothing heavier."""
+    for name, value in WITHOUT_MONITOR.items():
+        os.environ.setdefault(name, value)
     gr.set_static_paths([samples.FOLDER])
     with gr.Blocks(title="cvhub", fill_width=True, delete_cache=(HOUR, HOUR), analytics_enabled=False) as demo:
         frame = Frame()
@@ -46,7 +55,7 @@ def build() -> gr.Blocks:
 
 
 def launch(demo: gr.Blocks, **arguments: Any) -> None:
-    """Serve the page. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens on all addresses.
+    """Serve the page, and return. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens everywhere.
 
     Where `gradio[mcp]` is installed, its endpoints for programs are tools too, at /gradio_api/mcp/.
     """
@@ -65,26 +74,41 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         "state_session_capacity": MAX_VISITS,
         "ssr_mode": False,
         "mcp_server": tools.has_protocol(),
+        "prevent_thread_lock": True,
+        "app_kwargs": {"middleware": [Middleware(Protection)]},
     }
     demo.launch(**(settings | arguments))
+    sessions.keep_light(demo)
 
 
 def warm_up() -> None:
-    """Load the models that the first visitor will ask, and draw the figures, while the browser still opens."""
+    """Load the models that the first visitor will ask while the browser still opens, and then, whenever nobody asks
+    for anything, draw the figures and load what the other tabs ask first."""
+    from cvhub.inference.passes import seconds_idle
+
     for model in DEFAULT_MODELS:
         try:
             answering.load(model)
         except Exception:
             logging.getLogger(__name__).exception("could not warm up %s", model)
-    explore.warm_up()
-    segment.warm_up()
-    distill.warm_up()
-    words.warm_up()
+    for tab in (explore, segment, distill, words):
+        for prepare in tab.to_warm_up():
+            while seconds_idle() < IDLE_SECONDS:
+                time.sleep(IDLE_SECONDS / 5)
+            prepare()
+
+
+def look_after(demo: gr.Blocks) -> None:
+    """Keeps what visitors leave behind, on disk and in memory, within limits."""
+    while True:
+        time.sleep(UPKEEP_SECONDS)
+        uploads.tidy(demo, time.time() - uploads.SAFE_SECONDS)
+        memory.give_back()
 
 
 def main() -> None:
     demo = build()
-    launch(demo, prevent_thread_lock=True)
-    uploads.keep_within_limit(demo)
-    Thread(target=warm_up, daemon=True).start()
+    launch(demo)
+    Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
+    Thread(target=warm_up, name="warm up", daemon=True).start()
     demo.block_thread()

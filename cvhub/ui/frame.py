@@ -1,6 +1,7 @@
 """The frame that all tabs share: header, language switch, light and dark, and what re-labels every component."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
@@ -47,8 +48,11 @@ class Frame:
                 elem_id="language",
             )
             self.add_html(lambda say: THEME_BUTTON.format(label=say("switch_theme")), elem_id="theme")
-        with gr.Tabs(elem_id="tabs") as self.bar:
-            pass
+
+    @cached_property
+    def bar(self) -> gr.Tabs:
+        """What holds the tabs, built where it is first entered: Gradio's page can't show one without a tab."""
+        return gr.Tabs(elem_id="tabs")
 
     def add(self, kind: Callable[..., Component], texts: Texts, **arguments: Any) -> Component:
         """Build a component whose `texts` follow the language: property → key of the strings, or function of `say`."""

@@ -105,6 +105,7 @@ MESSAGES = {
     "{} can't do task {}, only {}.": "{} 不能执行任务 {}，只能执行 {}。",
     "{} can't take the picture: {}.": "{} 无法处理这张图片：{}。",
     "the network would be given {}x{} pixels, the limit is {}": "网络将得到 {}x{} 像素，上限为 {}",
+    "the inputs have shape {}, this network takes {} channels of pixels.": "输入的形状为 {}，此网络的像素须有 {} 个通道。",
     "the pixels are {}x{}, this network takes sides of {} + n·{}.": "像素为 {}x{}，此网络的边长须为 {} + n·{}。",
     "{}: margin and overlap are at least 0, stride is at least 1.": "{}：边距和重叠至少为 0，步幅至少为 1。",
     "{}: without a margin, side is expected to be a multiple of stride.": "{}：没有边距时，边长应为步幅的倍数。",
@@ -182,11 +183,19 @@ MESSAGES = {
     "this network takes inputs of shape {} and no others.": "此网络只接受形状为 {} 的输入。",
     "torch can't run inputs of shape {}: {}.": "torch 无法处理形状为 {} 的输入：{}。",
     "the model in {} can't be loaded: {}.": "无法加载 {} 中的模型：{}。",
+    "This config makes a net of more than {} parameters.": "此配置的网络参数超过 {} 个。",
+    "id2label in config.json of {} has other keys than numbers.": "{} 的 config.json 中，id2label 的键不是数字。",
+    "{} makes {} pixels of a small picture, expected 1 to {}.": "{} 把小图片变为 {} 像素，应为 1 到 {}。",
+    "{} in {} has more than {} MB.": "{}（位于 {}）超过 {} MB。",
+    "weight_map of {} in {} names no files beside it.": "{}（位于 {}）的 weight_map 没有指明同一文件夹中的文件。",
     # models by name (load.py)
     "{} is neither a name of the catalogue ({}, …), nor a folder, nor a Hub id OWNER/NAME.": (
         "{} 既不是目录中的名称（{} 等），也不是文件夹或 OWNER/NAME 形式的 Hub 编号。"
     ),
     "{} needs the package {}: pip install {}": "{} 需要软件包 {}：pip install {}",
+    "The cache {} can't be written ({}): CVHUB_CACHE may name another place.": (
+        "缓存 {} 无法写入（{}）：可用 CVHUB_CACHE 指定其他位置。"
+    ),
     # conversion (convert/)
     "{} has no form for {}={}.": "{} 无法表示 {}={}。",
     "{} exists and is not an empty folder.": "{} 已存在，且不是空文件夹。",
@@ -274,7 +283,6 @@ MESSAGES = {
     "architectures in config.json of {} is {}, expected a class of {}.py.": (
         "{} 的 config.json 中 architectures 为 {}，应为 {}.py 中的类。"
     ),
-    "{} in {} is not a JSON object.": "{}（位于 {}）不是 JSON 对象。",
     "{} in {} is a pickle, which could run code: only safetensors are pushed.": (
         "{}（位于 {}）是 pickle，可能运行代码：只上传 safetensors。"
     ),

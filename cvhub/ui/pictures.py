@@ -61,7 +61,7 @@ def data_uri(image: Image.Image) -> str:
 def encoded(image: Image.Image, kind: str) -> str:
     """The picture as a data URI of this kind; "png" keeps every pixel."""
     buffer = BytesIO()
-    image.save(buffer, kind, quality=85)
+    image.save(buffer, kind, quality=85, method=1)  # of WebP: a third of the usual time for a fifth more bytes
     return file_uri(buffer.getvalue(), kind)
 
 

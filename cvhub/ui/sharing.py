@@ -11,19 +11,17 @@ from cvhub.ui.strings import Say
 
 
 class Offer(NamedTuple):
-    """A model on its way into another tab: its name there, what it does, and its folder where it is the visit's own."""
+    """A model on its way into another tab: a name of the catalogue or a Hub id, and what it does."""
 
     model: str
     tasks: tuple[str, ...]
-    folder: Path | None = None
 
 
 @dataclass(frozen=True)
 class Door:
     """How a model comes into a tab.
 
-    - `tasks`: what it must do, one of these; all models are welcome where there are none. `takes_own`: whether it may
-      be a folder of the visit's own.
+    - `tasks`: what it must do, one of these; all models are welcome where there are none.
     - `take(offer, *values)`: new values of `outputs`, from those that `inputs` have.
     - `asking`: the event that comes next, where seeing the tab is not enough.
     """
@@ -32,13 +30,10 @@ class Door:
     take: Callable[..., tuple[Any, ...]]
     inputs: Sequence[Block]
     outputs: Sequence[Block]
-    takes_own: bool = False
     asking: dict[str, Any] | None = None
 
     def fits(self, offer: Offer) -> bool:
-        return (self.takes_own or offer.folder is None) and (
-            not self.tasks or not set(self.tasks).isdisjoint(offer.tasks)
-        )
+        return not self.tasks or not set(self.tasks).isdisjoint(offer.tasks)
 
 
 def no_title(name: str, say: Say) -> str:

@@ -74,7 +74,6 @@ class Session:
     checkpoints: dict[str, Path] = field(default_factory=dict)  # this visit's own: name → folder
     colours: dict[str, int] = field(default_factory=dict)  # each model's place in the palette
     turn: int = 0  # counts the questions, so that a newer one silences those before it
-    listed: tuple[list[str], str] = ([], "")  # the classes offered for choice, and in which language
 
     def answered(self) -> list[Answer]:
         return [answer for answer in self.answers.values() if answer.answered]

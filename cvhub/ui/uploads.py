@@ -1,25 +1,11 @@
 """Keeps what visitors send, and what is made for them, within a limit of disk: Gradio alone goes by age."""
 
-import time
 from pathlib import Path
-from threading import Thread
 
 import gradio as gr
 
 MOST_BYTES = 2 * 2**30  # of all visitors' files
 SAFE_SECONDS = 120  # a younger file is being worked with
-EVERY_SECONDS = 30
-
-
-def keep_within_limit(demo: gr.Blocks) -> None:
-    """Starts to look after a page's files."""
-
-    def tidy_again_and_again() -> None:
-        while True:
-            time.sleep(EVERY_SECONDS)
-            tidy(demo, time.time() - SAFE_SECONDS)
-
-    Thread(target=tidy_again_and_again, name="uploads", daemon=True).start()
 
 
 def tidy(demo: gr.Blocks, before: float) -> None:

@@ -116,13 +116,13 @@ def _config(name: str) -> str:
 def _field_rows(cls: Any, prefix: str = "") -> list[tuple[str, str, str, str]]:
     """The fields of a config's own first, then those that it shares with others of ours."""
     ours = [base for base in cls.__mro__ if base.__module__.startswith("cvhub.")]
-    rows = []
+    rows: dict[str, tuple[str, str, str, str]] = {}
     for home in ours:
         for field in fields(cls):
             if field.name in vars(home).get("__annotations__", {}) and field.init:
-                kind = _type(field.type).replace("|", "\\|")
-                rows.append((f"`{prefix}{field.name}`", f"`{kind}`", _default(field), home.__name__))
-    return rows
+                name, kind = f"`{prefix}{field.name}`", f"`{_type(field.type)}`"
+                rows.setdefault(name, (name, kind, _default(field), home.__name__))
+    return list(rows.values())
 
 
 def _type(annotation: Any) -> str:

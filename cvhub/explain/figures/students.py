@@ -28,7 +28,7 @@ ROWS: Mapping[str, int] = MappingProxyType(
         "hard_conv": 3,
         "soft_conv": 1,
         "hard_transformer": 1,
-        "dual_fixed": 1,
+        "dual_fixed": 3,
         "dual_confidence": 1,
         "dual_agreement": 1,
         "mobilenet_v2": 1,

@@ -92,11 +92,11 @@ def answer(
         for _ in ask_missing(session, image, say):
             if session.turn != turn:
                 return
-            add_heats(session, view, say)
+            add_heats(session, view, say, image)
             yield session, style, *show_view(session, view)
             style = gr.skip()
         if session.turn == turn:
-            add_heats(session, view, say)
+            add_heats(session, view, say, image)
             yield session, style, *show_view(session, view)
     except CvhubError as error:
         session.answers.clear()
@@ -135,7 +135,7 @@ def show_view(session: Session, view: View) -> Shown:
     """What the session's answers look like under a view."""
     answers = list(session.answers.values())
     readouts = loss_table(answers, view) + accuracy_plots(answers, view)
-    return results(answers, view), readouts, *class_lists(session, view)
+    return results(answers, view), readouts, gr.update(value=view.heat_class), gr.update(value=view.true_class)
 
 
 def blank(sentence: str, view: View) -> Shown:
@@ -143,16 +143,12 @@ def blank(sentence: str, view: View) -> Shown:
     return message(escape(sentence)), "", gr.update(value=view.heat_class), gr.update(value=view.true_class)
 
 
-def class_lists(session: Session, view: View) -> tuple[Update, Update]:
-    """The two lists of classes: the choices are sent only when they changed, since there may be thousands."""
-    classes = list(dict.fromkeys(label for given in session.answered() for label in given.labels))
-    heat, true = gr.update(value=view.heat_class), gr.update(value=view.true_class)
-    if (classes, view.language) != session.listed:
-        session.listed = (classes, view.language)
-        say = speaker(view.language)
-        heat["choices"] = [(say("heat_class_own"), ""), *((label, label) for label in classes)]
-        true["choices"] = [(say("true_class_mean"), ""), *((label, label) for label in classes)]
-    return heat, true
+def list_classes(session: Session, language: str) -> tuple[Update, Update]:
+    """The choices of the two lists of classes, for who opens one: there may be thousands, which few look at."""
+    say = speaker(language)
+    classes = [(label, label) for label in dict.fromkeys(each for one in session.answered() for each in one.labels)]
+    heat, true = (say("heat_class_own"), ""), (say("true_class_mean"), "")
+    return gr.update(choices=[heat, *classes]), gr.update(choices=[true, *classes])
 
 
 def show(
@@ -197,13 +193,11 @@ def join_models(session: Session, name: str, models: list[str], say: Say) -> tup
     return gr.update(choices=choices, value=chosen), say("checkpoint_full" if full else "checkpoint_added", name=name)
 
 
-def take_offer(offer: Offer, session: Session, models: list[str]) -> tuple[Session, Update]:
+def take_offer(offer: Offer, session: Session, models: list[str]) -> tuple[Update]:
     """A model that another tab has found joins the models; where nine are chosen, in place of the last."""
-    if offer.folder is not None:
-        session.checkpoints[offer.model] = offer.folder
     others = [model for model in models or [] if model != offer.model][: link.MAX_MODELS - 1]
     chosen = [*others, offer.model]
-    return session, gr.update(choices=model_choices(session, chosen), value=chosen)
+    return (gr.update(choices=model_choices(session, chosen), value=chosen),)
 
 
 def forget(session: Session) -> None:

@@ -7,6 +7,7 @@ from gradio.components import Component
 from gradio.events import Dependency
 
 from cvhub.inference.runtime import offered_precisions
+from cvhub.ui.answering import IN_LINE
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.classify import handlers, link
 from cvhub.ui.classify.own_classes import OwnClasses
@@ -44,8 +45,7 @@ class ClassifyTab:
             ("image-classification",),
             handlers.take_offer,
             (self.session, self.models),
-            (self.session, self.models),
-            takes_own=True,
+            (self.models,),
             asking=self.asking | {"api_visibility": "private"},
         )
         frame.shelves[NAME] = Shelf(self.session, lambda session: session.checkpoints)
@@ -127,7 +127,7 @@ class ClassifyTab:
             )
 
     def class_list(self, name: str, first: str, elem_id: str) -> gr.Dropdown:
-        """A list of classes; its choices arrive with the first answer."""
+        """A list of classes; its choices come when it is opened."""
         return self.frame.add(
             gr.Dropdown,
             {"label": name, "info": f"{name}_info"},
@@ -173,6 +173,7 @@ class ClassifyTab:
             "outputs": [self.session, self.style, *self.shown],
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
+            **IN_LINE,
         }
 
     def connect(self, opened: Dependency) -> None:
@@ -224,6 +225,14 @@ class ClassifyTab:
             api_visibility="private",
             **at_once,
         )
+        gr.on(
+            [self.heat_class.focus, self.true_class.focus, frame.language.change],
+            handlers.list_classes,
+            [self.session, frame.language],
+            [self.heat_class, self.true_class],
+            api_visibility="private",
+            **at_once,
+        )
         self.opacity.change(None, self.opacity, None, js="(percent) => cvhub.fade(percent)")
         self.checkpoint.button.click(
             handlers.add_checkpoint,
@@ -253,4 +262,5 @@ class ClassifyTab:
             [self.picture, self.models, self.temperature, self.top_k],
             self.api_answer,
             api_name="classify",
+            **IN_LINE,
         )

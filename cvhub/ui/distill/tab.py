@@ -1,5 +1,8 @@
 """The Distill tab: its views, each in a file of its own."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 import gradio as gr
 from gradio.events import Dependency
 
@@ -16,10 +19,9 @@ from cvhub.ui.sharing import Shelf
 NAME = "distill"
 
 
-def warm_up() -> None:
-    """Load what the first comparison asks, before somebody comes."""
-    for model in (*TEACHERS, ALONE, TAUGHT):
-        answering.load(model)
+def to_warm_up() -> Iterable[Callable[[], object]]:
+    """To load what the first comparison asks, before somebody comes."""
+    return [partial(answering.load, model) for model in (*TEACHERS, ALONE, TAUGHT)]
 
 
 def build(frame: Frame) -> "DistillTab":

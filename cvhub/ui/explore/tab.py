@@ -1,5 +1,7 @@
 """The Explore tab: the papers' claims as figures, and any architecture as a tree."""
 
+from collections.abc import Callable, Iterable
+
 import gradio as gr
 from gradio.events import Dependency
 
@@ -18,10 +20,9 @@ def build(frame: Frame) -> "ExploreTab":
     return ExploreTab(frame)
 
 
-def warm_up() -> None:
-    """Compute what visitors see first, before they come."""
-    figures_part.warm_up(FIGURES)
-    architecture.warm_up()
+def to_warm_up() -> Iterable[Callable[[], object]]:
+    """What visitors see first, to be computed before they come."""
+    return [*figures_part.to_warm_up(FIGURES), architecture.warm_up]
 
 
 class ExploreTab:

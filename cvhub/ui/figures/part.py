@@ -2,7 +2,8 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -181,7 +182,7 @@ def draw(figure: Figure, language: str, *values: Value) -> str:
     return f"{title}{message(escape(drawing.see))}{drawing.charts}{source}"
 
 
-def warm_up(figures: Sequence[Figure]) -> None:
-    """Draw what is seen first, so that the first visitor doesn't wait for torch."""
+def to_warm_up(figures: Sequence[Figure]) -> Iterator[Callable[[], object]]:
+    """To draw what is seen first, so that the first visitor doesn't wait for torch."""
     for figure in figures:
-        draw(figure, "en", *(control.value for control in figure.CONTROLS))
+        yield partial(draw, figure, "en", *(control.value for control in figure.CONTROLS))

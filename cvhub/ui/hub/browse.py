@@ -74,6 +74,7 @@ class BrowsePart:
             "outputs": [self.session, *shown],
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
+            "trigger_mode": "always_last",  # else a look is lost that is asked for while another goes on
             "api_visibility": "private",
         }
         opening: dict[str, Any] = looking | {"fn": partial(handlers.look_first, doors)}

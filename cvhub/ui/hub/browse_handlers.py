@@ -48,14 +48,17 @@ def look_at(doors: Sequence[Door], session: HubSession, model: str, kind: str, l
     from cvhub.look import look
 
     session.turn += 1
-    turn, session.seen = session.turn, None
+    turn, session.seen, failed = session.turn, None, ""
     try:
         seen = look(answering.locate(model, Session(), speaker(language)))
-        if session.turn == turn:  # else a newer look has begun
-            session.seen = seen
-        return session, *show(doors, session, model, kind, language)
     except Exception as error:
-        return session, *show_nothing(doors, failure(error, language), model, kind, language)
+        seen, failed = None, failure(error, language)
+    if session.turn != turn:  # a newer look has begun
+        return session, *(gr.skip() for _ in range(7 + len(doors)))
+    session.seen = seen
+    if seen is None:
+        return session, *show_nothing(doors, failed, model, kind, language)
+    return session, *show(doors, session, model, kind, language)
 
 
 def look_first(doors: Sequence[Door], session: HubSession, model: str, kind: str, language: str) -> tuple[Any, ...]:

@@ -287,11 +287,9 @@ def add_segmenter(
     return session, update, note(say("checkpoint_added", name=name))
 
 
-def take_offer(offer: Offer, session: SegmentSession) -> tuple[SegmentSession, Update]:
+def take_offer(offer: Offer, session: SegmentSession) -> tuple[Update]:
     """A net that another tab has found is the one to ask; it is asked when the tab is seen."""
-    if offer.folder is not None:
-        session.visit.checkpoints[offer.model] = offer.folder
-    return session, gr.update(choices=model_choices(session, offer.model), value=offer.model)
+    return (gr.update(choices=model_choices(session, offer.model), value=offer.model),)
 
 
 def forget_segment(session: SegmentSession) -> None:

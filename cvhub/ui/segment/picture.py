@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from cvhub.inference.runtime import offered_precisions
+from cvhub.ui.answering import IN_LINE
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.frame import Frame, Texts
 from cvhub.ui.picture_input import PictureInput
@@ -37,8 +38,7 @@ class PicturePart:
             ("semantic-segmentation", "panoptic-segmentation"),
             handlers.take_offer,
             (self.session,),
-            (self.session, self.model),
-            takes_own=True,
+            (self.model,),
         )
         self.frame.shelves["segment"] = Shelf(self.session, lambda session: session.visit.checkpoints)
 
@@ -258,6 +258,7 @@ class PicturePart:
             [self.picture, self.model, self.task, self.api_threshold],
             self.api_answer,
             api_name="segment",
+            **IN_LINE,
         )
 
 

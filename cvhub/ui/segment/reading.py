@@ -54,6 +54,8 @@ def read(seen: Seen, view: View) -> "Segmentation":
     """The mask and its segments, of the kept maps."""
     if view.task != "semantic":
         found = seen.segmenter.read_again(seen.answer, view.task, view.threshold)
+    elif view.threshold == threshold_of(seen, view.task).default:
+        found = seen.answer
     elif len(seen.labels) == 2:
         found = seen.segmenter.read_again(shifted(seen.answer, view.threshold), "semantic")
     else:
@@ -131,15 +133,13 @@ def measured(ids: np.ndarray, segments: "dict[int, Segment]") -> list[Thing]:
     """What there is to know of each object in a map."""
     from cvhub.evaluation.boxes import instance_boxes
 
-    numbers, boxes = instance_boxes(ids)
-    areas = np.bincount(ids.ravel(), minlength=1)
-    rows, columns = np.indices(ids.shape)
-    down = np.bincount(ids.ravel(), rows.ravel())
-    across = np.bincount(ids.ravel(), columns.ravel())
     found = []
-    for number, box in zip(numbers.tolist(), boxes.tolist(), strict=True):
-        segment, area = segments[number], int(areas[number])
-        centroid = (float(across[number] / area + 0.5), float(down[number] / area + 0.5))
+    for number, box in zip(*(rows.tolist() for rows in instance_boxes(ids)), strict=True):
+        (x0, y0, x1, y1), segment = box, segments[number]
+        inside = ids[y0:y1, x0:x1] == number
+        across, down = inside.sum(0), inside.sum(1)
+        area = int(down.sum())
+        centroid = (float(across @ np.arange(x0, x1)) / area + 0.5, float(down @ np.arange(y0, y1)) / area + 0.5)
         found.append(Thing(number, segment.label_id, segment.label, segment.score, area, tuple(box), centroid))
     return found
 

@@ -1,5 +1,7 @@
 """The Segment tab: its views, each in a file of its own."""
 
+from collections.abc import Callable, Iterable
+
 import gradio as gr
 from gradio.events import Dependency
 
@@ -13,10 +15,9 @@ from cvhub.ui.segment.picture import PicturePart
 NAME = "segment"
 
 
-def warm_up() -> None:
-    """Compute what visitors see first, before they come."""
-    overlap.warm_up()
-    figures_part.warm_up(DENSE_FIGURES)
+def to_warm_up() -> Iterable[Callable[[], object]]:
+    """What visitors see first, to be computed before they come."""
+    return [overlap.warm_up, *figures_part.to_warm_up(DENSE_FIGURES)]
 
 
 def build(frame: Frame) -> "SegmentTab":

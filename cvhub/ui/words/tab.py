@@ -1,5 +1,7 @@
 """The Words tab: its views, each in a file of its own."""
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -19,12 +21,12 @@ NAME = "words"
 Update = dict[str, Any]
 
 
-def warm_up() -> None:
-    """Load what is asked first, before somebody comes."""
+def to_warm_up() -> Iterator[Callable[[], object]]:
+    """To load what is asked first, before somebody comes."""
     say = speaker("en")
     for task, load in ((nets.CONTRASTIVE, nets.contrastive), (nets.CAPTIONS, nets.captioner)):
         if model := nets.first(task):
-            load(model, say)
+            yield partial(load, model, say)
 
 
 def build(frame: Frame) -> "WordsTab":

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from cvhub.ui.answering import IN_LINE
 from cvhub.ui.frame import Frame, Seen
 from cvhub.ui.readout import PICK_CLASS, waiting
 from cvhub.ui.words import controls, nets, prompts
@@ -61,6 +62,7 @@ class ZeroShotPart:
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
             "api_visibility": "private",
+            **IN_LINE,
         }
         seen.event.then(**asking)
         again: dict[str, Any] = asking | {"fn": handlers.name_again}
@@ -82,4 +84,5 @@ class ZeroShotPart:
             [self.picture, self.model, *texts, self.temperature],
             self.api_answer,
             api_name="zero_shot",
+            **IN_LINE,
         )
