@@ -95,9 +95,9 @@ def test_convolutions_are_computed_in_8_bits(resnet: Path, pictures: Path, tmp_p
     (file,) = (tmp_path / "cache").glob("openvino/*/int8/*/model.xml")
     ops = openvino.Core().compile_model(file, "CPU").get_runtime_model().get_ops()
     told = [{key: op.get_rt_info()[key].astype(str) for key in ("layerType", "runtimePrecision")} for op in ops]
-    precisions = {one["runtimePrecision"] for one in told if one["layerType"] == "Convolution"}
-    assert precisions
-    assert precisions <= {"u8", "i8"}
+    precisions = [one["runtimePrecision"] for one in told if one["layerType"] == "Convolution"]
+    assert len(precisions) == 20
+    assert sum(precision in ("u8", "i8") for precision in precisions) >= 19  # one stays in bf16 where there is bf16
 
 
 def test_ranges_reach_the_greatest_value_of_any_picture(resnet: Path, tmp_path: Path) -> None:
