@@ -1,10 +1,10 @@
 """Trains and judges the students of docs/distillation.md: `python -m docs.students DATA`, DATA being EuroSAT.
 
 A row of the table is a recipe of `cvhub/training/recipes/students/`, which `cvhub train students/ROW data=DATA` runs,
-with one seed or three. Teachers' answers are kept for all runs of a seed that cut tiles alike. Each run is judged on the
-test split once it is finished; results are written into cvhub/explain/students/. What is there already is left as it is,
-and a run that was interrupted goes on when the same command is given again. `--only NAME …` makes some of them, `--list`
-names all.
+with one seed or three. Teachers' answers are kept for all runs of a seed that cut tiles alike. Each run is judged on
+the test split once it is finished; results are written into cvhub/explain/students/. What is there already is left as
+it is, and a run that was interrupted goes on when the same command is given again. `--only NAME …` makes some of
+them, `--list` names all.
 """
 
 import sys

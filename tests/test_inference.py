@@ -365,6 +365,20 @@ def test_where_openvino_cannot_torch_does_with_one_line_of_log(
     assert len(str(caught.value)) <= 300
 
 
+def test_conversion_that_fails_leaves_the_loggers_as_they_were() -> None:
+    """OpenVINO sets the root logger to errors alone meanwhile, which would hide cvhub's warnings from then on."""
+
+    class Net(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise ValueError("no such net")
+
+    root = logging.getLogger()
+    before = root.level, root.filters[:]
+    with pytest.raises(RuntimeUnavailable, match="no such net"):
+        openvino_runtime.convert_module(Net(), torch.ones(1))
+    assert (root.level, root.filters) == before
+
+
 def test_bf16_where_the_processor_has_none(resnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO would compute in fp32 and not say so."""
     monkeypatch.setattr(openvino_runtime, "has_native_bf16", lambda: False)

@@ -109,6 +109,6 @@ def test_a_run_is_made_judged_and_kept(tmp_path: Path, monkeypatch: pytest.Monke
     (line,) = json.loads((tmp_path / "into" / RUNS).read_text()).values()
     assert line["tested"] == 20
     assert set(line["accuracies"]) == {"class", "distillation", "mean"}
-    assert (tmp_path / "work" / "answers" / "seed-0" / TEACHERS[0] / "manifest.json").is_file()
+    assert (tmp_path / "work" / "answers" / "seed-0-crop-0.7" / TEACHERS[0] / "manifest.json").is_file()
     recipe = (tmp_path / "into" / "hard_conv-0.toml").read_text()
     assert str(tmp_path) not in recipe

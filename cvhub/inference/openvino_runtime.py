@@ -235,7 +235,7 @@ def _convert(folder: Path, part: str, target: Path) -> None:
 def convert_module(module: Any, example: Any) -> openvino.Model:
     """A torch module as OpenVINO's, as it is traced on a tensor or several."""
     try:
-        with _quiet():
+        with _alone_and_quiet():
             return openvino.convert_model(module, example_input=example)
     except CvhubError:
         raise
@@ -265,18 +265,29 @@ def _keep_precise(file: Path, names: set[str]) -> None:
     tree.write(file)
 
 
+_tracing = threading.Lock()
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Tracing warns of each size that it records, and looks at what makes transformers warn of losses."""
-    logger = logging.getLogger("transformers")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _alone_and_quiet() -> Iterator[None]:
+    """One conversion at a time, and the process's logging as it was before.
+
+    Tracing warns of each size that it records, and looks at what makes transformers warn of losses. OpenVINO sets the
+    root logger to errors alone while it converts: two at once, or one that fails, would leave it there, and with it all
+    of cvhub's warnings.
+    """
+    loggers = logging.getLogger(), logging.getLogger("transformers")
+    with _tracing:
+        kept = [(logger.level, logger.filters[:], logger.handlers[:]) for logger in loggers]
+        loggers[1].setLevel(logging.ERROR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            for logger, (level, filters, handlers) in zip(loggers, kept, strict=True):
+                logger.setLevel(level)
+                logger.filters, logger.handlers = filters, handlers
 
 
 def _compile_once(converted: Path, precision: str) -> Path:

@@ -49,7 +49,8 @@ class Seen:
 
     - `image` (H, W), RGB: the picture, or of a very large one a reduced copy, `reduced` pixels to one; `own`: height
       and width of the picture itself.
-    - `answer`: the maps, read by `segmenter` as often as wanted. `tiles`: how many made them, 1 of a single pass.
+    - `answer`: the maps, read as classes; `segmenter` reads them for other tasks and thresholds, as often as wanted.
+      `tiles`: how many made them, 1 of a single pass.
     - `levels`: logits (K, h, w) of each auxiliary head, the deepest last, which count `level_weights`.
     - `limit`: what the threshold that is shown means, the key of a `reading.Threshold`.
     """
