@@ -289,7 +289,8 @@ def test_a_runtimes_reason_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch):
     for sentence in (f"{why}; {how}." for why in chosen for how in computed):
         assert reason(sentence, "en") == sentence
         told = reason(sentence, "zh")
-        assert not set(re.findall("[A-Za-z]{2,}", told)) - {"OpenVINO", "CPU", "GPU", "torch", "compile", "bf", "fp", "int"}, told
+        names = {"OpenVINO", "CPU", "GPU", "torch", "compile", "bf", "fp", "int"}
+        assert not set(re.findall("[A-Za-z]{2,}", told)) - names, told
     assert reason("torch, since it broke; fp32, as asked.", "zh") == "改用 torch，因为it broke；按要求使用 fp32。"
 
 
