@@ -161,7 +161,7 @@ def test_a_mask_that_cannot_be_written_is_the_files_error(
         ("unet", ["--out", "."], "--out . is a folder of pictures, masks need another"),
         ("unet", ["--out", "masks", "--max-pixels", "0"], "'0' is not a number from 1 on"),
         ("classifier", ["--task", "semantic"], "--task is for segmenters, and"),
-        ("classifier", ["--out", "masks"], "--out is for segmenters, and"),
+        ("classifier", ["--out", "masks"], "--out is for segmenters and --engine ray, and"),
     ],
 )
 def test_options_that_do_not_fit_are_code_2(

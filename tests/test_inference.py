@@ -284,7 +284,9 @@ def test_auto_takes_openvino_and_says_why(folder: Path, caplog: pytest.LogCaptur
     [
         ({"runtime": "onnx"}, "runtime is 'onnx', expected one of auto, openvino, torch"),
         ({"precision": "fp64"}, "precision is 'fp64', expected one of auto, fp32, bf16"),
-        ({"precision": "int8"}, "int8 is not available yet"),
+        ({"precision": "int8"}, "has not been calibrated for int8"),
+        ({"precision": "int8", "runtime": "torch"}, "int8 is OpenVINO's"),
+        ({"precision": "int8", "part": "image"}, "int8 is for classifiers and segmenters"),
     ],
 )
 def test_choices_that_do_not_exist(choice: dict[str, str], expected: str, folder: Path) -> None:
@@ -421,6 +423,39 @@ def test_torch_in_bf16(folder: Path) -> None:
     for name, values in exact.items():
         assert coarse[name].dtype == np.float32
         assert 1e-5 < np.linalg.norm(coarse[name] - values) / np.linalg.norm(values) < 0.2
+
+
+# A GPU, as far as a machine without one tells
+
+
+def test_auto_takes_torch_where_there_is_a_gpu(resnet: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Pretended: the driver's file is there, torch says yes, and the device is the CPU under another name."""
+    assert build_runtime(resnet).name == "openvino"
+    monkeypatch.setattr("cvhub.inference.runtime.GPU_DRIVERS", (str(tmp_path),))
+    assert build_runtime(resnet).name == "openvino"  # a driver, and nothing that torch can use
+    monkeypatch.setattr("cvhub.inference.runtime.has_gpu", lambda: True)
+    ready = build_runtime(resnet, precision="fp32")
+    assert (ready.name, ready.reason) == ("torch", "torch, which this machine has a GPU for; fp32, as asked.")
+
+
+@pytest.mark.parametrize(("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_cuda_comes_before_mps_before_the_cpu(
+    cuda: bool, mps: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert torch_runtime.best_device() == device
+
+
+def test_compile_is_torch_compile(resnet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a code generator here, whose compiler a machine may lack: graph by graph, as torch has captured them."""
+    compile_graphs = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module, **how: compile_graphs(module, backend="eager", **how))
+    ready = build_runtime(resnet, "compile", "fp32")
+    assert ready.reason == "compile, as asked; fp32, as asked."
+    for x in (pixels(1), pixels(3, 97, 75)):
+        expected = build_runtime(resnet, "torch", "fp32").run(x)
+        assert of_range(ready.run(x)["logits"], expected["logits"]) < FP32
 
 
 # Classifications

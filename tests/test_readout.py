@@ -281,15 +281,16 @@ def test_both_languages_say_everything_with_the_same_placeholders():
 def test_a_runtimes_reason_is_told_in_chinese(monkeypatch: pytest.MonkeyPatch):
     chosen: list[str] = []
     for build in ("_on_openvino", "_on_torch"):
-        monkeypatch.setattr(runtime, build, lambda folder, precision, why, part: chosen.append(why))
+        monkeypatch.setattr(runtime, build, lambda folder, precision, why, *rest: chosen.append(why))
     for name in runtime.RUNTIMES:
         runtime.build_runtime(Path("net"), name)
     computed = {runtime.choose_precision(precision, native)[1] for precision in runtime.PRECISIONS for native in (0, 1)}
-    assert len(chosen) == 3
+    assert len(chosen) == len(runtime.RUNTIMES)
     for sentence in (f"{why}; {how}." for why in chosen for how in computed):
         assert reason(sentence, "en") == sentence
         told = reason(sentence, "zh")
-        assert not set(re.findall("[A-Za-z]{2,}", told)) - {"OpenVINO", "CPU", "torch", "bf", "fp"}, told
+        names = {"OpenVINO", "CPU", "GPU", "torch", "compile", "bf", "fp", "int"}
+        assert not set(re.findall("[A-Za-z]{2,}", told)) - names, told
     assert reason("torch, since it broke; fp32, as asked.", "zh") == "改用 torch，因为it broke；按要求使用 fp32。"
 
 

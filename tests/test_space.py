@@ -100,8 +100,12 @@ def test_an_import_that_requirements_lack_is_named_with_its_file(project: Path) 
 
 
 def test_an_extra_may_install_what_the_page_does_without(project: Path) -> None:
-    (project / "cvhub" / "extra.py").write_text("def late():\n    import datasets\n")
+    (project / "cvhub" / "extra.py").write_text("def late():\n    import fsspec\n")
     assert check(project) == []
+    pyproject = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(pyproject.replace('"fsspec>=', '"other>='))
+    (problem,) = check(project)
+    assert "extra.py imports fsspec" in problem
 
 
 def test_a_requirement_that_is_gone_is_missed(project: Path) -> None:

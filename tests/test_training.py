@@ -589,9 +589,9 @@ def test_a_kill_while_the_result_moves_up_loses_nothing(finished: Path, data: Pa
     assert sorted(file.name for file in folder.iterdir()) == sorted(file.name for file in finished.iterdir())
 
 
-def test_two_processes_have_the_losses_of_one(data: Path, tmp_path: Path) -> None:
-    """LayerNorm, no dropout, and all that chance does to pictures: twenty steps."""
-    recipe = tiny_recipe(
+def of_many_processes(data: Path, **budget: Any) -> Recipe:
+    """LayerNorm, no dropout, and all that chance does to pictures."""
+    return tiny_recipe(
         data,
         model={
             "family": "vit",
@@ -606,20 +606,50 @@ def test_two_processes_have_the_losses_of_one(data: Path, tmp_path: Path) -> Non
         },
         augmentation=dataclasses.asdict(everything()),
         optimiser={"name": "adamw", "lr": 0.001, "ema": 0.9, "clip": 1.0},
-        budget={"epochs": 5},
+        budget={"epochs": 5} | budget,
         compute={"precision": "fp32"},  # bf16 would round the sums of half a batch
     )
-    launcher = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    both = start(recipe, tmp_path / "two", *launcher)
+
+
+def launcher(processes: int) -> tuple[str, ...]:
+    return ("torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)) if processes > 1 else ()
+
+
+def have_equal_losses(one: Path, other: Path) -> bool:
+    curves = [read_curve(folder / "curves.csv") for folder in (one, other)]
+    assert len(curves[0]) == len(curves[1]) == 20
+    names = ("loss", "validation_loss")
+    return all(
+        ours.get(name) == pytest.approx(theirs.get(name), abs=1e-5)
+        for ours, theirs in zip(*curves, strict=True)
+        for name in names
+    )
+
+
+def test_two_processes_have_the_losses_of_one(data: Path, tmp_path: Path) -> None:
+    recipe = of_many_processes(data)
+    both = start(recipe, tmp_path / "two", *launcher(2))
     train(recipe, tmp_path / "one")
     written, _ = both.communicate()
     assert both.returncode == 0
     assert written.decode().count("on what was held out") == 1  # the first process speaks
-    one, two = (read_curve(tmp_path / name / "curves.csv") for name in ("one", "two"))
-    assert len(one) == len(two) == 20
-    for ours, theirs in zip(one, two, strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-5)
-        assert ours.get("validation_loss") == pytest.approx(theirs.get("validation_loss"), abs=1e-5)
+    assert have_equal_losses(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+def test_a_run_goes_on_with_another_number_of_processes(first: int, then: int, data: Path, tmp_path: Path) -> None:
+    recipe, folder = of_many_processes(data, save_minutes=1e-6), tmp_path / "run"
+    process = start(recipe, folder, *launcher(first))
+    while not list((folder / run.WORK).glob("checkpoint-[5-9]")) and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()  # torchrun passes it on
+    process.wait()
+    assert not (folder / "model.safetensors").exists()
+    again = start(recipe, folder, *launcher(then))
+    train(recipe, tmp_path / "whole")
+    again.communicate()
+    assert again.returncode == 0
+    assert have_equal_losses(tmp_path / "whole", folder)
 
 
 def test_the_average_of_the_weights_is_saved(data: Path, tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ def test_evaluate_asks_about_the_data_sets_classes(
     ("model", "options", "sentence"),
     [
         ("", [], "does zero-shot-image-classification: --labels A,B,… says among what"),
-        ("", ["--labels", "a", "--out", "masks"], "--out is for segmenters"),
+        ("", ["--labels", "a", "--out", "masks"], "--out is for segmenters and --engine ray"),
         ("eurosat_vgg", ["--labels", "a,b"], "--labels is for zero-shot classifiers"),
         ("eurosat_vgg", ["--template", "{}"], "--template is for zero-shot classifiers"),
     ],

@@ -20,7 +20,8 @@ def add_command(
 
 
 def add_runtime_options(command: argparse.ArgumentParser, precision: str = "auto") -> None:
-    command.add_argument("--runtime", choices=("auto", "torch", "openvino"), default="auto")
+    runtimes = ("auto", "torch", "compile", "openvino")
+    command.add_argument("--runtime", choices=runtimes, default="auto", help="compile is torch.compile (auto)")
     choices = ("auto", "fp32", "bf16", "int8")
     command.add_argument("--precision", choices=choices, default=precision, help=f"({precision})")
     command.add_argument(

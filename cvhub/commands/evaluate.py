@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from cvhub.commands.calibration import add_calibrate_option, calibrate
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, print_json
 from cvhub.errors import CvhubError
 
@@ -49,6 +50,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--one-per", metavar="COLUMN", help="of the rows with one value of it only the first")
     evaluate.add_argument("--learnt", action="store_true", help="what was not held out, instead")
     add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
+    add_calibrate_option(evaluate)
     evaluate.add_argument(
         "--template", action="append", metavar="TEXT",
         help="what a zero-shot classifier is asked about a class, which stands for {}; several are averaged",
@@ -93,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
         from cvhub.hub.card import add_measurements, check_card
 
         check_card(Path(options.model))  # before the work
+    calibrate(options)
     predictor = default_pool().get(options.model, options.runtime, options.precision)
     check_words(predictor, options)
     if isinstance(predictor, Writer):

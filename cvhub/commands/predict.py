@@ -3,13 +3,14 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cvhub.catalog import DEFAULT_MODEL
+from cvhub.commands.calibration import add_calibrate_option, calibrate
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, positive, print_json
 
 TOP_K = 5
@@ -20,8 +21,11 @@ MASKS = Path("masks")
 def add(commands: Any) -> None:
     predict = add_command(commands, "predict", run, "name what pictures show, or draw masks of it")
     predict.add_argument("model", metavar="MODEL", help=f"{MODEL}; {DEFAULT_MODEL} needs no network")
-    predict.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="picture files or folders of them")
+    predict.add_argument(
+        "paths", metavar="PATH", nargs="+", type=path_or_address, help="picture files or folders of them"
+    )
     add_runtime_options(predict)
+    add_calibrate_option(predict)
     predict.add_argument(
         "--max-pixels", type=positive, metavar="N",
         help="the largest picture of a format that only decodes whole (50 million); a TIFF of tiles may have any size",
@@ -44,30 +48,82 @@ def add(commands: Any) -> None:
         "for the background; pictures in it are left out",
     )  # fmt: skip
     segmenters.add_argument("--task", choices=TASKS, help="classes, things, or both (semantic)")
+    many = predict.add_argument_group("of many pictures, on several processes or machines")
+    many.add_argument(
+        "--engine", choices=("plain", "ray"), default="plain",
+        help="ray reads parquet and addresses of object stores too, writes parquet files into --out, and leaves out "
+        "what is there already (plain)",
+    )  # fmt: skip
+    many.add_argument("--workers", type=positive, metavar="N", help="processes of ray (one for each processor)")
+    many.add_argument("--logits", action="store_true", help="of a classifier write logits too, for students to learn")
 
 
-def folder(text: str) -> Path:
+def path_or_address(text: str) -> Path | str:
+    """`s3://…` stays as it is."""
+    return text if "://" in text else Path(text)
+
+
+def folder(text: str) -> Path | str:
     """Refused before anything is computed."""
-    path = Path(text)
-    if path.exists() and not path.is_dir():
+    path = path_or_address(text)
+    if isinstance(path, Path) and path.exists() and not path.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is a file, expected a folder")
     return path
 
 
 def run(options: argparse.Namespace) -> int:
     from cvhub.inference.pool import default_pool
-    from cvhub.inference.segment import Segmenter
-    from cvhub.inference.writing import Writer
-    from cvhub.inference.zero_shot import ZeroShot
 
-    predictor = default_pool().get(options.model, options.runtime, options.precision, checked_task(options))
-    kinds = {Segmenter: masks, ZeroShot: likeliest, Writer: texts}
-    answers = kinds.get(type(predictor), classes)(predictor, options)
+    check_engine(options)
+    task = checked_task(options)
+    calibrate(options, [path for path in options.paths if isinstance(path, Path)])
+    if options.engine == "ray":
+        from cvhub.commands.predict_ray import run_on_ray
+
+        return run_on_ray(options, task)
+    predictor = default_pool().get(options.model, options.runtime, options.precision, task)
     failed = False
-    for report in answers:
+    for report in reports(predictor, options):
         failed |= "error" in report
         print_json(report) if options.json else print_answer(report)
     return 1 if failed else 0
+
+
+def check_engine(options: argparse.Namespace) -> None:
+    """Ends with the usage where an option is of the other engine."""
+    if options.engine == "ray":
+        if options.out is None:
+            options.command.error("--engine ray writes parquet files: --out names their folder")
+        return
+    addresses = [text for text in (*options.paths, options.out) if isinstance(text, str)]
+    for name, given in (
+        *((text, True) for text in addresses),
+        ("--workers", options.workers),
+        ("--logits", options.logits),
+    ):
+        if given:
+            options.command.error(f"{name} is for --engine ray")
+
+
+def reports(predictor: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """What the model says of each picture that the paths name."""
+    from cvhub.inference.images import decoded, find_pictures
+    from cvhub.inference.segment import Segmenter
+
+    if isinstance(predictor, Segmenter):
+        return masks(predictor, options)
+    return answers(predictor, options, find_pictures(options.paths), partial(decoded, max_pixels=options.max_pixels))
+
+
+def answers(
+    predictor: Any, options: argparse.Namespace, pictures: Iterable[Any], opened: Any
+) -> Iterator[dict[str, Any]]:
+    """What a model of any task but segmenting says of `pictures`, which `opened` opens."""
+    from cvhub.inference.writing import Writer
+    from cvhub.inference.zero_shot import ZeroShot
+
+    kinds = {ZeroShot: likeliest, Writer: texts}
+    return kinds.get(type(predictor), classes)(predictor, options, pictures, opened)
 
 
 def checked_task(options: argparse.Namespace) -> str:
@@ -84,7 +140,8 @@ def checked_task(options: argparse.Namespace) -> str:
         task = zero_shot.TASK
     groups = {
         "classifiers": (task not in (*segment.TASKS, *writing.TASKS), {"--top-k": options.top_k}),
-        "segmenters": (task in segment.TASKS, {"--task": options.task, "--out": options.out}),
+        "segmenters": (task in segment.TASKS, {"--task": options.task}),
+        "segmenters and --engine ray": (task in segment.TASKS or options.engine == "ray", {"--out": options.out}),
         "nets that write": (task in writing.TASKS, {"--beams": options.beams}),
         "nets that answer questions": (task == writing.ANSWERS, {"--question": options.question}),
         "zero-shot classifiers": (
@@ -99,7 +156,7 @@ def checked_task(options: argparse.Namespace) -> str:
         options.command.error(f"{options.model} does {task}: --question says what is asked")
     if task == zero_shot.TASK and options.labels is None:
         options.command.error(f"{options.model} does {task}: --labels A,B,… says among what")
-    if task in segment.TASKS:
+    if task in segment.TASKS and options.engine == "plain":
         problem = problem_of_out(options.out or MASKS, options.paths)
         if problem:
             options.command.error(problem)
@@ -114,28 +171,25 @@ def problem_of_out(out: Path, paths: list[Path]) -> str:
     return ""
 
 
-def classes(classifier: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    from cvhub.inference.images import decoded, find_pictures
-
-    opened = partial(decoded, max_pixels=options.max_pixels)
-    pictures = find_pictures(options.paths)
+def classes(
+    classifier: Any, options: argparse.Namespace, pictures: Iterable[Any], opened: Any
+) -> Iterator[dict[str, Any]]:
     for path, answer in classifier.answers(pictures, opened, options.batch_size or BATCH_SIZE):
         if isinstance(answer, str):
             yield {"path": str(path), "error": answer}
         else:
             top = answer.top(classifier.labels, options.top_k or TOP_K)
-            yield {"path": str(path), "predictions": [{"label": one.label, "score": one.score} for one in top]}
+            logits = {"logits": answer.logits.tolist()} if options.logits else {}
+            predictions = [{"label": one.label, "score": one.score} for one in top]
+            yield {"path": str(path), "predictions": predictions, **logits}
 
 
-def likeliest(net: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def likeliest(net: Any, options: argparse.Namespace, pictures: Iterable[Any], opened: Any) -> Iterator[dict[str, Any]]:
     """Of the labels, read once and embedded once."""
-    from cvhub.inference.images import decoded, find_pictures
     from cvhub.inference.zero_shot import TEMPLATES
 
     labels = [label.strip() for label in options.labels.split(",")]
     embedded = net.embed_labels(labels, options.template or TEMPLATES)
-    opened = partial(decoded, max_pixels=options.max_pixels)
-    pictures = find_pictures(options.paths)
     for path, answer in net.answers(pictures, opened, embedded, options.batch_size or BATCH_SIZE):
         if isinstance(answer, str):
             yield {"path": str(path), "error": answer}
@@ -144,15 +198,13 @@ def likeliest(net: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]
             yield {"path": str(path), "predictions": [{"label": one.label, "score": one.score} for one in top]}
 
 
-def texts(writer: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def texts(writer: Any, options: argparse.Namespace, pictures: Iterable[Any], opened: Any) -> Iterator[dict[str, Any]]:
     """A caption or an answer for each picture."""
-    from cvhub.inference.images import decoded, find_pictures
     from cvhub.inference.writing import CAPTIONS
 
-    opened = partial(decoded, max_pixels=options.max_pixels)
     settings = {"num_beams": options.beams or 1}
     key = "caption" if writer.task == CAPTIONS else "answer"
-    pictures, batch = find_pictures(options.paths), options.batch_size or BATCH_SIZE
+    batch = options.batch_size or BATCH_SIZE
     for path, answer in writer.answers(pictures, opened, options.question or "", batch, **settings):
         if isinstance(answer, str):
             yield {"path": str(path), "error": answer}

@@ -132,7 +132,7 @@ def read_transformers(config: Fields) -> Fields:
 
 def _write_named(library: str, architectures: dict[str, Fields]) -> Callable[[CvMobileNetV2Config], Fields]:
     def write(config: CvMobileNetV2Config) -> Fields:
-        require(config, library, stem_channels=32, head_channels=1280, output_stride=32)
+        require(config, library, activation="relu6", stem_channels=32, head_channels=1280, output_stride=32)
         return write_architecture(config, library, architectures)
 
     return write
@@ -141,7 +141,8 @@ def _write_named(library: str, architectures: dict[str, Fields]) -> Callable[[Cv
 def _write_torchvision(config: CvMobileNetV2Config) -> Fields:
     """torchvision's class takes any rows of 3×3 kernels, as `inverted_residual_setting`."""
     rows = [[*row[:4], 3] for row in config.rows]
-    require(config, "torchvision", rows=rows, padding="symmetric", batch_norm_eps=1e-5, output_stride=32)
+    fixed = {"activation": "relu6", "padding": "symmetric", "batch_norm_eps": 1e-5, "output_stride": 32}
+    require(config, "torchvision", rows=rows, **fixed)
     return {"architecture": "mobilenet_v2"}
 
 
@@ -149,7 +150,7 @@ def _write_transformers(config: CvMobileNetV2Config) -> Fields:
     """Its rows are fixed but for one expansion; its head may shrink with α."""
     expansion = config.rows[-1][0]
     rows = [list(row if row.t == 1 else row._replace(t=expansion)) for row in MOBILENET_V2_ROWS]
-    require(config, "transformers", rows=rows, stem_channels=32, scale_ends=True)
+    require(config, "transformers", rows=rows, activation="relu6", stem_channels=32, scale_ends=True)
     shrunk = config.scaled(1280)
     if config.head_width not in (1280, shrunk):
         raise NoForeignForm("transformers", "head_channels", config.head_channels)

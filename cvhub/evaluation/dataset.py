@@ -135,13 +135,18 @@ def open_split(dataset: str, split: str | None = None, target: str | None = None
     return Split(dataset, found.name, classes, rows, found.picture_column, target)
 
 
-def open_rows(dataset: str, split: str | None = None, streaming: bool = True) -> Rows:
-    """A split of the DATASET, chosen as `open_split` does, whatever its columns hold besides pictures."""
+def open_rows(
+    dataset: str, split: str | None = None, streaming: bool = True, preferred: Sequence[str] = SPLITS
+) -> Rows:
+    """A split of the DATASET, chosen as `open_split` does, whatever its columns hold besides pictures.
+
+    `preferred` are tried in this order where none is named.
+    """
     datasets = _import_datasets()
     if not (Path(dataset).is_dir() or is_hub_id(dataset)):
         raise CvhubError(f"{dataset!r} is neither a folder nor a Hub id OWNER/NAME.")
     splits = _open_class_folders(Path(dataset)) or _load(dataset, streaming)
-    name = _choose_split(dataset, [str(known) for known in splits], split)
+    name = _choose_split(dataset, [str(known) for known in splits], split, preferred)
     rows = splits[name]
     features = rows.features or {}
     picture_column = next((column for column, kind in features.items() if isinstance(kind, datasets.Image)), None)
@@ -181,12 +186,12 @@ def _import_datasets() -> Any:
     return datasets
 
 
-def _choose_split(dataset: str, names: list[str], wanted: str | None) -> str:
+def _choose_split(dataset: str, names: list[str], wanted: str | None, preferred: Sequence[str]) -> str:
     if wanted is not None:
         if wanted not in names:
             raise CvhubError(f"{dataset} has no split {wanted!r}, only {_listed(names)}.")
         return wanted
-    for name in SPLITS:
+    for name in preferred:
         if name in names:
             return name
     if len(names) > 1:

@@ -7,7 +7,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def check(root: Path) -> list[str]:
             *version_problems(settings, root, requirements),
             *preload_problems(settings["preloads"], requirements),
             *readme_problems(settings, root),
-            *import_problems(root, requirements),
+            *import_problems(root, {*requirements, *read_extras(root)}),
         ]
     except CvhubError as error:
         return [str(error)]
@@ -105,6 +105,13 @@ def read_requirements(root: Path) -> dict[str, SpecifierSet]:
     lines = (line.partition("#")[0].strip() for line in _read(root, "requirements.txt").splitlines())
     parsed = [Requirement(line) for line in lines if line]
     return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
+
+
+def read_extras(root: Path) -> set[str]:
+    """The distributions of the extras, without `dev`: what the code may import where a user asks for it."""
+    project = tomllib.loads(_read(root, "pyproject.toml"))["project"]
+    extras = {name: lines for name, lines in project.get("optional-dependencies", {}).items() if name != "dev"}
+    return {canonicalize_name(Requirement(line).name) for lines in extras.values() for line in lines}
 
 
 def key_problems(settings: Mapping[str, Any]) -> list[str]:
@@ -186,8 +193,8 @@ def readme_problems(settings: Mapping[str, Any], root: Path) -> Iterator[str]:
             return
 
 
-def import_problems(root: Path, requirements: Mapping[str, SpecifierSet]) -> Iterator[str]:
-    """Packages that app.py or cvhub/ imports and `requirements` do not name, each with a file that needs it."""
+def import_problems(root: Path, installed: Collection[str]) -> Iterator[str]:
+    """Packages that app.py or cvhub/ imports and that are none of those `installed`, each with a file that needs it."""
     importers: dict[str, Path] = {}
     for file in sorted([*root.glob("*.py"), *root.glob("cvhub/**/*.py")]):
         for module in imported_packages(file):
@@ -195,7 +202,7 @@ def import_problems(root: Path, requirements: Mapping[str, SpecifierSet]) -> Ite
     providers = packages_distributions()
     for module, file in sorted(importers.items()):
         names = {canonicalize_name(name) for name in providers.get(module, ())}
-        if names.isdisjoint(requirements):
+        if names.isdisjoint(installed):
             known = f" ({' or '.join(sorted(names))})" if names else ""
             yield f"{file} imports {module}{known}, which neither requirements.txt nor an extra installs."
 

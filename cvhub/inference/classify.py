@@ -93,7 +93,7 @@ class Classifier:
 
     def predict(self, images: Sequence[Image.Image]) -> list[Classification]:
         """One forward pass for all pictures; one for each run of equal sizes where the processor keeps sizes."""
-        return list(self._classify([self._pixels(image) for image in images], keep_features=True))
+        return list(self._classify([self.pixels(image) for image in images], keep_features=True))
 
     def predict_files(self, paths: Iterable[Path], batch_size: int = 16) -> Iterator[FileResult]:
         """Any number of files, in order and in flat memory: the next are decoded while a batch is computed."""
@@ -111,9 +111,9 @@ class Classifier:
     ) -> Iterator[tuple[Item, Classification | str]]:
         """`predict_files` for whatever `open_item` makes a picture of: each item with its classification, or with what
         is wrong with it where opening it raised a `CvhubError`."""
-        return answer_all(items, open_item, self._pixels, partial(self._classify, keep_features=False), batch_size)
+        return answer_all(items, open_item, self.pixels, partial(self._classify, keep_features=False), batch_size)
 
-    def _pixels(self, image: Image.Image) -> np.ndarray:
+    def pixels(self, image: Image.Image) -> np.ndarray:
         """What the network takes for a picture, (C, H, W)."""
         try:
             return self.processor([image])[0]

@@ -1,4 +1,4 @@
-"""Runs a network with OpenVINO, which only this file and `openvino_decoder` import.
+"""Runs a network with OpenVINO, which this file, `openvino_decoder` and `quantisation` import.
 
 A network is converted once, compared once with torch before it answers anybody, and kept in the cache as OpenVINO's own
 files, its compiled form too: from then on neither torch nor transformers is needed.
@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -22,9 +23,11 @@ import openvino
 import cvhub.models
 from cvhub.cache import build_once, cache_dir
 from cvhub.errors import CvhubError, one_line
-from cvhub.inference.runtime import RuntimeUnavailable, choose_precision, example_inputs
+from cvhub.inference.runtime import CHOSEN, RuntimeUnavailable, choose_precision, example_inputs
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
+# On which pictures `quantisation` calibrated what it made of a network.
+CALIBRATION = "calibration.json"
 # Allowed difference from torch's fp32, ‖a − b‖ / ‖b‖. On noise, bf16's 8 bits cost EfficientNet-Lite0 up to 0.04 and
 # tiny untrained nets 0.1; answers that have nothing to do with each other differ by 1.4.
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.25}
@@ -39,7 +42,7 @@ CONVERSION = 5
 
 
 class OpenVINORuntime:
-    """One program for pictures of the processor's size, known beforehand and so a tenth faster; one for all others."""
+    """The choice of what computes. `converted` is the folder of the network's OpenVINO file."""
 
     name = "openvino"
 
@@ -47,32 +50,56 @@ class OpenVINORuntime:
         if precision == "bf16" and not has_native_bf16():
             raise RuntimeUnavailable("precision bf16 needs a processor that has it; OpenVINO would silently use fp32.")
         self.precision, why = choose_precision(precision, has_native_bf16())
-        kept = cache_dir() / "openvino" / fingerprint(folder) / part
-        self._converted = build_once(kept / "converted", functools.partial(_convert, folder, part))
-        self._compiled = _compile_once(self._converted, "fp32")  # judges the conversion, whatever the precision
+        if self.precision == "int8":
+            self.converted, why = _calibrated(folder)
+            compiled = self.converted / "compiled"
+        else:
+            kept = kept_in(folder, part)
+            self.converted = build_once(kept / "converted", functools.partial(_convert, folder, part))
+            compiled = _compile_once(self.converted, "fp32")  # judges the conversion, whatever the precision
         if self.precision == "bf16":
             try:
-                self._compiled = _compile_once(self._converted, "bf16")
+                compiled = _compile_once(self.converted, "bf16")
             except RuntimeUnavailable as error:
                 if precision == "bf16":
                     raise
                 self.precision, why = "fp32", f"fp32, since bf16 is too coarse: {error}"
         self.reason = f"{chosen}; {why.rstrip('.')}."
-        self._program = _Program(self._converted, self._compiled, self.precision, OWN_SIZE)
+        self._programs = Programs(self.converted, compiled, self.precision)
+        self.gives_features = self._programs.gives_features
+
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        return self._programs.run(inputs)
+
+
+class Programs:
+    """One program for pictures of the processor's size, known beforehand and so a tenth faster; one for all others."""
+
+    def __init__(self, converted: Path, compiled: Path, precision: str):
+        self._converted, self._compiled, self._precision = converted, compiled, precision
+        self._program = _Program(converted, compiled, precision, OWN_SIZE)
         self._program_for_other_sizes: _Program | None = None
-        self._smallest_input, self._size_step = json.loads((self._converted / SIDES).read_text(encoding="utf-8"))
+        self._smallest_input, self._size_step = json.loads((converted / SIDES).read_text(encoding="utf-8"))
         self._loading = threading.Lock()
         self.gives_features = "features" in self._program.outputs
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         x = np.ascontiguousarray(inputs, dtype=self._program.dtype)
         if x.ndim == 4:
+            self._check_channels(x.shape)
             self._check_sides(*x.shape[2:])
         program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes()
         try:
             return program.run(x)
         except RuntimeError as error:
             raise CvhubError(f"OpenVINO can't run inputs of shape {x.shape}: {one_line(error)}.") from error
+
+    def _check_channels(self, shape: tuple[int, ...]) -> None:
+        """OpenVINO says so too, but not where it has one thread: there it reads beyond the filters' end."""
+        if shape[1] != self._program.shape[0]:
+            raise CvhubError(
+                f"the inputs have shape {shape}, this network takes {self._program.shape[0]} channels of pixels."
+            )
 
     def _check_sides(self, height: int, width: int) -> None:
         smallest, step = self._smallest_input, self._size_step
@@ -86,7 +113,7 @@ class OpenVINORuntime:
             if self._program_for_other_sizes is None:
                 if not (self._converted / OTHER_SIZE).exists():
                     raise CvhubError(f"this network takes inputs of shape {self._program.shape} and no others.")
-                self._program_for_other_sizes = _Program(self._converted, self._compiled, self.precision, OTHER_SIZE)
+                self._program_for_other_sizes = _Program(self._converted, self._compiled, self._precision, OTHER_SIZE)
             return self._program_for_other_sizes
 
 
@@ -129,11 +156,16 @@ def _compile(file: Path, compiled: Path, precision: str, shape: list[int] | None
 
 
 def compile_model(model: openvino.Model, compiled: Path, precision: str) -> openvino.CompiledModel:
+    if precision == "int8":  # of what isn't in 8 bits
+        precision = "bf16" if has_native_bf16() else "fp32"
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "CACHE_DIR": str(compiled),
     }
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # which torch heeds, and OpenVINO by itself doesn't
+    if threads.isdecimal():
+        settings["INFERENCE_NUM_THREADS"] = threads
     return core().compile_model(model, "CPU", settings)
 
 
@@ -144,6 +176,25 @@ def core() -> openvino.Core:
 
 def has_native_bf16() -> bool:
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def kept_in(folder: Path, part: str = "") -> Path:
+    """The folder of the cache that has all that is made of a network, or of its part."""
+    return cache_dir() / "openvino" / fingerprint(folder) / part
+
+
+def _calibrated(folder: Path) -> tuple[Path, str]:
+    """What `quantisation` made of the network last, and on which pictures."""
+    chosen = kept_in(folder) / CHOSEN
+    try:
+        made = chosen.with_name(chosen.read_text(encoding="utf-8"))
+        told = json.loads((made / CALIBRATION).read_text(encoding="utf-8"))
+    except OSError:
+        raise CvhubError(
+            f"{folder.name} has not been calibrated for int8: cvhub predict MODEL PATH --precision int8 --calibrate "
+            "PICTURES does so once."
+        ) from None
+    return made, f"int8, calibrated on {told['pictures']} pictures of {told['source']}"
 
 
 def fingerprint(folder: Path) -> str:
@@ -166,7 +217,7 @@ def _convert(folder: Path, part: str, target: Path) -> None:
     example = torch.from_numpy(example_inputs(folder, part, batch=2))
     model = convert_module(load_plain_module(folder, part), example)
     openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
-    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if _is_depthwise(node)})
+    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if is_depthwise(node)})
     fresh = load_plain_module(folder, part)  # tracing may have changed the first
     for name, larger in ((OWN_SIZE, False), (OTHER_SIZE, True)):
         inputs = example_inputs(folder, part, 3, larger)
@@ -192,7 +243,7 @@ def convert_module(module: Any, example: Any) -> openvino.Model:
         raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
 
 
-def _is_depthwise(node: openvino.Node) -> bool:
+def is_depthwise(node: openvino.Node) -> bool:
     """Whether it is a convolution with one filter a channel: weights (groups, 1, 1, k, k)."""
     return node.get_type_name() == "GroupConvolution" and list(node.get_input_shape(1))[1:3] == [1, 1]
 

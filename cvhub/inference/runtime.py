@@ -1,16 +1,24 @@
-"""The one interface that runs a network, and the choice of who does: OpenVINO or torch, in fp32 or bf16."""
+"""The one interface that runs a network, and the choice of who does: OpenVINO or torch, in fp32, bf16 or int8."""
 
 import logging
+import os
+import platform
+import sys
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from cvhub.cache import cache_dir
 from cvhub.errors import CvhubError, one_line
 
-RUNTIMES = ("auto", "openvino", "torch")
-PRECISIONS = ("auto", "fp32", "bf16")
+RUNTIMES = ("auto", "openvino", "torch", "compile")
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
 
+# In the cache, of a network that was calibrated for int8: which of its calibrations is meant.
+CHOSEN = Path("int8", "chosen")
+# Where a driver of a GPU shows itself: torch is not imported to find that there is none.
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 USUAL_TOKENS = 8  # of a short text: its program is made for that length beforehand, and lengths are its multiples
 LARGER_BY = (37, 11)  # pixels, odd ones, by which an example's sides are larger than usual
 
@@ -20,7 +28,7 @@ log = logging.getLogger(__name__)
 class Runtime(Protocol):
     """A network, loaded and ready. Several threads may call `run` at once.
 
-    - `name`: "openvino" or "torch"; `precision`: "fp32" or "bf16"; `reason`: a sentence that says why these.
+    - `name`: "openvino" or "torch"; `precision`: "fp32", "bf16" or "int8"; `reason`: a sentence that says why these.
     - `gives_features`: whether the net ends in global average pooling and a linear layer, so that `run` also gives
       the map before the pooling.
 
@@ -47,17 +55,25 @@ class RuntimeUnavailable(CvhubError):
 
 
 def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto", part: str = "") -> Runtime:
-    """The network of a folder of ours on a CPU, or a `part` of it: "image" or "text", or of one that writes "tokens".
+    """The network of a folder of ours, or a `part` of it: "image" or "text", or of one that writes "tokens".
 
-    `runtime` "auto" takes OpenVINO, which is fastest there, and torch where OpenVINO can't run this model, with a line
-    of log that says why. `precision` "auto" takes bf16 where the processor computes it natively, else fp32.
+    `runtime` "auto" takes torch where there is a GPU that it can use. On a CPU it takes OpenVINO, which is fastest
+    there, and torch where OpenVINO can't run this model, with a line of log that says why. "compile" is torch with
+    `torch.compile`. `precision` "auto" takes bf16 where the processor computes it natively, else fp32; "int8" is
+    OpenVINO's, of a whole net that was calibrated (`quantisation`).
     """
     _check_choice("runtime", runtime, RUNTIMES)
-    if precision == "int8":
-        raise CvhubError("precision int8 is not available yet, choose one of auto, fp32, bf16.")
     _check_choice("precision", precision, PRECISIONS)
-    if runtime == "torch":
-        return _on_torch(folder, precision, "torch, as asked", part)
+    if precision == "int8":
+        if runtime in ("torch", "compile"):
+            raise CvhubError(f"precision int8 is OpenVINO's, and runtime is {runtime}.")
+        if part:
+            raise CvhubError("precision int8 is for classifiers and segmenters.")
+        runtime = "openvino"  # torch would answer in another precision
+    if runtime in ("torch", "compile"):
+        return _on_torch(folder, precision, f"{runtime}, as asked", part, runtime == "compile")
+    if runtime == "auto" and has_gpu():
+        return _on_torch(folder, precision, "torch, which this machine has a GPU for", part)
     chosen = "OpenVINO, as asked" if runtime == "openvino" else "OpenVINO, the fastest on a CPU"
     try:
         return _on_openvino(folder, precision, chosen, part)
@@ -68,10 +84,26 @@ def build_runtime(folder: Path, runtime: str = "auto", precision: str = "auto", 
         return _on_torch(folder, precision, f"torch, since {str(error).rstrip('.')}", part)
 
 
-def _on_torch(folder: Path, precision: str, chosen: str, part: str) -> Runtime:
+def offered_precisions() -> tuple[str, ...]:
+    """What is worth a choice: int8 where a network was calibrated on this machine."""
+    calibrated = next((cache_dir() / "openvino").glob(str("*" / CHOSEN)), None)
+    return PRECISIONS if calibrated else PRECISIONS[:-1]
+
+
+def has_gpu() -> bool:
+    """Whether torch finds a GPU, of CUDA's kind (or ROCm's) or Apple's."""
+    driver = any(map(os.path.exists, GPU_DRIVERS)) or (sys.platform, platform.machine()) == ("darwin", "arm64")
+    if not driver:
+        return False
+    from cvhub.inference.torch_runtime import best_device
+
+    return best_device() != "cpu"
+
+
+def _on_torch(folder: Path, precision: str, chosen: str, part: str, compiled: bool = False) -> Runtime:
     from cvhub.inference.torch_runtime import TorchRuntime
 
-    return TorchRuntime(folder, precision, chosen, part)
+    return TorchRuntime(folder, precision, chosen, part, compiled)
 
 
 def _on_openvino(folder: Path, precision: str, chosen: str, part: str) -> Runtime:

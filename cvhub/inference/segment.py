@@ -149,6 +149,10 @@ class Segmenter:
         """What reads maps."""
         return self._reader
 
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """What the network takes for a picture, (C, H, W), with what is mirrored around it."""
+        return self._frame(image).pixel_values
+
     def read_maps(
         self, maps: dict[str, np.ndarray], size: tuple[int, int], task: str, threshold: float | None = None
     ) -> tuple[np.ndarray, "list[Segment]"]:

@@ -81,28 +81,43 @@ PARTS = {"image": (ImageTower, CONTRAST), "text": (TextTower, CONTRAST), "tokens
 
 
 class TorchRuntime:
+    """On a GPU where torch finds one, else on the CPU. `compiled` at the first run of each number of dimensions, which
+    takes a minute then."""
+
     name = "torch"
 
-    def __init__(self, folder: Path, precision: str, chosen: str, part: str):
-        self.precision, why = choose_precision(precision, has_native_bf16())
+    def __init__(self, folder: Path, precision: str, chosen: str, part: str, compiled: bool = False):
+        self.device = best_device()
+        self.precision, why = choose_precision(precision, has_native_bf16(self.device))
         self.reason = f"{chosen}; {why}."
         module = load_plain_module(folder, part)
         self.gives_features = isinstance(module, LogitsAndFeatures)
-        self._module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        module.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self._module = torch.compile(module, dynamic=True) if compiled else module
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
         x = torch.tensor(inputs)  # a copy: layers may work in place
-        if x.ndim == 4:
-            x = x.to(memory_format=torch.channels_last)
+        x = x.to(self.device, memory_format=torch.channels_last if x.ndim == 4 else torch.preserve_format)
         try:
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bf16"):
+            with torch.inference_mode(), torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16"):
                 outputs = self._module(x)
         except (RuntimeError, ValueError) as error:
             raise CvhubError(f"torch can't run inputs of shape {inputs.shape}: {one_line(error)}.") from error
-        return {name: np.ascontiguousarray(output.float().numpy()) for name, output in outputs.items()}
+        return {name: np.ascontiguousarray(output.float().cpu().numpy()) for name, output in outputs.items()}
 
 
-def has_native_bf16() -> bool:
+def best_device() -> str:
+    """ "cuda" (ROCm's name too), "mps" or "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def has_native_bf16(device: str = "cpu") -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device == "mps":
+        return torch.backends.mps.is_macos_or_newer(14, 0)
     capabilities = torch.cpu.get_capabilities()  # of x86 or ARM
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 

@@ -22,7 +22,16 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .backbone import CvBackboneMixin, CvConvNetConfig, CvConvNetMixin
 from .base import CvImageClassifierMixin, CvPreTrainedModel
-from .layers import ConvNormAct, Sampling, dilate_strides, each_output, make_divisible, sample_stage, split_at_strides
+from .layers import (
+    ACTIVATIONS,
+    ConvNormAct,
+    Sampling,
+    dilate_strides,
+    each_output,
+    make_divisible,
+    sample_stage,
+    split_at_strides,
+)
 
 
 class Row(NamedTuple):
@@ -88,6 +97,7 @@ class CvMobileNetV2Config(CvConvNetConfig):
       multiples of `channel_divisor`.
     - `head_channels`: of the last 1×1 convolution; 0 leaves it out, for a backbone whose last map is table 2's last.
     - `scale_ends`: whether α scales the stem too, and the head where α > 1 (the paper); EfficientNet-Lite leaves both.
+    - `activation`: "relu6" as in the paper, or "relu", to see what the bound is for.
     - `padding`: "symmetric" or "same", TensorFlow's, which the official weights were trained with.
     - `dropout`: before the classifier. The paper's resolution multiplier ρ is the size of the input.
     - `output_stride`, `dilate_first_block`, `label_smoothing`, `num_channels`: see `CvConvNetConfig`.
@@ -102,11 +112,14 @@ class CvMobileNetV2Config(CvConvNetConfig):
     stem_channels: int = 32
     head_channels: int = 1280
     scale_ends: bool = True
+    activation: str = "relu6"
     padding: str = "symmetric"
     batch_norm_eps: float = 1e-5
     dropout: float = 0.2
 
     def __post_init__(self, **kwargs: Any) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation is {self.activation!r}, expected one of {tuple(ACTIVATIONS)}.")
         if self.padding not in ("symmetric", "same"):
             raise ValueError(f"padding is {self.padding!r}, expected 'symmetric' or 'same'.")
         if self.width_multiplier <= 0:
@@ -170,10 +183,10 @@ class CvMobileNetV2Config(CvConvNetConfig):
         return [*channels, self.head_width] if self.head_channels else channels
 
 
-def conv_norm_relu6(config: CvMobileNetV2Config) -> partial[ConvNormAct]:
-    """The convolution of this net, with the config's padding and normalisation."""
+def conv_norm_act(config: CvMobileNetV2Config) -> partial[ConvNormAct]:
+    """The convolution of this net, with the config's padding, normalisation and activation."""
     same = config.padding == "same"
-    return partial(ConvNormAct, activation="relu6", same_padding=same, eps=config.batch_norm_eps)
+    return partial(ConvNormAct, activation=config.activation, same_padding=same, eps=config.batch_norm_eps)
 
 
 class InvertedResidual(GradientCheckpointingLayer):
@@ -181,7 +194,7 @@ class InvertedResidual(GradientCheckpointingLayer):
 
     def __init__(self, config: CvMobileNetV2Config, shape: BlockShape, sampling: Sampling):
         super().__init__()
-        conv, hidden = conv_norm_relu6(config), shape.hidden
+        conv, hidden = conv_norm_act(config), shape.hidden
         self.expand = nn.Identity() if hidden == shape.in_channels else conv(shape.in_channels, hidden, 1)
         self.depthwise = conv(
             hidden, hidden, shape.kernel_size, sampling.stride, sampling.first_dilation, groups=hidden
@@ -209,7 +222,7 @@ class CvMobileNetV2Model(CvConvNetMixin, CvMobileNetV2PreTrainedModel):
 
     def __init__(self, config: CvMobileNetV2Config):
         super().__init__(config)
-        conv = conv_norm_relu6(config)
+        conv = conv_norm_act(config)
         self.stem = conv(config.num_channels, config.stem_width, 3, stride=2)
         samplings = dilate_strides(config.stage_strides, config.output_stride, config.dilate_first_block)
         self.stages = nn.ModuleList()

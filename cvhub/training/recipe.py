@@ -148,6 +148,7 @@ class Compute:
 
     precision: str = "auto"  # bf16 where the processor computes it natively
     channels_last: bool = True
+    compile: bool = False  # by torch.compile, which takes a minute at the start and pays on a GPU
 
 
 @dataclass(frozen=True)

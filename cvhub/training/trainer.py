@@ -19,7 +19,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from cvhub.cache import publish
 from cvhub.errors import CvhubError, one_line
-from cvhub.inference.torch_runtime import has_native_bf16
+from cvhub.inference.torch_runtime import best_device, has_native_bf16
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance
 from cvhub.training.curves import curve, write_curve
@@ -335,8 +335,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def training_arguments(recipe: Recipe, folder: Path) -> TrainingArguments:
     """Trainer's settings, but for those that depend on the number of pictures. It starts the other processes' group."""
-    on_gpu = torch.cuda.is_available()
-    precision, native = recipe.compute.precision, torch.cuda.is_bf16_supported() if on_gpu else has_native_bf16()
+    device = best_device()
+    precision, native = recipe.compute.precision, has_native_bf16(device)
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=1,
@@ -346,7 +346,8 @@ def training_arguments(recipe: Recipe, folder: Path) -> TrainingArguments:
         max_grad_norm=recipe.optimiser.clip,
         bf16=precision == "bf16" or (precision == "auto" and native),
         seed=recipe.seed,
-        use_cpu=not on_gpu,
+        use_cpu=device == "cpu",
+        torch_compile=recipe.compute.compile,
         ddp_find_unused_parameters=False,
         logging_strategy="no",
         logging_nan_inf_filter=False,

@@ -105,6 +105,7 @@ MESSAGES = {
     "{} can't do task {}, only {}.": "{} 不能执行任务 {}，只能执行 {}。",
     "{} can't take the picture: {}.": "{} 无法处理这张图片：{}。",
     "the network would be given {}x{} pixels, the limit is {}": "网络将得到 {}x{} 像素，上限为 {}",
+    "the inputs have shape {}, this network takes {} channels of pixels.": "输入的形状为 {}，此网络的像素须有 {} 个通道。",
     "the pixels are {}x{}, this network takes sides of {} + n·{}.": "像素为 {}x{}，此网络的边长须为 {} + n·{}。",
     "{}: margin and overlap are at least 0, stride is at least 1.": "{}：边距和重叠至少为 0，步幅至少为 1。",
     "{}: without a margin, side is expected to be a multiple of stride.": "{}：没有边距时，边长应为步幅的倍数。",
@@ -153,7 +154,17 @@ MESSAGES = {
     "teacher {} is for {}, expected one that classifies pictures.": "教师 {} 的任务是 {}，应为图像分类模型。",
     # runtimes (inference/)
     "{} is {}, expected one of {}.": "{} 为 {}，应为以下之一：{}。",
-    "precision int8 is not available yet, choose one of auto, fp32, bf16.": "暂不支持 int8 精度，请选 auto、fp32 或 bf16。",
+    "precision int8 is OpenVINO's, and runtime is {}.": "int8 精度只在 OpenVINO 上可用，而运行时为 {}。",
+    "torch, which this machine has a GPU for": "torch，因为本机有可用的 GPU",
+    "precision int8 is for classifiers and segmenters.": "int8 精度只用于分类模型和分割模型。",
+    "{} has not been calibrated for int8: cvhub predict MODEL PATH --precision int8 --calibrate PICTURES does so once.": (
+        "{} 尚未做 int8 校准：运行一次 cvhub predict MODEL PATH --precision int8 --calibrate PICTURES 即可。"
+    ),
+    "int8, calibrated on {} pictures of {}": "int8，用 {} 张图片校准，来自 {}",
+    "int8 can't be calibrated on {}: {}": "无法在 {} 上做 int8 校准：{}",
+    "NNCF can't quantise this network: {}.": "NNCF 无法量化该网络：{}。",
+    "To calibrate int8 needs NNCF: pip install 'cvhub[int8]'.": "int8 校准需要 NNCF：pip install 'cvhub[int8]'。",
+    "int8 is too coarse for this network: its {} are off by {}.": "int8 对该网络误差过大：其 {} 相差 {}。",
     "precision bf16 needs a processor that has it; OpenVINO would silently use fp32.": (
         "bf16 精度需要处理器支持；否则 OpenVINO 会不加说明地改用 fp32。"
     ),

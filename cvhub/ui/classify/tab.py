@@ -6,6 +6,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
+from cvhub.inference.runtime import offered_precisions
 from cvhub.ui.answering import IN_LINE
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.classify import handlers, link
@@ -111,7 +112,7 @@ class ClassifyTab:
                 elem_id="runtime",
             )
             self.precision = add(
-                gr.Radio, {"label": "precision"}, choices=["auto", "fp32", "bf16"], value="auto", elem_id="precision"
+                gr.Radio, {"label": "precision"}, choices=list(offered_precisions()), value="auto", elem_id="precision"
             )
             low, high = link.EPSILONS
             self.epsilon = add(

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from cvhub.inference.runtime import offered_precisions
 from cvhub.ui.answering import IN_LINE
 from cvhub.ui.checkpoint import CheckpointInput
 from cvhub.ui.frame import Frame, Texts
@@ -135,7 +136,7 @@ class PicturePart:
             self.precision = add(
                 gr.Radio,
                 {"label": "precision"},
-                choices=["auto", "fp32", "bf16"],
+                choices=list(offered_precisions()),
                 value="auto",
                 elem_id="segment-precision",
             )
