@@ -10,6 +10,7 @@ from PIL import Image
 
 from cvhub.explain.figures import auxiliary, curves, dense_curves, growth, reduction, surface, windows
 from cvhub.explain.figures import identity as identity_numbers
+from cvhub.explain.figures.relu6 import read_rounded
 from cvhub.models.swin import CvSwinConfig
 from cvhub.ui import numerals
 from cvhub.ui.figures import curves as curves_drawing
@@ -67,6 +68,8 @@ def test_quantisation_says_what_was_measured() -> None:
     assert f"{found.without_answers.as_trained} of 4 pictures" in html
     lines = re.findall(r'<polyline [^>]*points="([^"]*)"', drawn("quantisation", what="greatest"))
     assert [len(line.split()) for line in lines] == [33] * 3
+    for net in read_rounded().values():
+        assert f"{numerals.percent(net.int8 / net.n)}</span>" in html
 
 
 def test_windows_shows_what_the_model_parts() -> None:
