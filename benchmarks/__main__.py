@@ -20,6 +20,7 @@ TOPICS = (
     "tiles",
     "training",
     "distillation",
+    "processes",
     "folder",
     "scale",
     "indexing",

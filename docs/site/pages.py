@@ -18,6 +18,7 @@ BORROWED = {
     "contributing.md": "CONTRIBUTING.md",
     "distillation.md": "docs/distillation.md",
     "notes.md": "docs/notes.md",
+    "scale.md": "docs/scale.md",
     "speed.md": "benchmarks/RESULTS.md",
 }
 
