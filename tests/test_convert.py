@@ -399,7 +399,11 @@ def test_weights_of_another_depth_are_refused(resnet18: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("arch", "expected"),
-    [("squeezenet1_0", "Architecture 'squeezenet1_0' is unknown here"), (None, "name its architecture")],
+    [
+        ("resnet51", "Architecture 'resnet51' is unknown here, did you mean resnet"),
+        ("bert", "Architecture 'bert' is unknown here; known are "),
+        (None, "name its architecture"),
+    ],
 )
 def test_unknown_or_missing_architecture(resnet18: Path, tmp_path: Path, arch: str | None, expected: str) -> None:
     assert expected in refused(tmp_path, resnet18, arch)

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
+from torch import nn
 
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classifier
@@ -94,6 +95,10 @@ def test_the_folder_answers_as_what_was_learned(family: str, tmp_path: Path):
     save(tmp_path / "base", tiny(family))
     images, targets = pictures()
     classifier = Classifier(str(tmp_path / "base"), "torch", "fp32")
+    if not isinstance(load_model(str(tmp_path / "base")).classifier, nn.Linear):
+        with pytest.raises(CvhubError, match="doesn't end in a linear layer"):
+            frozen_features(classifier, images)
+        return
     features = frozen_features(classifier, images)
     learned = learn_classes(features, targets, list(SHADES))
     write_model(tmp_path / "own", str(tmp_path / "base"), learned, "Shades", "base")

@@ -1,4 +1,4 @@
-"""A third family is found everywhere by the files that the README names, and by nothing else."""
+"""A new family is found everywhere by the files that the guide names, and by nothing else."""
 
 import os
 import shutil

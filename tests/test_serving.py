@@ -1,5 +1,8 @@
 """How the page is served: what Gradio does for each question is kept small, and visitors wait in one line."""
 
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -10,7 +13,7 @@ import pytest
 from gradio_client import Client
 
 from cvhub.inference import passes
-from cvhub.ui import app, sessions
+from cvhub.ui import app, memory, sessions
 
 
 def count(known: int, step: float) -> tuple[int, str]:
@@ -109,3 +112,32 @@ def test_seconds_idle_count_from_the_last_question(monkeypatch: pytest.MonkeyPat
     passes.Passes(cast(Any, Echo())).run(np.zeros((1, 2), np.float32))
     clock = 103.5
     assert passes.seconds_idle() == 3.5
+
+
+def heaps(first: str) -> int:
+    """How many glibc makes for eight threads of a process that runs `first`."""
+    code = f"""
+import ctypes, threading
+from cvhub.ui import memory
+{first}
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = libc.malloc.restype = ctypes.c_void_p
+meeting = threading.Barrier(8)
+def work():
+    meeting.wait()
+    libc.malloc(1000)
+    meeting.wait()
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+stdout = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, stdout)
+libc.fflush(stdout)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.count("<heap nr=")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc makes a heap a thread")
+def test_threads_share_heaps() -> None:
+    assert heaps("memory.share_heaps()") <= memory.ARENAS < heaps("")

@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ def find_layouts(architecture: str, library: str | None = None) -> Iterator[tupl
     found = [(family, layout) for family, layout in layouts if architecture in layout.architectures]
     if not found:
         names = sorted({name for _, layout in layouts for name in layout.architectures})
+        if near := get_close_matches(architecture, names):
+            raise CvhubError(f"Architecture {architecture!r} is unknown here, did you mean {' or '.join(near)}?")
         told = ", ".join(names) if len(names) < 10 else f"{', '.join(names[:8])} and {len(names) - 8} more"
         whose = f" of {library}" if library else ""
         raise CvhubError(f"Architecture {architecture!r} is unknown here; known{whose} are {told}."[:300])

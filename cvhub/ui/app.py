@@ -107,6 +107,7 @@ def look_after(demo: gr.Blocks) -> None:
 
 
 def main() -> None:
+    memory.share_heaps()
     demo = build()
     launch(demo)
     Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()

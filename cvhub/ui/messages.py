@@ -204,6 +204,7 @@ MESSAGES = {
     "{} doesn't say what it is: name its architecture, e.g. --arch resnet50.": (
         "{} 没有说明自己是什么：请指明架构，例如 --arch resnet50。"
     ),
+    "Architecture {} is unknown here, did you mean {}?": "此处不认识架构 {}，是否指 {}？",
     "Architecture {} is unknown here; known{} are {}.": "此处不认识架构 {}；已知的{}有 {}。",
     " of {}": " {} 架构",
     "{} and {} more": "{}，另有 {} 个",
