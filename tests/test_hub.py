@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import AutoModelForImageClassification, ResNetConfig, ResNetForImageClassification
 
+from cvhub.cli import main
 from cvhub.errors import CvhubError
 from cvhub.hub.card import write_card
 from cvhub.hub.download import download
@@ -449,6 +450,16 @@ def test_a_pushed_model_answers_by_its_hub_id(hub: LoopbackHub, folder: Path, mo
     with torch.no_grad():
         expected = AutoModelForImageClassification.from_pretrained(folder)(pixels).logits
         assert torch.equal(load_model("ann/net")(pixels).logits, expected)
+
+
+def test_a_name_of_the_catalogue_is_pushed_as_its_folder_is(
+    hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "token-of-ann")
+    monkeypatch.chdir(tmp_path)
+    assert main(["push", "eurosat_mobilenet_v2", "ann/net"]) == 0
+    pushed = hub.repos["ann/net"].files["model.safetensors"]
+    assert pushed == (resolve("eurosat_mobilenet_v2") / "model.safetensors").read_bytes()
 
 
 def test_a_foreign_repo_is_converted_and_named_in_the_card(hub: LoopbackHub, tmp_path: Path) -> None:

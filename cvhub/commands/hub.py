@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from cvhub.catalog import find_entry
 from cvhub.commands.command import add_command, print_json
 
 
 def add(commands: Any) -> None:
     push = add_command(commands, "push", run_push, "upload a model's folder to the Hub")
-    push.add_argument("folder", metavar="DIR", type=Path)
+    push.add_argument("folder", metavar="DIR", type=Path, help="the folder, or a name of the catalogue")
     push.add_argument("repo", metavar="REPO", help="OWNER/NAME")
     push.add_argument("--private", action="store_true", help="create the repo private")
     push.add_argument("--pull-request", action="store_true", help="propose the files to a repo that is there")
@@ -26,8 +27,11 @@ def add(commands: Any) -> None:
 
 def run_push(options: argparse.Namespace) -> int:
     from cvhub.hub.push import push
+    from cvhub.load import resolve
 
-    url = push(options.folder, options.repo, private=options.private, pull_request=options.pull_request)
+    known = not options.folder.is_dir() and find_entry(str(options.folder))
+    folder = resolve(known.name) if known else options.folder
+    url = push(folder, options.repo, private=options.private, pull_request=options.pull_request)
     print_json({"url": url}) if options.json else print(url)
     return 0
 
