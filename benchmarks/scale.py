@@ -9,22 +9,26 @@ from benchmarks.machine import cpus
 from benchmarks.photos import make_photos
 from benchmarks.report import Report, Table
 from benchmarks.settings import ROOT, Settings
+from cvhub.commands.predict_ray import SHARD
 
 MODEL = "efficientnet_lite0"
 
 
 def run(settings: Settings) -> Report:
-    """Each engine twice, on all photos and on a tenth: what the others add is free of start-up."""
+    """Each engine twice, on few photos and on many: what the others add is free of start-up. Both are so many whole
+    shards for each worker."""
+    few = SHARD * cpus()
+    counts = few, few * max(2, round(settings.count / few))
     report = Report(
         "Scale",
-        f"{settings.count} photos from their files to the top 5 of {MODEL}, bf16 or fp32 as the processor has it, by "
-        f"`cvhub predict`: start-up is what a run takes beyond its photos, as two runs of {settings.count // 10} and "
-        f"{settings.count} tell. {cpus()} processors.",
+        f"{counts[1]} photos from their files to the top 5 of {MODEL}, bf16 or fp32 as the processor has it, by "
+        f"`cvhub predict`: start-up is what a run takes beyond its photos, as two runs of {counts[0]} and "
+        f"{counts[1]} tell. {cpus()} processors.",
     )
     table = Table(["engine", "photos a second", "a processor", "start-up, s"])
     engines = {"plain": 0} | {f"ray, workers: {workers}": workers for workers in sorted({1, cpus()})}
-    folders = {count: _photos(settings, count) for count in (settings.count // 10, settings.count)}
-    _seconds(folders[settings.count // 10], 0, settings)  # converts the net, once
+    folders = {count: _photos(settings, count) for count in counts}
+    _seconds(folders[few], 0, settings)  # converts the net, once
     for name, workers in engines.items():
         (few, short), (many, long) = ((count, _seconds(folder, workers, settings)) for count, folder in folders.items())
         rate = (many - few) / (long - short)

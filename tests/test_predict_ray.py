@@ -2,15 +2,20 @@
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 
 from cvhub.cli import build_parser, main
 from cvhub.commands import predict_ray
@@ -73,7 +78,8 @@ def test_on_two_processes_the_answers_are_those_of_the_plain_engine(
     first, *others = cut(list(list_items(str(pictures))))
     assert len(others) == 2
     out.mkdir()
-    (out / name_of_shard(first)).write_bytes(b"made before")
+    made = out / f"{name_of_shard(first)}.parquet"
+    made.write_bytes(b"made before")
     command = ["from cvhub.cli import main", "from cvhub.commands import predict_ray", "predict_ray.SHARD = 2"]
     command += ["raise SystemExit(main())"]
     arguments = ("predict", resnet, pictures, "--engine", "ray", "--workers", "2", "--out", out, "--precision", "fp32")
@@ -83,8 +89,8 @@ def test_on_two_processes_the_answers_are_those_of_the_plain_engine(
     assert done.stderr.startswith("1 of 3 shards are there already.\n")
     reports = [json.loads(line) for line in done.stdout.splitlines()]
     assert sorted(report["n"] for report in reports) == [2, 2]
-    assert (out / name_of_shard(first)).read_bytes() == b"made before"
-    (out / name_of_shard(first)).unlink()
+    assert made.read_bytes() == b"made before"
+    made.unlink()
     known = [str(item) for item in first]
     assert rows_in(out) == [row for row in plain(capsys, resnet, pictures) if row["path"] not in known]
 
@@ -157,12 +163,143 @@ def test_pictures_of_other_file_systems(resnet: Path, pictures: Path, tmp_path: 
     assert pq.read_table(files.open(f"{out}/part.parquet")).to_pylist()[0]["error"] == "b"
 
 
-def test_answers_to_something_else_are_not_mixed(resnet: Path, tmp_path: Path) -> None:
-    files, out = opened_folder(str(tmp_path))
-    predict_ray.claim(options(resnet, "any", "--out", tmp_path), "", files, out)
-    predict_ray.claim(options(resnet, "any", "--out", tmp_path), "", files, out)
-    with pytest.raises(CvhubError, match="answers of which logits is False, not True"):
-        predict_ray.claim(options(resnet, "any", "--out", tmp_path, "--logits"), "", files, out)
+@pytest.fixture
+def run(resnet: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command on the pictures, in shards of two, with one worker in this process; its exit code."""
+
+    def work(given: argparse.Namespace, task: str, shards: list[list[Item]]) -> Iterator[dict[str, Any]]:
+        one = Worker(vars(given), task)
+        return map(one.answer, shards)
+
+    monkeypatch.setattr(predict_ray, "SHARD", 2)
+    monkeypatch.setattr(predict_ray, "work", work)
+
+    def run(*arguments: object, model: Path = resnet, out: Path = tmp_path / "out") -> int:
+        given = ("predict", model, pictures, *arguments, "--engine", "ray", "--out", out, "--runtime", "torch")
+        return main([str(argument) for argument in given])
+
+    return run
+
+
+def test_a_restart_does_nothing_twice_and_tells_what_failed_before(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run() == 1  # one picture is broken
+    before = rows_in(tmp_path / "out")
+    capsys.readouterr()
+    assert run("--top-k", 5) == 1  # as many as without
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "3 of 3 shards are there already.\n")
+    assert rows_in(tmp_path / "out") == before
+
+
+def test_answers_are_of_the_pictures_as_they_are(run: Callable[..., int], pictures: Path, tmp_path: Path) -> None:
+    """One that was mended, one that changed, one that is new, one that is gone."""
+    run()
+    photo(7).save(pictures / "broken.jpg")
+    photo(8).save(pictures / "0.png")
+    photo(9).save(pictures / "00.png")
+    (pictures / "2.png").unlink()
+    assert run() == 0
+    rows = rows_in(tmp_path / "out")
+    assert [row["path"] for row in rows] == sorted(map(str, pictures.rglob("[0-9b]*.*g")))
+    run(out=tmp_path / "fresh")
+    assert rows == rows_in(tmp_path / "fresh")
+
+
+def test_answers_among_the_pictures_are_not_taken_for_some(run: Callable[..., int], pictures: Path) -> None:
+    run(out=pictures / "answers")
+    before = rows_in(pictures / "answers")
+    run(out=pictures / "answers")
+    assert rows_in(pictures / "answers") == before
+    assert len(before) == COUNT + 1
+
+
+def test_what_could_not_be_reached_is_asked_for_again(
+    run: Callable[..., int], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(pa.table({"image": [(pictures / "0.png").read_bytes()]}), pictures / "more.parquet")
+    (pictures / "broken.jpg").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predict_ray, "row_of", mock.Mock(side_effect=TimeoutError("slow down")))
+        assert run() == 1
+    assert "Pictures that could not be reached: 1. The same command asks for them again." in capsys.readouterr().err
+    assert run() == 0
+    assert len(rows_in(tmp_path / "out")) == COUNT + 1
+
+
+def other_labels(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["id2label"]["3"] = "something else"
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def other_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: tensor + 1 for name, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "what"),
+    [
+        (None, ["--logits"], "logits is False, not True"),
+        (None, ["--precision", "bf16"], "precision is 'auto', not 'bf16'"),
+        (None, ["more.png"], "paths is "),
+        (other_labels, [], "config is "),
+        (other_weights, [], "weights is "),
+    ],
+)
+def test_answers_to_something_else_are_not_mixed(
+    change: Callable[[Path], None] | None,
+    arguments: list[str],
+    what: str,
+    run: Callable[..., int],
+    resnet: Path,
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = shutil.copytree(resnet, tmp_path / "model")
+    run(model=model)
+    if change:
+        change(model)
+    given = [str(pictures / name) if name.endswith(".png") else name for name in arguments]
+    photo(0).save(pictures / "more.png")
+    capsys.readouterr()
+    assert run(*given, model=model) == 1
+    assert f"holds answers of which {what}" in capsys.readouterr().err
+
+
+def test_a_question_that_was_refused_can_be_put_right(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unet = test_segment.save(tmp_path / "net", "unet")
+    assert run("--task", "panoptic", model=unet) == 1
+    assert "can't do task 'panoptic', only semantic." in capsys.readouterr().err
+    run("--task", "semantic", model=unet)
+    assert len(rows_in(tmp_path / "out")) == COUNT + 1
+
+
+def test_a_segmenter_takes_large_pictures_in_tiles(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unet = test_segment.save(tmp_path / "net", "unet")
+    monkeypatch.setattr("cvhub.inference.segment.MAX_PIXELS", 64 * 64)
+    photo(3, (100, 90)).save(pictures / "large.png")
+    worker(unet, tmp_path / "out").answer([Item(str(pictures / "large.png"))])
+    main(["predict", str(unet), str(pictures / "large.png"), "--precision", "fp32", "--out", str(tmp_path / "masks")])
+    (row,) = rows_in(tmp_path / "out")
+    assert row["mask"] == (tmp_path / "masks" / "large.png").read_bytes()
+
+
+def test_names_that_are_odd(resnet: Path, pictures: Path, tmp_path: Path) -> None:
+    """Not in UTF-8, or with what chains file systems elsewhere."""
+    folder = tmp_path / "a::b"
+    folder.mkdir()
+    shutil.copy(pictures / "0.png", folder / os.fsdecode(b"caf\xe9 #1.png"))
+    assert worker(resnet, tmp_path / "out").answer(list(list_items(str(folder))))["failed"] == 0
+    (row,) = rows_in(tmp_path / "out")
+    assert row["path"].endswith("/a::b/caf\N{REPLACEMENT CHARACTER} #1.png")
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -171,6 +308,10 @@ def test_what_is_not_there(tmp_path: Path) -> None:
             list(list_items(address))
     with pytest.raises(CvhubError, match="nosuch://x can't be opened"):
         list(list_items("nosuch://x"))
+    (tmp_path / "0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(CvhubError, match=r"0.parquet is no parquet file that can be read"):
+        list(list_items(str(tmp_path)))
+    (tmp_path / "0.parquet").unlink()
     pq.write_table(pa.table({"label": [1]}), tmp_path / "a.parquet")
     with pytest.raises(CvhubError, match="no column of pictures, only label"):
         list(list_items(str(tmp_path)))

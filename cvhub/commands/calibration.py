@@ -32,7 +32,7 @@ def calibrate(options: argparse.Namespace, own: Sequence[Path] = ()) -> None:
 
         pictures = calibration_pictures(options.calibrate, resolve(options.model))
         quantisation.calibrate(options.model, pictures, options.calibrate)
-    elif own and not quantisation.is_calibrated(options.model):
+    elif own and quantisation.calibration_of(options.model) is None:
         paths = list(quantisation.spread(list(find_pictures(own))))
         count = quantisation.calibrate(options.model, [partial(decoded, path) for path in paths], str(own[0]))
         log.warning("int8 was calibrated on %d of the pictures themselves; --calibrate names others.", count)

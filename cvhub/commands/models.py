@@ -11,7 +11,8 @@ KEYS = ("name", "family", "task", "source", "dataset", "num_labels", "parameters
 
 def add(commands: Any) -> None:
     models = add_command(commands, "models", run, "list the catalogue")
-    models.add_argument("--task", choices=[task for task, _ in TASKS.values()], help="only models of this task")
+    tasks = list(dict.fromkeys(task for task, _ in TASKS.values()))
+    models.add_argument("--task", choices=tasks, help="only models of this task")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,9 +19,8 @@ def calibration_pictures(dataset: str, folder: Path) -> list[Callable[[], Abstra
     """
     rows = open_rows(dataset, streaming=False, preferred=(TRAINED_ON, *SPLITS[::-1]))
     truth = read_truth(folder)
-    if truth and set(truth.columns) <= set(rows.features):
-        kept = MaskedRows(rows, truth).kept.tolist()
-    else:
-        kept = range(len(rows.rows))
+    needed = {*truth.columns, truth.holdout.partition(":")[0]} - {""} if truth else set()
+    known = truth if needed <= set(rows.features) else None
+    kept = MaskedRows(rows, known).kept.tolist() if known else range(len(rows.rows))
     pictures = rows.undecoded(()).rows
     return [partial(opened_content, pictures[number][rows.picture_column]) for number in spread(kept)]

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import openvino
+from filelock import FileLock
 from PIL import Image
 
 from cvhub.cache import build_once, write_file
@@ -67,12 +68,16 @@ def calibrate(model: str, pictures: Sequence[Opens], source: str) -> int:
     told = {"pictures": len(pixels), "source": source}
     chosen = kept_in(predictor.folder) / CHOSEN
     build_once(chosen.with_name(digest), partial(_write, exact, pixels, told))
-    write_file(chosen, lambda file: file.write_text(digest, encoding="utf-8"))
+    with FileLock(chosen.with_name(f".{CHOSEN.name}.lock")):
+        write_file(chosen, lambda file: file.write_text(digest, encoding="utf-8"))
     return len(pixels)
 
 
-def is_calibrated(model: str) -> bool:
-    return (kept_in(resolve(model)) / CHOSEN).exists()
+def calibration_of(model: str) -> str | None:
+    """The name of what int8 means for a MODEL, by its weights and the pictures; None where it means nothing yet."""
+    chosen = kept_in(resolve(model)) / CHOSEN
+    digest = chosen.read_text(encoding="utf-8") if chosen.exists() else ""
+    return digest if digest and (chosen.with_name(digest) / CALIBRATION).exists() else None
 
 
 def spread(items: Sequence[Any], count: int = MOST_PICTURES) -> Iterator[Any]:
@@ -149,7 +154,7 @@ def _import_nncf() -> Any:
     try:
         import nncf
     except ImportError:
-        raise CvhubError("To calibrate int8 needs NNCF: pip install 'cvhub[int8]'.") from None
+        raise CvhubError("To calibrate int8 needs NNCF: pip install nncf.") from None
     logging.getLogger("nncf").setLevel(logging.ERROR)  # it writes to stdout
     return nncf
 

@@ -163,7 +163,7 @@ MESSAGES = {
     "int8, calibrated on {} pictures of {}": "int8，用 {} 张图片校准，来自 {}",
     "int8 can't be calibrated on {}: {}": "无法在 {} 上做 int8 校准：{}",
     "NNCF can't quantise this network: {}.": "NNCF 无法量化该网络：{}。",
-    "To calibrate int8 needs NNCF: pip install 'cvhub[int8]'.": "int8 校准需要 NNCF：pip install 'cvhub[int8]'。",
+    "To calibrate int8 needs NNCF: pip install nncf.": "int8 校准需要 NNCF：pip install nncf。",
     "int8 is too coarse for this network: its {} are off by {}.": "int8 对该网络误差过大：其 {} 相差 {}。",
     "precision bf16 needs a processor that has it; OpenVINO would silently use fp32.": (
         "bf16 精度需要处理器支持；否则 OpenVINO 会不加说明地改用 fp32。"
