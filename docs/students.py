@@ -2,11 +2,13 @@
 
 A row of the table is a recipe of `cvhub/training/recipes/students/`, which `cvhub train students/ROW data=DATA` runs,
 with one seed or three. Teachers' answers are kept for all runs of a seed that cut tiles alike. Each run is judged on
-the test split once it is finished; results are written into cvhub/explain/students/. What is there already is left as
+the test split once it is finished; results are written into cvhub/explain/students/, and what they say together into
+the page. What is there already is left as
 it is, and a run that was interrupted goes on when the same command is given again. `--only NAME …` makes some of
 them, `--list` names all.
 """
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,16 @@ from typing import Any
 import numpy as np
 
 from cvhub.errors import CvhubError
-from cvhub.explain.figures.students import FOLDER, ROWS, TEACHERS, Student, read_students
+from cvhub.explain.figures.students import FOLDER, ROWS, TEACHERS, Student, made, read_students
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe
+from cvhub.ui.figures import students as figure
+from cvhub.ui.strings import speaker
 from docs.curves import Script, keep, run_command
 
 BATCH_JUDGED = 200
+PAGE = Path(__file__).parent / "distillation.md"
+TABLE = re.compile(r"(?<=<!-- made by docs/students.py -->\n).*(?=<!-- end -->)", re.DOTALL)
 
 # Run → recipe and seed.
 RUNS: dict[str, tuple[str, int]] = {
@@ -31,6 +37,18 @@ RUNS: dict[str, tuple[str, int]] = {
 def main(arguments: list[str] | None = None) -> None:
     experiments = {row: tuple(run for run, (name, _) in RUNS.items() if name == row) for row in ROWS}
     run_command(arguments, Script("students", __doc__, "EuroSAT", experiments, RUNS, FOLDER, read_students, make))
+    PAGE.write_text(TABLE.sub(table(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def table() -> str:
+    """Of the runs that ship, in Markdown: what the tab's third view shows."""
+    say = speaker("en")
+    rows = [
+        [figure.title(say, name), *(cell.written for cell in cells)]
+        for name, cells in figure.lines_of(say, made()).items()
+    ]
+    lines = [figure.heads_of(say), [":---", *["---:"] * 5], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def recipe_of(run: str, source: str, answers: Path) -> Recipe:
@@ -48,12 +66,12 @@ def make(run: str, source: str, work: Path, into: Path) -> None:
 
     row, seed = RUNS[run]
     outcome = train(recipe_of(run, source, work.parent / "answers"), work, f"students/{row}")
-    made = Student(
+    judged = Student(
         run, row, seed, steps=outcome.steps, cpu_seconds=round(outcome.cpu_seconds, 1), **judge(work, source)
     )
-    keep(work, into, read_students(into) | {run: made}, list(RUNS))
-    told = ", ".join(f"{head} {100 * accuracy:.2f} %" for head, accuracy in made.accuracies.items())
-    print(f"{run}: {told}, {made.cpu_seconds / 60:.1f} processor minutes")
+    keep(work, into, read_students(into) | {run: judged}, list(RUNS))
+    told = ", ".join(f"{head} {100 * accuracy:.2f} %" for head, accuracy in judged.accuracies.items())
+    print(f"{run}: {told}, {judged.cpu_seconds / 60:.1f} processor minutes")
 
 
 def judge(folder: Path, source: str) -> dict[str, Any]:

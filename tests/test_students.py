@@ -50,6 +50,10 @@ def test_what_ships_is_what_the_recipes_leave(name: str) -> None:
     assert set(run.agreements) == set(TEACHERS)
 
 
+def test_the_page_has_the_table_of_what_ships() -> None:
+    assert script.TABLE.search(script.PAGE.read_text(encoding="utf-8"))[0] == script.table(), "see docs/students.py"
+
+
 def student(row: str, seed: int, accuracy: float) -> Student:
     return Student(
         f"{row}-{seed}", row, seed, 2_800_000, 10, 600.0, 2000, {"class": accuracy}, dict.fromkeys(TEACHERS, 0.9), 0.05

@@ -210,11 +210,19 @@ def told(say: Say, name: str, accuracies: "Mapping[str, float]", costs: "Mapping
 
 def verdicts(say: Say, rows: "Mapping[str, Sequence[Student]]") -> str:
     """A numbered row for each student, then the teachers."""
-    parts = ("row", "mean", "heads", "agreement", "calibration", "minutes")
-    lines = {row: cells(say, runs) for row, runs in rows.items()} | {one.name: teacher_cells(one) for one in teachers()}
+    lines = lines_of(say, rows)
     named = [[Cell(f"{number}  {title(say, name)}"), *line] for number, (name, line) in enumerate(lines.items(), 1)]
-    head = [say(f"students_{part}") for part in parts]
-    return table(head, named, say("students_caption"), [place(name) for name in lines])
+    return table(heads_of(say), named, say("students_caption"), [place(name) for name in lines])
+
+
+def heads_of(say: Say) -> list[str]:
+    """Of the table's columns."""
+    return [say(f"students_{part}") for part in ("row", "mean", "heads", "agreement", "calibration", "minutes")]
+
+
+def lines_of(say: Say, rows: "Mapping[str, Sequence[Student]]") -> dict[str, list[Cell]]:
+    """Row or teacher → what the table says of it."""
+    return {row: cells(say, runs) for row, runs in rows.items()} | {one.name: teacher_cells(one) for one in teachers()}
 
 
 def cells(say: Say, runs: "Sequence[Student]") -> list[Cell]:
