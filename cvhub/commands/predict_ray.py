@@ -386,8 +386,8 @@ def write_table(files: Any, path: str, rows: list[dict[str, Any]]) -> None:
         row["path"] = row["path"].encode(errors="surrogateescape").decode(errors="replace")
     told = pa.Table.from_pylist(rows, pa.schema(list(kinds.items())))
     folder, _, name = path.rpartition("/")
-    partial = f"{folder}/.{uuid.uuid4().hex}.{name}"
+    unfinished = f"{folder}/.{uuid.uuid4().hex}.{name}"
     files.makedirs(folder, exist_ok=True)
-    with files.open(partial, "wb") as file:
+    with files.open(unfinished, "wb") as file:
         pq.write_table(told, file)
-    files.mv(partial, path)
+    files.mv(unfinished, path)

@@ -10,7 +10,7 @@ M_ARENA_MAX = -8  # from malloc.h
 
 def share_heaps() -> None:
     """From now on threads share few heaps, before most of them are there: with one each, which fill unevenly, a page
-    of 50 threads takes a fifth more memory, and more with each thousand answers."""
+    of 50 threads takes a fifth more memory."""
     if mallopt := _of_glibc("mallopt"):
         mallopt(M_ARENA_MAX, ARENAS)
 
