@@ -26,6 +26,7 @@ os.environ |= {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_TEMP_DIR": str(SESSION_FOLDER / "gradio"),  # a page that ends deletes what pages beside it still show
 }
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny nets gain nothing from more, and lose much beside other work
 

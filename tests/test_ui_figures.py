@@ -1,5 +1,6 @@
 """The figures on the page: their numbers are explain's, in both languages. No Chromium."""
 
+import itertools
 import logging
 import re
 from types import SimpleNamespace
@@ -181,6 +182,18 @@ def test_bars_are_shares_of_the_longest_and_words_are_escaped():
     assert re.findall(r"width:([\d.]+)%", html) == ["25.00", "100.00"]
     assert "&lt;a&gt;" in html
     assert "c &amp; d" in html
+
+
+@pytest.mark.parametrize("width", [charts.PHONE_WIDTH, charts.USUAL_WIDTH])
+def test_marks_at_one_place_stand_side_by_side_within_the_canvas(width: int):
+    marks = [charts.Mark(0.95 + 0.01 * (number % 3), 0.5, number, f"mark {number}", "there") for number in range(9)]
+    html = charts.canvas([], charts.Axis("x", (0, 1)), charts.Axis("y", (0, 1)), "marks", marks)
+    found = re.findall(r"left:([\d.]+)%;bottom:50.00%;margin:0 0 (-?\d+)px (-?\d+)px", html)
+    places = [(float(left) / 100 * width + int(across), int(up)) for left, up, across in found]
+    assert len(places) == 9
+    assert all(0 <= across <= width for across, _ in places)
+    for (left, bottom), (right, top) in itertools.combinations(places, 2):
+        assert max(abs(left - right), abs(bottom - top)) >= charts.MARK_SIDE - 1
 
 
 def test_a_line_runs_from_corner_to_corner():

@@ -295,20 +295,24 @@ def test_a_failure_of_every_model_is_said(models, picture: str):
     assert losses == ""
 
 
-def test_the_app_starts_where_its_environment_says():
+def test_the_app_starts_where_its_environment_says_and_leaves_nothing_behind(tmp_path: Path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port)}
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": "", "TMPDIR": str(tmp_path)}
     app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         page = wait_for(f"http://127.0.0.1:{port}/")
         assert "cvhub" in page
         with pytest.raises(HTTPError):
             urlopen(f"http://127.0.0.1:{port}/gradio_api/monitoring/summary")
-    finally:
+        assert len(list(tmp_path.glob("cvhub-page-*"))) == 1
         app.terminate()
-        app.wait(20)
+        app.wait(60)
+        assert list(tmp_path.glob("cvhub-page-*")) == []
+    finally:
+        app.kill()
+        app.wait()
 
 
 def wait_for(address: str) -> str:

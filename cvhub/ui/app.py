@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import sys
 import time
 from threading import Thread
 from typing import Any
@@ -107,9 +109,12 @@ def look_after(demo: gr.Blocks) -> None:
 
 
 def main() -> None:
+    """Serve the page until Ctrl-C or SIGTERM, which is how Docker and systemd ask; then it tidies up behind itself."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     memory.share_heaps()
-    demo = build()
-    launch(demo)
-    Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
-    Thread(target=warm_up, name="warm up", daemon=True).start()
-    demo.block_thread()
+    with uploads.folder_of_its_own():
+        demo = build()
+        launch(demo)
+        Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
+        Thread(target=warm_up, name="warm up", daemon=True).start()
+        demo.block_thread()

@@ -4,7 +4,7 @@ SVG draws shapes only and is stretched to the place there is (strokes keep their
 that it keeps its size on a phone. Colours are places in the palette, so a chart follows the page into the dark.
 """
 
-import itertools
+import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from cvhub.ui import numerals
 
 SIDE = 1000  # units of an SVG's sides
 DASHES = ("", "7 4", "2 4", "10 3 2 3")  # strokes that differ without colour
-USUAL_SIZE = (640, 300)  # pixels of a canvas, of which only the height is fixed
+USUAL_WIDTH, PHONE_WIDTH, HEIGHT = 640, 270, 300  # pixels of a canvas, of which only the height is fixed
 MARK_SIDE = 23  # pixels that a mark takes, with the gap to the next
 FAINTEST = 0.12  # opacity of a map's least value above 0, so that it differs from 0
 
@@ -149,7 +149,7 @@ def plot(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:
 
 
 def canvas(series: Sequence[Series], x: Axis, y: Axis, alt: str, marks: Sequence[Mark] = ()) -> str:
-    """Lines over axes, and dots to choose from. Dots that would hide each other stand side by side."""
+    """Lines over axes, and dots to choose from; a line leads from each that had to move aside to its place."""
     rules = "".join(f'<path class="rule" d="M0 {_at(1 - y.place(tick))}H{SIDE}"/>' for tick in y.ticks)
     drawn = "".join(_line(one, x, y) for one in series)
     ticks = "".join(
@@ -211,27 +211,37 @@ def _line(series: Series, x: Axis, y: Axis) -> str:
 
 
 def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> str:
-    drawn, taken = "", list[tuple[float, float]]()
+    lines, drawn, taken = "", "", list[tuple[float, float, complex]]()
     for mark in marks:
         across, up = x.place(mark.x), y.place(mark.y)
-        aside = _aside(across * USUAL_SIZE[0], up * USUAL_SIZE[1], taken)
+        aside = _aside(across, up, taken)
+        taken.append((across, up, aside))
+        place = f"--series:var(--series-{mark.colour});left:{100 * across:.2f}%;bottom:{100 * up:.2f}%"
+        if aside:
+            far, turn = cmath.polar(aside.conjugate())  # on a screen y goes down
+            lines += f'<i class="leader" style="{place};width:{far:.0f}px;rotate:{turn:.3f}rad"></i>'
         drawn += (
             f'<a class="mark" href="#{escape(mark.to)}" title="{escape(mark.label)}" aria-label="{escape(mark.label)}" '
-            f'style="--series:var(--series-{mark.colour});left:{100 * across:.2f}%;bottom:{100 * up:.2f}%;'
-            f'margin-left:{aside}px">{mark.number}</a>'
+            f'style="{place};margin:0 0 {aside.imag:.0f}px {aside.real:.0f}px">{mark.number}</a>'
         )
-    return drawn
+    return lines + drawn
 
 
-def _aside(across: float, up: float, taken: list[tuple[float, float]]) -> int:
-    """By how many pixels a mark moves so that it hides none of those that have their place. It joins them."""
-    for step in itertools.count():
-        for aside in (step * MARK_SIDE, -step * MARK_SIDE):
-            near = ((abs(across + aside - a) < MARK_SIDE and abs(up - b) < MARK_SIDE) for a, b in taken)
-            if not any(near):
-                taken.append((across + aside, up))
-                return aside
-    raise AssertionError("a step was found")
+def _aside(across: float, up: float, taken: Sequence[tuple[float, float, complex]]) -> complex:
+    """By how many pixels, to the right + 1j · upwards, a mark at a place in [0, 1]² moves so that, on a wide canvas
+    and on a phone's, it hides none of those that have their place, (across, up, moved), and stays within the canvas."""
+    ways = (cmath.rect(far, turn * math.pi / 8) for far in range(0, PHONE_WIDTH, MARK_SIDE // 4) for turn in range(16))
+    for aside in ways:
+        left, bottom = across * PHONE_WIDTH + aside.real, up * HEIGHT + aside.imag
+        free = not any(
+            abs((across - a) * width + (aside - moved).real) < MARK_SIDE
+            and abs((up - b) * HEIGHT + (aside - moved).imag) < MARK_SIDE
+            for width in (USUAL_WIDTH, PHONE_WIDTH)
+            for a, b, moved in taken
+        )
+        if free and 0 <= left <= PHONE_WIDTH and 0 <= bottom <= HEIGHT:
+            return aside
+    return 0  # more marks than a phone has room for
 
 
 def _dots(places: np.ndarray) -> str:

@@ -1,11 +1,33 @@
-"""Keeps what visitors send, and what is made for them, within a limit of disk: Gradio alone goes by age."""
+"""Keeps what visitors send, and what is made for them, in a place of this page's own and within a limit of disk.
 
+Gradio alone has one folder for all programs of a machine, from which each that ends takes the files that the others
+made too, and deletes by age.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gradio as gr
 
 MOST_BYTES = 2 * 2**30  # of all visitors' files
 SAFE_SECONDS = 120  # a younger file is being worked with
+
+
+@contextmanager
+def folder_of_its_own() -> Iterator[None]:
+    """A folder for the pages built and served meanwhile, then deleted; GRADIO_TEMP_DIR, where it is set, stays."""
+    if os.environ.get("GRADIO_TEMP_DIR"):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="cvhub-page-", ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["GRADIO_TEMP_DIR"]
 
 
 def tidy(demo: gr.Blocks, before: float) -> None:

@@ -108,9 +108,9 @@ STRINGS = {
     "students_note": (
         "EuroSAT, {n} test tiles; 95 % intervals (Wilson 1927) by the tiles, of several seeds by those of all runs. "
         "Differences within them say nothing. A line leads from a student to the same with a teacher, a number to its "
-        "row; numbers that would hide each other stand side by side.",
+        "row; numbers that would hide each other stand aside, with a line to their place.",
         "EuroSAT，{n} 张测试图块；95 % 区间（Wilson 1927）按图块计算，多个种子时合并各次运行。区间内的差别不说明问题。"
-        "连线从一个学生指向有教师的同一学生，数字指向它在表中的一行；会互相遮挡的数字并排放置。",
+        "连线从一个学生指向有教师的同一学生，数字指向它在表中的一行；会互相遮挡的数字移到旁边，以细线指向原位。",
     ),
 }
 
