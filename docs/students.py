@@ -3,9 +3,8 @@
 A row of the table is a recipe of `cvhub/training/recipes/students/`, which `cvhub train students/ROW data=DATA` runs,
 with one seed or three. Teachers' answers are kept for all runs of a seed that cut tiles alike. Each run is judged on
 the test split once it is finished; results are written into cvhub/explain/students/, and what they say together into
-the page. What is there already is left as
-it is, and a run that was interrupted goes on when the same command is given again. `--only NAME …` makes some of
-them, `--list` names all.
+that page and the READMEs. What is there already is left as it is, and a run that was interrupted goes on when the same
+command is given again. `--only NAME …` makes some of them, `--list` names all.
 """
 
 import re
@@ -25,7 +24,8 @@ from cvhub.ui.strings import speaker
 from docs.curves import Script, keep, run_command
 
 BATCH_JUDGED = 200
-PAGE = Path(__file__).parent / "distillation.md"
+ROOT = Path(__file__).parents[1]
+PAGES = {ROOT / "docs" / "distillation.md": "en", ROOT / "README.md": "en", ROOT / "README.zh.md": "zh"}
 TABLE = re.compile(r"(?<=<!-- made by docs/students.py -->\n).*(?=<!-- end -->)", re.DOTALL)
 
 # Run → recipe and seed.
@@ -37,12 +37,13 @@ RUNS: dict[str, tuple[str, int]] = {
 def main(arguments: list[str] | None = None) -> None:
     experiments = {row: tuple(run for run, (name, _) in RUNS.items() if name == row) for row in ROWS}
     run_command(arguments, Script("students", __doc__, "EuroSAT", experiments, RUNS, FOLDER, read_students, make))
-    PAGE.write_text(TABLE.sub(table(), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page, language in PAGES.items():
+        page.write_text(TABLE.sub(table(language), page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def table() -> str:
+def table(language: str) -> str:
     """Of the runs that ship, in Markdown: what the tab's third view shows."""
-    say = speaker("en")
+    say = speaker(language)
     rows = [
         [figure.title(say, name), *(cell.written for cell in cells)]
         for name, cells in figure.lines_of(say, made()).items()

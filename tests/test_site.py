@@ -126,10 +126,11 @@ def test_every_command_of_measured_quality_is_one(written: Path) -> None:
 
 
 def test_a_command_chooses_the_rows_that_a_card_names() -> None:
+    rows = ["train", "all but those held out by a|b:0.2:0", "all but those watched by 0.1:0", "one a a|b", "texts in c"]
     result = {
         "task": {"type": "zero-shot-image-classification"},
-        "dataset": {"name": "emoji", "split": "train, all but those held out by a|b:0.2:0, one a a|b, texts in label"},
+        "dataset": {"name": "emoji", "split": ", ".join(rows)},
         "metrics": [{"type": "recall@1", "value": 0.5}],
     }
-    told = "cvhub evaluate net EMOJI --split train --learnt --holdout 'a|b:0.2:0' --one-per 'a|b' --texts label"
-    assert quality.command("net", result) == told
+    told = "cvhub evaluate net EMOJI --split train --learnt --holdout 'a|b:0.2:0' --watched 0.1:0 --one-per 'a|b'"
+    assert quality.command("net", result) == f"{told} --texts c"

@@ -50,8 +50,11 @@ def test_what_ships_is_what_the_recipes_leave(name: str) -> None:
     assert set(run.agreements) == set(TEACHERS)
 
 
-def test_the_page_has_the_table_of_what_ships() -> None:
-    assert script.TABLE.search(script.PAGE.read_text(encoding="utf-8"))[0] == script.table(), "see docs/students.py"
+@pytest.mark.parametrize("page", script.PAGES, ids=lambda page: page.name)
+def test_the_page_has_the_table_of_what_ships(page: Path) -> None:
+    found = script.TABLE.search(page.read_text(encoding="utf-8"))
+    assert found
+    assert found[0] == script.table(script.PAGES[page]), "see docs/students.py"
 
 
 def student(row: str, seed: int, accuracy: float) -> Student:
@@ -71,7 +74,17 @@ def test_the_view_gives_means_and_intervals(monkeypatch: pytest.MonkeyPatch) -> 
         assert "DeiT, soft, VGG 92.0 %, ViT, DeiT's recipe 87.0 %" in drawing.see
         assert "87.0 % (85.9 to 88.0; 2 seeds)" in drawing.charts  # Wilson, 3480 of 4000
         assert "92.0 % (90.7 to 93.1)" in drawing.charts
+        assert "worth" not in drawing.see
         assert drawing.charts.count('href="#student-soft_conv"') == drawing.charts.count('id="student-soft_conv"') == 1
+
+
+def test_the_view_says_what_recipe_and_teacher_are_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    worth = {"plain": 0.9, "recipe": 0.94, "hard_conv": 0.938, "few_labels": 0.8, "few_labels_taught": 0.875}
+    monkeypatch.setattr(students, "made", lambda: {row: (student(row, 0, share),) for row, share in worth.items()})
+    see = figure.draw(speaker("en"), "minutes").see
+    assert "DeiT, hard, VGG 93.8 %, ViT, DeiT's recipe 94.0 %, −0.2 points." in see
+    assert "The recipe alone is worth 4.0 points" in see
+    assert "is worth 7.5: 87.5 % in place of 80.0 %." in see
 
 
 def test_without_runs_the_view_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

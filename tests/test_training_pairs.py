@@ -14,10 +14,11 @@ import torch
 import transformers
 from torch.nn import functional as F
 
-from cvhub.cli import main
+from cvhub.cli import main, parse
 from cvhub.errors import CvhubError
 from cvhub.evaluation.captions import caption_metrics, cider
-from cvhub.evaluation.pairs import Pairing, read_pairing
+from cvhub.evaluation.dataset import open_rows
+from cvhub.evaluation.pairs import Pairing, PairRows, read_pairing
 from cvhub.evaluation.retrieval import recall_metrics
 from cvhub.inference.matching import match, picture_tokens
 from cvhub.inference.pool import ModelPool
@@ -29,7 +30,7 @@ from cvhub.models.losses_contrastive import softmax_loss
 from cvhub.training.batches import Key
 from cvhub.training.curves import read_curve
 from cvhub.training.nets import build_reading_net, make_words, picture_transform
-from cvhub.training.pairs import PairBatches, load_pairs
+from cvhub.training.pairs import PairBatches, load_pairs, pairing_of
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe, read_recipe
 from cvhub.training.run import prepare, train
@@ -335,6 +336,31 @@ def test_a_clip_learns_and_leaves_a_complete_folder(runs: Any, data: Path, capsy
         assert report["text_to_image_recall@5"] > 0.9
     assert evaluated(capsys, folder, data)["n"] == 1  # what is held out, as the folder remembers
     assert evaluated(capsys, folder, data, "--holdout", "", "--one-per", "")["n"] == 24
+
+
+def test_what_training_was_watched_on_is_neither_learnt_nor_held_out(runs: Any, data: Path, capsys: Any) -> None:
+    recipe = tiny_recipe(data, "clip", data={"holdout": "base_label:0.1:0", "validation": 0.2, "holdout_seed": 3})
+    pairs = load_pairs(recipe, "RGB")
+    rows = PairRows(open_rows(str(data), "train", streaming=False), pairing_of(recipe))
+    assert rows.pairing.watched == "0.2:3"
+    parts = [set(rows.groups(part)) for part in (rows.kept, rows.watched, rows.held_out)]
+    assert [len(part) for part in parts] == [9, 2, 1]
+    assert len(set.union(*parts)) == 12
+    assert pairs.held_out is not None
+    assert (len(pairs.train), len(pairs.held_out)) == (len(rows.kept), len(rows.watched))
+    report = evaluated(capsys, runs("clip"), data, "--learnt", "--watched", "0.2:3")
+    assert (report["n"], report["rows"]) == (
+        9,
+        "all but those held out by base_label:0.1:0, all but those watched by 0.2:3, one a base_label",
+    )
+    assert evaluated(capsys, runs("clip"), data, "--holdout", "", "--watched", "0.2:3")["n"] == 12
+
+
+@pytest.mark.parametrize("share", ["half", "2:0"])
+def test_a_share_that_is_none_is_refused(share: str, data: Path, capsys: Any) -> None:
+    with pytest.raises(SystemExit):
+        parse(["evaluate", "drawings_clip", str(data), "--watched", share])
+    assert f"'{share}' is not SHARE:SEED, such as 0.05:0" in capsys.readouterr().err
 
 
 def test_classes_of_a_column_of_texts(runs: Any, data: Path, capsys: Any, caplog: Any) -> None:

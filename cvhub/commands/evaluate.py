@@ -48,7 +48,11 @@ def add(commands: Any) -> None:
         help="only so large a share of the rows, those of a value together",
     )  # fmt: skip
     evaluate.add_argument("--one-per", metavar="COLUMN", help="of the rows with one value of it only the first")
-    evaluate.add_argument("--learnt", action="store_true", help="what was not held out, instead")
+    evaluate.add_argument(
+        "--watched", type=watched, metavar="SHARE:SEED",
+        help="of what is not held out so large a share is not learnt either: training was watched on it",
+    )  # fmt: skip
+    evaluate.add_argument("--learnt", action="store_true", help="what was not held out, nor watched, instead")
     add_runtime_options(evaluate, precision="fp32")  # so that every machine measures the same
     add_calibrate_option(evaluate)
     evaluate.add_argument(
@@ -74,6 +78,17 @@ def holdout(text: str) -> str:
         _ = text and parse_holdout(text)
     except CvhubError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def watched(text: str) -> str:
+    """As `holdout`, of the rows that it leaves."""
+    from cvhub.evaluation.truth import parse_holdout
+
+    try:
+        _ = text and parse_holdout(f":{text}")
+    except CvhubError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SHARE:SEED, such as 0.05:0") from None
     return text
 
 
@@ -124,7 +139,7 @@ def check_words(predictor: Any, options: argparse.Namespace) -> None:
         options.command.error(f"{options.model} answers questions, which is not measured here")
     if options.template and not isinstance(predictor, ZeroShot):
         options.command.error(f"--template is for zero-shot classifiers, and {options.model} is none")
-    for name in ("texts", "one_per", "learnt"):
+    for name in ("texts", "one_per", "learnt", "watched"):
         if getattr(options, name) and not (writes or isinstance(predictor, ZeroShot)):
             option = name.replace("_", "-")
             options.command.error(f"--{option} is for nets that read or write texts, and {options.model} is none")
@@ -142,6 +157,7 @@ def chosen_pairs(net: Any, options: argparse.Namespace) -> tuple[Any, Any, str]:
     from cvhub.evaluation.pairs import open_pairs
 
     given = {"texts": options.texts, "holdout": options.holdout, "one_per": options.one_per}
+    given["watched"] = options.watched
     rows = open_pairs(options.dataset, options.split, net.folder, given)
     return rows, *rows.chosen(options.learnt)
 

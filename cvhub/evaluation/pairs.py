@@ -32,23 +32,29 @@ class Pairing:
     - `texts`: the column of what is said of each picture.
     - `holdout`: "COLUMN:SHARE:SEED", of whose values so large a share is held out; "" holds nothing out.
     - `one_per`: the column of whose values each is measured once, by its first row; "" measures every row.
+    - `watched`: "SHARE:SEED" of what is not held out: training was watched on it, and so it was not learnt either.
     """
 
     texts: str
     holdout: str = ""
     one_per: str = ""
+    watched: str = ""
 
 
 class PairRows:
-    """Rows of pictures and texts, opened without streaming, with `kept` to train on and `held_out` to measure on."""
+    """Rows of pictures and texts, opened without streaming: `kept` to train on, `watched` meanwhile, and `held_out`."""
 
     def __init__(self, rows: Rows, pairing: Pairing):
         self.rows = rows.undecoded([])
         self.pairing = pairing
-        self.kept, self.held_out = np.arange(len(rows.rows)), np.arange(0)
+        self.kept, self.watched, self.held_out = np.arange(len(rows.rows)), np.arange(0), np.arange(0)
         if pairing.holdout:
             columns, share, seed = parse_holdout(pairing.holdout)
             self.kept, self.held_out = divide_groups(self.values(columns), share, seed)
+        if pairing.watched:
+            _, share, seed = parse_holdout(f":{pairing.watched}")
+            inner, outer = divide_groups(self.groups(self.kept), share, seed)
+            self.kept, self.watched = self.kept[inner], self.kept[outer]
 
     def column(self, columns: str) -> str:
         """Of names joined by | the first that there is; raises `CvhubError` for none."""
@@ -95,12 +101,17 @@ class PairRows:
 
     def chosen(self, learnt: bool = False) -> tuple[np.ndarray, str]:
         """The rows to measure on, and a word for them: what is held out, or what was `learnt`; all where nothing is."""
-        holdout, one_per = self.pairing.holdout, self.pairing.one_per
+        holdout, watched, one_per = self.pairing.holdout, self.pairing.watched, self.pairing.one_per
         if learnt and not holdout:
             raise CvhubError("What was learnt is what no hold-out takes away: name that with --holdout.")
-        told = f"{'all but those ' if learnt else ''}held out by {holdout}" if holdout else ""
-        told += f"{', ' if told else ''}one a {one_per}" if one_per else ""
-        return self.once(self.held_out if holdout and not learnt else self.kept), told
+        told = [
+            f"{'all but those ' if learnt else ''}held out by {holdout}" if holdout else "",
+            f"all but those watched by {watched}" if learnt and watched else "",
+            f"one a {one_per}" if one_per else "",
+        ]
+        everything = np.sort(np.concatenate([self.kept, self.watched]))
+        rows = self.kept if learnt else self.held_out if holdout else everything
+        return self.once(rows), ", ".join(filter(None, told))
 
 
 def open_pairs(dataset: str, split: str | None, folder: Path, given: Mapping[str, str | None]) -> PairRows:
@@ -110,9 +121,11 @@ def open_pairs(dataset: str, split: str | None, folder: Path, given: Mapping[str
     """
     rows = open_rows(dataset, split, streaming=False)
     known = asdict(read_pairing(folder) or Pairing(""))
-    for name, value in known.items():
-        if not _is_there(rows, value.partition(":")[0]) or (name == "holdout" and rows.name != TRAINED_ON):
+    for name in ("texts", "holdout", "one_per"):
+        if not _is_there(rows, known[name].partition(":")[0]) or (name == "holdout" and rows.name != TRAINED_ON):
             known[name] = ""
+    if not known["holdout"]:
+        known["watched"] = ""
     return PairRows(rows, Pairing(**known | {name: value for name, value in given.items() if value is not None}))
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from cvhub.errors import CvhubError
 from cvhub.evaluation.dataset import open_rows, source_of
 from cvhub.evaluation.pairs import Pairing, PairRows
-from cvhub.evaluation.truth import divide_groups
 from cvhub.inference.images import open_picture
 from cvhub.models.pixels import to_mode
 from cvhub.training.batches import Key, PictureBatches, borrowed_chance, seed_all
@@ -70,21 +69,17 @@ def load_pairs(recipe: Recipe, mode: str) -> PairSet:
 
 def pairing_of(recipe: Recipe) -> Pairing:
     words = recipe.words
-    return Pairing(words.texts or words.columns[0], recipe.data.holdout, words.one_per)
+    watched = f"{recipe.data.validation}:{recipe.data.holdout_seed}" if recipe.data.validation else ""
+    return Pairing(words.texts or words.columns[0], recipe.data.holdout, words.one_per, watched)
 
 
 def _load(recipe: Recipe, source: str, mode: str) -> tuple[Pairs, Pairs]:
-    data = recipe.data
-    rows = PairRows(open_rows(source, data.split, streaming=False), pairing_of(recipe))
-    kept, drawn = rows.kept, np.arange(0)
-    if data.validation:
-        inner, outer = divide_groups(rows.groups(kept), data.validation, data.holdout_seed)
-        kept, drawn = kept[inner], kept[outer]
+    rows = PairRows(open_rows(source, recipe.data.split, streaming=False), pairing_of(recipe))
     columns = [column for column in recipe.words.columns if column in rows.rows.features]
     if not columns:
         raise CvhubError(f"{source} has none of the columns {', '.join(recipe.words.columns)}.")
     said = [[*filter(None, map(_cleaned, values))] for values in zip(*map(rows.values, columns), strict=True)]
-    return _decoded(rows, kept, said, mode), _decoded(rows, rows.once(drawn), said, mode)
+    return _decoded(rows, rows.kept, said, mode), _decoded(rows, rows.once(rows.watched), said, mode)
 
 
 def _cleaned(value: Any) -> str | list[str]:

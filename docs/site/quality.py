@@ -31,6 +31,7 @@ Which pictures were measured (a split, rows that were held out) is part of the c
 ROWS = {
     "held out by ": "--holdout",
     "all but those held out by ": "--learnt --holdout",
+    "all but those watched by ": "--watched",
     "one a ": "--one-per",
     "texts in ": "--texts",
 }
