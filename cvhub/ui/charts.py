@@ -5,6 +5,7 @@ that it keeps its size on a phone. Colours are places in the palette, so a chart
 """
 
 import cmath
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from cvhub.ui import numerals
 SIDE = 1000  # units of an SVG's sides
 DASHES = ("", "7 4", "2 4", "10 3 2 3")  # strokes that differ without colour
 USUAL_WIDTH, PHONE_WIDTH, HEIGHT = 640, 270, 300  # pixels of a canvas, of which only the height is fixed
+ARROW = 0.025  # of the canvas's width, or height
 MARK_SIDE = 23  # pixels that a mark takes, with the gap to the next
 FAINTEST = 0.12  # opacity of a map's least value above 0, so that it differs from 0
 
@@ -43,7 +45,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """A line through points (x, y); with `dots` also a dot on each point, with `line` False nothing else."""
+    """A line through points (x, y); with `dots` also a dot on each point, with `line` False nothing else; with `arrow`
+    a head halfway along each piece of it."""
 
     label: str
     points: Sequence[tuple[float, float]]
@@ -51,6 +54,7 @@ class Series:
     dash: str = ""
     dots: bool = False
     line: bool = True
+    arrow: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,21 @@ def _line(series: Series, x: Axis, y: Axis) -> str:
     style = f'style="--series:var(--series-{series.colour})"'
     line = " ".join(f"{_at(a)},{_at(1 - b)}" for a, b in places)
     drawn = f'<polyline {style} stroke-dasharray="{series.dash}" points="{line}"/>' if series.line else ""
+    if series.arrow:
+        drawn += "".join(_arrow(*ends) for ends in itertools.pairwise(places))
     return drawn + (f'<path class="dots" {style} d="{_dots(places)}"/>' if series.dots else "")
+
+
+def _arrow(start: np.ndarray, end: np.ndarray) -> str:
+    """A head halfway, in `svg`'s units: it is stretched with the canvas, and points along its line all the same."""
+    way = end - start
+    length = float(np.hypot(*way))
+    if length == 0:
+        return ""
+    tip, along = (start + end) / 2, ARROW * way / length
+    across = np.array([-along[1], along[0]]) / 2
+    corners = (tip - along + across, tip, tip - along - across)
+    return f'<polyline class="head" points="{" ".join(f"{_at(a)},{_at(1 - b)}" for a, b in corners)}"/>'
 
 
 def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> str:

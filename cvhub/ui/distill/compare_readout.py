@@ -68,7 +68,12 @@ def heads_section(comparison: "Comparison", view: View, say: Say) -> str:
     first = {name: labels[int(values.argmax())] for name, values in p.items()}
     same = first["class"] == first["distillation"]
     total = 0.5 * float(np.abs(p["class"] - p["distillation"]).sum())
-    told = say("compare_heads_agree" if same else "compare_heads_differ", **first, distance=numerals.percent(total))
+    told = say(
+        "compare_heads_agree" if same else "compare_heads_differ",
+        **first,
+        temperature=f"{view.temperature:g}",
+        distance=numerals.percent(total),
+    )
     maps = {"class": heads.class_attention, "distillation": heads.distillation_attention}
     figures = "".join(
         head_figure(name, labels, p[name], maps[name], comparison, say) for name in ("class", "distillation")

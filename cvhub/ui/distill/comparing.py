@@ -171,6 +171,6 @@ def terms(comparison: Comparison, student: str, true_class: str, wanted: Choices
         )
     titles = [answering.title_of(teacher) for teacher in comparison.teachers]
     return pay(
-        of_class, of_teacher, teacher_logits(comparison), labels.index(true_class), titles,
+        of_class, of_teacher, teacher_logits(comparison), labels.index(true_class), titles, labels,
         loss=wanted.loss, temperature=wanted.temperature, weight=wanted.weight, combination=wanted.combination, say=say,
     )  # fmt: skip

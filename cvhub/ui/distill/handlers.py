@@ -19,6 +19,7 @@ from cvhub.ui.readout import message, note
 from cvhub.ui.strings import Say, speaker
 
 if TYPE_CHECKING:
+    from cvhub.training.data import Pictures
     from cvhub.training.jobs import Jobs, Status
 
 ARCHIVE = "cvhub-student"
@@ -81,7 +82,7 @@ def show_again(name: str, mine: str, shown: str, language: str) -> Shown:
 def show(status: "Status", owner: bool, shown: str, language: str) -> Shown:
     """The drawing, unless it is what is there already, and the buttons that make sense now, and to whom."""
     say, job = speaker(language), status.job
-    last = max((rows[-1]["seconds"] for rows in status.rows.values() if rows), default=0)
+    last = [rows[-1]["seconds"] for rows in status.rows.values() if rows]
     drawn = f"{job.name} {job.state} {status.place} {job.stage} {last} {language}"
     alive = job.state in ("waiting", "running")
     has_student = any(task in status.rows for task in ("taught", "alone"))
@@ -112,9 +113,10 @@ def flipped(status: "Status", say: Say) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def held_out(name: str) -> tuple[list[str], list[Any], Any]:
-    """The classes' names, the pictures that a run holds out, and their classes."""
+def held_out(name: str) -> tuple[list[str], "Pictures", Any]:
+    """The classes' names, the pictures that a run holds out, decoded as they are asked for, and their classes."""
     import json
+    from dataclasses import replace
 
     from cvhub.training.data import load_pictures
     from cvhub.training.recipe_file import read_recipe
@@ -122,9 +124,9 @@ def held_out(name: str) -> tuple[list[str], list[Any], Any]:
     task = json.loads((jobs().folder(name) / "alone.json").read_text(encoding="utf-8"))
     recipe = read_recipe(task["recipe"])
     mode = "L" if recipe.model.config["num_channels"] == 1 else "RGB"
-    pictures = load_pictures(recipe.data, mode)
+    pictures = load_pictures(replace(recipe.data, memory_mb=0), mode)  # few are shown, and this is the server
     assert pictures.held_out is not None
-    return pictures.labels, list(pictures.held_out), pictures.held_out.targets
+    return pictures.labels, pictures.held_out, pictures.held_out.targets
 
 
 def choose_data(data: str) -> tuple[Update, Update]:

@@ -62,7 +62,9 @@ class LessonPart:
         self.student = radio(self.frame, "lesson", "student", tuple(STUDENTS), "medium")
         self.loss = radio(self.frame, "lesson", "loss", LOSSES)
         self.temperature = slider(self.frame, "lesson", "temperature", 1, 10, 0.5, 3)
-        self.weight = slider(self.frame, "lesson", "weight", 0, 1, 0.05, 0.5)
+        self.weight = slider(
+            self.frame, "lesson", "weight", 0.05, 0.95, 0.05, 0.5
+        )  # a head that nobody trains would answer
         self.combination = radio(self.frame, "lesson", "combination", COMBINATIONS)
         low, high = SECONDS
         self.seconds = slider(self.frame, "lesson", "seconds", low, high, 10, 60)

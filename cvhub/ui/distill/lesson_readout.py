@@ -16,6 +16,7 @@ from cvhub.ui.strings import Say
 if TYPE_CHECKING:
     import numpy as np
 
+    from cvhub.training.data import Pictures
     from cvhub.training.jobs import Job, Status
 
 Rows = Sequence[dict[str, float]]
@@ -85,7 +86,12 @@ def loss_table(rows: Rows, about: dict[str, Any], say: Say) -> str:
 
 
 def flips(
-    labels: list[str], images: list[Any], targets: "np.ndarray", alone: "np.ndarray", taught: "np.ndarray", say: Say
+    labels: list[str],
+    images: "Sequence[Any] | Pictures",
+    targets: "np.ndarray",
+    alone: "np.ndarray",
+    taught: "np.ndarray",
+    say: Say,
 ) -> str:
     """Pictures that teaching put right, and those that it put wrong: a few of each, with the wrong answer."""
     groups = ""

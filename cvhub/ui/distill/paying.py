@@ -14,6 +14,7 @@ def pay(
     teachers: np.ndarray,
     true_index: int,
     titles: Sequence[str],
+    labels: Sequence[str],
     *,
     loss: str,
     temperature: float,
@@ -21,7 +22,10 @@ def pay(
     combination: str,
     say: Say,
 ) -> list[Term]:
-    """Logits (K,) of the head that learns labels and of the one that learns from teachers, logits (T, K) of these."""
+    """Logits (K,) of the head that learns labels and of the one that learns from teachers, logits (T, K) of these.
+
+    A hard target is one of `labels`, and is named.
+    """
     import torch
 
     from cvhub.models.losses import classification_loss
@@ -33,7 +37,8 @@ def pay(
     objective = Objective(loss, temperature, combination)
     student, answers = (torch.from_numpy(np.ascontiguousarray(z)) for z in (distillation_logits, teachers))
     each, heard = objective(student[None], answers[:, None], label)
-    for title, value, share in zip(titles, each[0].tolist(), heard[0].tolist(), strict=True):
-        name = say("terms_teacher", title=title)
+    for title, said, value, share in zip(titles, teachers, each[0].tolist(), heard[0].tolist(), strict=True):
+        decided = {"target": labels[int(said.argmax())]} if loss == "hard" else {}
+        name = say("terms_teacher_says" if decided else "terms_teacher", title=title, **decided)
         terms.append(Term(name, TEACHER[loss], value, weight * share, weight * share * value))
     return terms

@@ -42,12 +42,13 @@ DISTILL: dict[str, tuple[str, str]] = {
     ),
     "compare_heads": ("The two heads of the student with teachers", "有教师的学生的两个头"),
     "compare_heads_agree": (
-        "Both heads say {class}; they move {distance} of probability between them.",
-        "两个头都说 {class}；它们之间有 {distance} 的概率差异。",
+        "Both heads say {class}; their distributions at τ = {temperature} are {distance} apart (total variation).",
+        "两个头都说 {class}；τ = {temperature} 时两个分布相距 {distance}（总变差）。",
     ),
     "compare_heads_differ": (
-        "The class head says {class}, the distillation head {distillation}; {distance} of probability differ.",
-        "类别头说 {class}，蒸馏头说 {distillation}；概率相差 {distance}。",
+        "The class head says {class}, the distillation head {distillation}; their distributions at τ = {temperature} "
+        "are {distance} apart (total variation).",
+        "类别头说 {class}，蒸馏头说 {distillation}；τ = {temperature} 时两个分布相距 {distance}（总变差）。",
     ),
     "compare_head_class": ("class head", "类别头"),
     "compare_head_distillation": ("distillation head", "蒸馏头"),
@@ -103,8 +104,8 @@ DISTILL: dict[str, tuple[str, str]] = {
     "lesson_link": ("Copy link", "复制链接"),
     "lesson_download": ("Download (zip)", "下载（zip）"),
     "lesson_packed": (
-        "A complete Hub folder: AutoModel loads it once it is unpacked.",
-        "完整的 Hub 文件夹：解压后可用 AutoModel 加载。",
+        "A complete Hub folder: once it is unpacked AutoModel loads it, with trust_remote_code=True or cvhub imported.",
+        "完整的 Hub 文件夹：解压后可用 AutoModel 加载（加 trust_remote_code=True，或先导入 cvhub）。",
     ),
     "lesson_flips": ("Held out pictures on which the two differ", "两者答案不同的留出图片"),
     "lesson_flips_none": ("The two say the same of all of them so far.", "到目前为止两者的答案全部相同。"),
@@ -156,11 +157,13 @@ DISTILL: dict[str, tuple[str, str]] = {
     "terms_part": ("part", "所占"),
     "terms_labels": ("labels", "标签"),
     "terms_teacher": ("teacher {title}", "教师 {title}"),
+    "terms_teacher_says": ("teacher {title}: {target}", "教师 {title}：{target}"),
     "terms_sum": ("sum", "合计"),
     "lesson_note": (
         "Means over the pictures since the row before, in nats; τ = {temperature}. z: logits of the class head (cls), "
-        "of the distillation head (dist), of a teacher (t). A teacher's weight is λ times how much samples hear it.",
+        "of the distillation head (dist), of a teacher (t). A teacher's weight is λ times how much samples hear it; "
+        "where that differs from sample to sample, the part is the mean of the products.",
         "自上一行以来各图片的平均，单位 nat；τ = {temperature}。z：类别头（cls）、蒸馏头（dist）、教师（t）的 logits。"
-        "教师的权重为 λ 乘以样本听取它的程度。",
+        "教师的权重为 λ 乘以样本听取它的程度；各样本程度不同时，最后一列是乘积的平均。",
     ),
 }
