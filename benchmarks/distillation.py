@@ -28,10 +28,12 @@ def run(settings: Settings) -> Report:
         f"Milliseconds of a step of soft distillation, batch {BATCH}, {SIDE} px: the student's forward and backward "
         f"pass, the teacher's answer, AdamW. Ours is that of `cvhub train`, {cpus()} threads; the peers are "
         "`timm.task.LogitDistillationTask` and transformers' Trainer with the teacher in `compute_loss`, both in plain "
-        f"float32 with timm's nets. Each in a process of its own; median of {STEPS} steps a turn.",
+        f"float32 with timm's nets. Each in a process of its own; median of {STEPS} steps a turn. The second table is what "
+        "the processes hold afterwards, libraries and student included.",
     )
     names = (ALONE, STORED, ASKED, TASK, TRAINER)
     table = Table(["student ← teacher", *names, "stored ÷ alone", "timm's task ÷ asked", "plain Trainer ÷ asked"])
+    memory = Table(["student ← teacher, MB", *names])
     spawn = multiprocessing.get_context("spawn")
     with ExitStack() as stack:
         processes = {name: stack.enter_context(ProcessPoolExecutor(1, spawn)) for name in names}
@@ -43,8 +45,17 @@ def run(settings: Settings) -> Report:
             ratios = (times[STORED] / times[ALONE], times[TASK] / times[ASKED], times[TRAINER] / times[ASKED])
             cells = [f"{1e3 * times[name]:.0f}" for name in names] + [f"{ratio:.2f}" for ratio in ratios]
             table.rows.append([f"{student.title} ← {teacher.title}", *cells])
-    report.tables.append(table)
+            held = [f"{processes[name].submit(megabytes).result():.0f}" for name in names]
+            memory.rows.append([f"{student.title} ← {teacher.title}", *held])
+    report.tables += [table, memory]
     return report
+
+
+def megabytes() -> float:
+    """Resident, of this process."""
+    import psutil
+
+    return psutil.Process().memory_info().rss / 1e6
 
 
 def noise() -> tuple[Any, Any]:
@@ -54,8 +65,12 @@ def noise() -> tuple[Any, Any]:
 
 
 def our_step(student: Net, teacher: Path, kind: str) -> Step:
-    """What `DistillationTrainer` does in a step, without its log."""
+    """What `DistillationTrainer` does in a step, without its log.
+
+    Stored answers are noise, which costs as much to read: as in a second run no teacher is built.
+    """
     import tempfile
+    from types import SimpleNamespace
 
     import numpy as np
     import torch
@@ -74,17 +89,20 @@ def our_step(student: Net, teacher: Path, kind: str) -> Step:
     model = nets.cvhub_model(student).train().to(memory_format=memory_format(recipe))
     optimizer, objective = make_optimizer(model, recipe), Objective("soft", TEMPERATURE)
     pixels = pixels.to(memory_format=memory_format(recipe))
-    asked = Teacher(str(teacher), labels_of(teacher), load_processor(str(teacher)))
-    stored = StoredAnswers(Path(tempfile.mkdtemp()), asked, BATCH, {})
-    rows = np.arange(BATCH)
+    rows, labels = np.arange(BATCH), labels_of(teacher)
+    answer: Any = None
+    if kind == ASKED:
+        answer = Teacher(str(teacher), labels, load_processor(str(teacher))).answer
+    elif kind == STORED:
+        noisy: Any = SimpleNamespace(columns=labels, answer=lambda pixels: torch.randn(len(pixels), len(labels)))
+        answer = partial(StoredAnswers(Path(tempfile.mkdtemp()), noisy, BATCH, {}), 0, rows)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=has_native_bf16()):
             output = model(pixel_values=pixels, labels=targets)
             loss = output.loss
-            if kind != ALONE:
-                answers = stored(0, rows, pixels) if kind == STORED else asked.answer(pixels)
-                each, heard = objective(output.logits, answers[None], targets)
+            if answer is not None:
+                each, heard = objective(output.logits, answer(pixels)[None], targets)
                 loss = 0.5 * loss + 0.5 * (each * heard).sum(-1).mean()
         loss.backward()
         optimizer.step()
