@@ -28,8 +28,8 @@ def run(settings: Settings) -> Report:
         f"Milliseconds of a step of soft distillation, batch {BATCH}, {SIDE} px: the student's forward and backward "
         f"pass, the teacher's answer, AdamW. Ours is that of `cvhub train`, {cpus()} threads; the peers are "
         "`timm.task.LogitDistillationTask` and transformers' Trainer with the teacher in `compute_loss`, both in plain "
-        f"float32 with timm's nets. Each in a process of its own; median of {STEPS} steps a turn. The second table is what "
-        "the processes hold afterwards, libraries and student included.",
+        f"float32 with timm's nets. Each in a process of its own; median of {STEPS} steps a turn. The second table is "
+        "what the processes hold afterwards, libraries and student included.",
     )
     names = (ALONE, STORED, ASKED, TASK, TRAINER)
     table = Table(["student ← teacher", *names, "stored ÷ alone", "timm's task ÷ asked", "plain Trainer ÷ asked"])
