@@ -81,10 +81,12 @@ class Bar:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is written in a table, and a bar under it where it is a share of the column's most."""
+    """What is written in a table, and a bar under it where it is a share of the column's most; `aside` is a name that
+    other places know it by."""
 
     written: str
     share: float | None = None
+    aside: str = ""
 
 
 def from_zero(title: str, most: float, steps: int = 5) -> Axis:
@@ -144,7 +146,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str, ids
 def _cell(title: str, cell: Cell, place: int) -> str:
     opening, closing = ('<th scope="row">', "</th>") if place == 0 else ("<td>", "</td>")
     bar = "" if cell.share is None else track(cell.share)
-    return f'{opening}<span class="narrow">{escape(title)}</span><span>{escape(cell.written)}</span>{bar}{closing}'
+    aside = f' <code class="aside">{escape(cell.aside)}</code>' if cell.aside else ""
+    written = f"<span>{escape(cell.written)}{aside}</span>"
+    return f'{opening}<span class="narrow">{escape(title)}</span>{written}{bar}{closing}'
 
 
 def plot(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:

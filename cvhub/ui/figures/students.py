@@ -117,9 +117,10 @@ STRINGS = {
     "students_note": (
         "EuroSAT, {n} test tiles; 95 % intervals (Wilson 1927) by how few these are; beside them the least and the "
         "best of several seeds. Differences within them say nothing. An arrow leads from a student to the same with a "
-        "teacher, a number to its row; numbers that would hide each other stand aside, with a line to their place.",
+        "teacher, a number to its row, which names the recipe; numbers that would "
+        "hide each other stand aside, with a line to their place.",
         "EuroSAT，{n} 张测试图块；95 % 区间（Wilson 1927）来自图块数量有限，旁边是多个种子的最低与最高。区间内的差别"
-        "不说明问题。箭头从一个学生指向有教师的同一学生，数字指向它在表中的一行；会互相遮挡的数字移到旁边，以细线指向原位。",
+        "不说明问题。箭头从一个学生指向有教师的同一学生，数字指向它在表中的一行（写有配方名）；会互相遮挡的数字移到旁边，以细线指向原位。",
     ),
 }
 
@@ -225,6 +226,11 @@ def title(say: Say, name: str) -> str:
     return say("students_teacher", title=entry.title) if entry else say(f"students_row_{name}")
 
 
+def known_as(name: str) -> str:
+    """A teacher's name in the catalogue, or the recipe that trains a student."""
+    return name if find_entry(name) else f"students/{name}"
+
+
 def told(say: Say, name: str, accuracies: "Mapping[str, float]", costs: "Mapping[str, float]", cost: str) -> str:
     percent, x = numerals.percent(accuracies[name] / 100), numerals.three_digits(costs[name])
     return say("students_mark", row=title(say, name), percent=percent, x=x, unit=say(f"students_{cost}"))
@@ -233,7 +239,10 @@ def told(say: Say, name: str, accuracies: "Mapping[str, float]", costs: "Mapping
 def verdicts(say: Say, rows: "Mapping[str, Sequence[Student]]") -> str:
     """A numbered row for each student, then the teachers."""
     lines = lines_of(say, rows)
-    named = [[Cell(f"{number}  {title(say, name)}"), *line] for number, (name, line) in enumerate(lines.items(), 1)]
+    named = [
+        [Cell(f"{number}  {title(say, name)}", aside=known_as(name)), *line]
+        for number, (name, line) in enumerate(lines.items(), 1)
+    ]
     return table(heads_of(say), named, say("students_caption"), [place(name) for name in lines])
 
 
