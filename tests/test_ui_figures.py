@@ -184,14 +184,14 @@ def test_bars_are_shares_of_the_longest_and_words_are_escaped():
     assert "c &amp; d" in html
 
 
-@pytest.mark.parametrize("width", [charts.PHONE_WIDTH, charts.USUAL_WIDTH])
-def test_marks_at_one_place_stand_side_by_side_within_the_canvas(width: int):
+@pytest.mark.parametrize("size", [charts.PHONE, charts.USUAL])
+def test_marks_at_one_place_stand_side_by_side_within_the_canvas(size: tuple[int, int]):
     marks = [charts.Mark(0.95 + 0.01 * (number % 3), 0.5, number, f"mark {number}", "there") for number in range(9)]
     html = charts.canvas([], charts.Axis("x", (0, 1)), charts.Axis("y", (0, 1)), "marks", marks)
     found = re.findall(r"left:([\d.]+)%;bottom:50.00%;margin:0 0 (-?\d+)px (-?\d+)px", html)
-    places = [(float(left) / 100 * width + int(across), int(up)) for left, up, across in found]
+    places = [(float(left) / 100 * size[0] + int(across), int(up)) for left, up, across in found]
     assert len(places) == 9
-    assert all(0 <= across <= width for across, _ in places)
+    assert all(0 <= across <= size[0] for across, _ in places)
     for (left, bottom), (right, top) in itertools.combinations(places, 2):
         assert max(abs(left - right), abs(bottom - top)) >= charts.MARK_SIDE - 1
 

@@ -17,7 +17,7 @@ from cvhub.ui import numerals
 
 SIDE = 1000  # units of an SVG's sides
 DASHES = ("", "7 4", "2 4", "10 3 2 3")  # strokes that differ without colour
-USUAL_WIDTH, PHONE_WIDTH, HEIGHT = 640, 270, 300  # pixels of a canvas, of which only the height is fixed
+USUAL, PHONE = (640, 300), (270, 240)  # pixels of a canvas, of which only the height is fixed
 ARROW = 0.025  # of the canvas's width, or height
 MARK_SIDE = 23  # pixels that a mark takes, with the gap to the next
 FAINTEST = 0.12  # opacity of a map's least value above 0, so that it differs from 0
@@ -252,16 +252,16 @@ def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> str:
 def _aside(across: float, up: float, taken: Sequence[tuple[float, float, complex]]) -> complex:
     """By how many pixels, to the right + 1j · upwards, a mark at a place in [0, 1]² moves so that, on a wide canvas
     and on a phone's, it hides none of those that have their place, (across, up, moved), and stays within the canvas."""
-    ways = (cmath.rect(far, turn * math.pi / 8) for far in range(0, PHONE_WIDTH, MARK_SIDE // 4) for turn in range(16))
+    ways = (cmath.rect(far, turn * math.pi / 8) for far in range(0, PHONE[0], MARK_SIDE // 4) for turn in range(16))
     for aside in ways:
-        left, bottom = across * PHONE_WIDTH + aside.real, up * HEIGHT + aside.imag
+        left, bottom = across * PHONE[0] + aside.real, up * PHONE[1] + aside.imag
         free = not any(
             abs((across - a) * width + (aside - moved).real) < MARK_SIDE
-            and abs((up - b) * HEIGHT + (aside - moved).imag) < MARK_SIDE
-            for width in (USUAL_WIDTH, PHONE_WIDTH)
+            and abs((up - b) * height + (aside - moved).imag) < MARK_SIDE
+            for width, height in (USUAL, PHONE)
             for a, b, moved in taken
         )
-        if free and 0 <= left <= PHONE_WIDTH and 0 <= bottom <= HEIGHT:
+        if free and 0 <= left <= PHONE[0] and 0 <= bottom <= PHONE[1]:
             return aside
     return 0  # more marks than a phone has room for
 
