@@ -48,6 +48,7 @@ def _report(answers: list[int], memory: list[float], files: list[float], errors:
         ["memory at the end, MB", f"{memory[-1]:,.0f}"],
         ["slope, MB in 1,000 answers", f"{slope:.2f} ± {error:.2f}"],
         ["temporary files at the end, MB", f"{files[-1]:,.0f}"],
+        [f"memory each {VISIT_SECONDS} s, MB", " ".join(f"{value:.0f}" for value in memory)],
     ]
     report.tables.append(table)
     return report
