@@ -24,7 +24,7 @@ from transformers import AutoModelForImageClassification, ResNetConfig, ResNetFo
 from cvhub.cli import main
 from cvhub.errors import CvhubError
 from cvhub.hub.card import write_card
-from cvhub.hub.download import download
+from cvhub.hub.download import download, fetched
 from cvhub.hub.push import push
 from cvhub.load import load_model, resolve
 from cvhub.models.image_processing import CvImageProcessor
@@ -302,6 +302,20 @@ def test_a_download_takes_the_revision_asked_for(hub: LoopbackHub) -> None:
     assert (download("ann/net", first) / "config.json").read_bytes() == b"{}"
     with pytest.raises(CvhubError, match=r"ann/net has no revision 'v9'\.$"):
         download("ann/net", "v9")
+
+
+def test_what_is_fetched_first_is_not_asked_for_again(hub: LoopbackHub) -> None:
+    hub.add("ann/net", TEXTS | WEIGHTS)
+    hub.add("ann/other", TEXTS | WEIGHTS)
+    with fetched("ann/net"):
+        asked = len(hub.requests)
+        folder = download("ann/net")
+        assert len(hub.requests) == asked
+        assert download("ann/other") != folder
+    assert (folder / "config.json").read_bytes() == b"{}"
+    asked = len(hub.requests)
+    assert download("ann/net") == folder
+    assert len(hub.requests) > asked
 
 
 def test_files_in_the_cache_serve_when_the_hub_does_not(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:

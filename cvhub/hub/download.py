@@ -1,6 +1,9 @@
 """Fetches a model's files from the Hub into huggingface_hub's cache: weights as safetensors, and never code."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -34,6 +37,21 @@ PICKLES = (".bin", ".pth", ".pt", ".pkl", ".ckpt")
 CHUNK = 1 << 20
 MAX_BYTES = 8_000_000_000  # of weights: far above any model of the catalogue
 
+_fetched: ContextVar[tuple[str, Path] | None] = ContextVar("fetched", default=None)
+
+
+@contextmanager
+def fetched(repo_id: str) -> Iterator[None]:
+    """Downloads a repo, of which this thread has then no more to ask of the Hub until the block ends.
+
+    For what is done while others wait, who are not to wait for the network too.
+    """
+    token = _fetched.set((repo_id, download(repo_id)))
+    try:
+        yield
+    finally:
+        _fetched.reset(token)
+
 
 def download(repo_id: str, revision: str | None = None) -> Path:
     """The folder with the files of `repo_id` at `revision` (a branch, tag or commit; the main branch unless said).
@@ -41,6 +59,8 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     A repo that is in the cache already is used from there when the Hub can't be reached. Raises `CvhubError` with one
     sentence when the files can't be had.
     """
+    if revision is None and (known := _fetched.get()) and known[0] == repo_id:
+        return known[1]
     try:
         info = HfApi().model_info(repo_id, revision=revision, timeout=PATIENCE, files_metadata=True)
     except RevisionNotFoundError as failure:
