@@ -35,7 +35,7 @@ HOUR = 3600  # seconds; uploads older than this are deleted
 WITHOUT_MONITOR = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000"}
 IDLE_SECONDS = 0.5  # without a question, after which things are made ready that nobody has asked for
 UPKEEP_SECONDS = 30
-MAX_VISITS = 200  # whose state is kept in memory
+MAX_VISITS = 200  # whose state is kept in memory, each endpoint's call being one
 
 
 def build() -> gr.Blocks:

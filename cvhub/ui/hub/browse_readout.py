@@ -157,7 +157,7 @@ def card_fields(card: str) -> dict[str, Any]:
     if len(head[1]) > LONGEST_METADATA:
         raise CvhubError(f"The card's metadata has {len(head[1])} characters, the limit is {LONGEST_METADATA}.")
     try:
-        fields = yaml.load(head[1], yaml.BaseLoader)  # noqa: S506 (makes nothing but texts, lists and dicts)
+        fields = yaml.load(head[1], yaml.BaseLoader)  # makes nothing but texts, lists and dicts
     except (yaml.YAMLError, RecursionError) as error:
         raise CvhubError(f"The card's metadata can't be read as YAML ({type(error).__name__}).") from None
     return fields if isinstance(fields, dict) else {}
