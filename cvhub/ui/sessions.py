@@ -24,8 +24,8 @@ class LightState(SessionState):
 
 
 class LightStates(StateHolder):
-    """The states of all visits. Of too many, one leaves that holds nothing, such as that of a program's single question,
-    or else the one that was used longest ago, with what it made."""
+    """The states of all visits. Of too many, one leaves that holds nothing, as after a program's single question, or
+    else the one that was used longest ago, with what it made."""
 
     def __getitem__(self, session_id: str) -> SessionState:
         if session_id not in self.session_data:
