@@ -207,6 +207,15 @@ def test_a_converted_model_is_a_folder_that_transformers_loads(foreign: Loopback
     assert not Path(download["value"]).exists()
 
 
+def test_what_is_not_loaded_makes_no_model_huge(foreign: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = foreign.repos["someone/net"].files
+    monkeypatch.setattr(browse_handlers, "MOST_BYTES", sum(map(len, files.values())))
+    foreign.add("someone/net", files | {"tf_model.h5": bytes(10**6), "onnx/model.safetensors": bytes(10**6)})
+    session = HubSession()
+    look_at(session, "someone/net")
+    assert browse_handlers.make_archive(session, "en")[1]["visible"]
+
+
 def test_a_huge_model_is_not_packed(foreign: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(browse_handlers, "MOST_BYTES", 1000)
     session = HubSession()
