@@ -83,7 +83,8 @@ def _fetch(repo_id: str, files: Sequence[str], revision: str | None) -> Path:
 
     `revision` is a commit, which no push changes between two files.
     """
-    return [_fetch_file(repo_id, file, revision) for file in files][0].parent
+    fetched = [_fetch_file(repo_id, file, revision) for file in files]
+    return fetched[0].parent
 
 
 def _remember(folder: Path, revision: str) -> None:
