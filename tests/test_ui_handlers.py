@@ -343,7 +343,7 @@ def test_the_app_starts_where_its_environment_says_and_leaves_nothing_behind(tmp
         assert len(list(tmp_path.glob("cvhub-page-*"))) == 1
         app.terminate()
         app.wait(60)
-        assert list(tmp_path.glob("cvhub-page-*")) == []
+        assert list(tmp_path.glob("cvhub-*")) == []
     finally:
         app.kill()
         app.wait()
