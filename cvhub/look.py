@@ -69,7 +69,7 @@ def look_into(folder: Path, model: str, entry: Entry | None = None) -> Look:
 
 def look_on_hub(repo_id: str, entry: Entry | None = None) -> Look:
     """At a repo of the Hub, whose weights are not fetched."""
-    from cvhub.hub.download import fetch_description
+    from cvhub.hub.download import check_files, fetch_description
 
     folder, info = fetch_description(repo_id)
     if info is None:  # what the cache has of it
@@ -78,6 +78,7 @@ def look_on_hub(repo_id: str, entry: Entry | None = None) -> Look:
     library, architecture, tasks, problem = "", "", (), ""
     try:
         library, architecture, tasks = recognise(folder)
+        check_files(repo_id, list(files))
     except CvhubError as error:
         problem = str(error)
     return Look(
@@ -118,7 +119,7 @@ def config_of(folder: Path) -> dict[str, Any]:
         if (folder / name).is_file():
             try:
                 config = json.loads((folder / name).read_text(encoding="utf-8"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return {}
             return config if isinstance(config, dict) else {}
     return {}

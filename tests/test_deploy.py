@@ -46,6 +46,20 @@ def test_what_the_page_needs_is_uploaded_and_nothing_else(small: Path) -> None:
     assert set(space_files(small)) == names
 
 
+def test_what_git_does_not_know_stays_here(small: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", str(small), *arguments], check=True, capture_output=True)
+
+    git("init")
+    before = set(space_files(small))  # nothing is added yet, as where an unpacked archive lies in another checkout
+    git("add", ".")
+    (small / "cvhub" / "secrets.py").write_text("")
+    (small / "cvhub" / "draft.css").write_text("")
+    assert set(space_files(small)) == before
+    git("add", "cvhub/draft.css")
+    assert set(space_files(small)) == before | {"cvhub/draft.css"}
+
+
 def test_a_space_holds_the_project_and_is_private_if_so(
     hub: LoopbackHub, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from huggingface_hub import ModelCard, constants
+from huggingface_hub import ModelCard, constants, hf_hub_download
 from loopback_hub import LoopbackHub, hub_fixture, serving  # noqa: F401 (a fixture)
 from PIL import Image
 from safetensors.torch import save_file
@@ -24,7 +24,7 @@ from transformers import AutoModelForImageClassification, ResNetConfig, ResNetFo
 from cvhub.cli import main
 from cvhub.errors import CvhubError
 from cvhub.hub.card import write_card
-from cvhub.hub.download import download
+from cvhub.hub.download import download, fetch_description, fetched
 from cvhub.hub.push import push
 from cvhub.load import load_model, resolve
 from cvhub.models.image_processing import CvImageProcessor
@@ -304,6 +304,20 @@ def test_a_download_takes_the_revision_asked_for(hub: LoopbackHub) -> None:
         download("ann/net", "v9")
 
 
+def test_what_is_fetched_first_is_not_asked_for_again(hub: LoopbackHub) -> None:
+    hub.add("ann/net", TEXTS | WEIGHTS)
+    hub.add("ann/other", TEXTS | WEIGHTS)
+    with fetched("ann/net"):
+        asked = len(hub.requests)
+        folder = download("ann/net")
+        assert len(hub.requests) == asked
+        assert download("ann/other") != folder
+    assert (folder / "config.json").read_bytes() == b"{}"
+    asked = len(hub.requests)
+    assert download("ann/net") == folder
+    assert len(hub.requests) > asked
+
+
 def test_files_in_the_cache_serve_when_the_hub_does_not(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("ann/net", TEXTS | WEIGHTS)
     folder = download("ann/net")
@@ -316,6 +330,66 @@ def test_files_in_the_cache_serve_when_the_hub_does_not(hub: LoopbackHub, monkey
     (folder / "model.safetensors").unlink()
     with pytest.raises(CvhubError, match="ann/net is not in the cache, and HF_HUB_OFFLINE is set"):
         download("ann/net")
+
+
+@pytest.mark.parametrize("fault", [{"private": True}, {"disabled": True}, None])
+def test_what_the_hub_refuses_is_not_taken_from_the_cache(hub: LoopbackHub, fault: dict[str, bool] | None) -> None:
+    hub.add("ann/net", TEXTS | WEIGHTS)
+    download("ann/net")
+    if fault is None:
+        del hub.repos["ann/net"]
+    else:
+        hub.add("ann/net", TEXTS | WEIGHTS, **fault)
+    for ask in (download, fetch_description):
+        with pytest.raises(CvhubError, match=r"no ann/net that you may see|disabled on the Hub"):
+            ask("ann/net")
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"web_page": True}])
+def test_a_hub_that_says_nothing_of_a_repo_leaves_it_to_the_cache(hub: LoopbackHub, fault: dict[str, Any]) -> None:
+    hub.add("ann/net", TEXTS | WEIGHTS)
+    folder = download("ann/net")
+    for name, value in fault.items():
+        setattr(hub, name, value)
+    assert download("ann/net") == folder
+
+
+def test_a_push_in_between_divides_no_download(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo = hub.add("ann/net", TEXTS | WEIGHTS)
+
+    def fetch_and_push(*arguments: Any, **options: Any) -> str:
+        path = hf_hub_download(*arguments, **options)
+        repo.commit("in between", {name: content + b" " for name, content in repo.files.items()})
+        return path
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cvhub.hub.download.hf_hub_download", fetch_and_push)
+        folder = download("ann/net")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == TEXTS | WEIGHTS
+    hub.status = 503
+    assert download("ann/net") == folder
+    hub.status = None
+    assert (download("ann/net") / "config.json").read_bytes() == repo.files["config.json"]
+
+
+def test_a_look_brings_nothing_garbled_and_takes_nothing_from_the_cache(hub: LoopbackHub) -> None:
+    repo = hub.add("ann/net", TEXTS | WEIGHTS)
+    folder = download("ann/net")
+    repo.commit("second", {name: content + b" " for name, content in repo.files.items()})
+    hub.garbled = True
+    with pytest.raises(CvhubError, match="another checksum"):
+        fetch_description("ann/net")
+    hub.garbled = False
+    described, _ = fetch_description("ann/net")
+    assert (described / "config.json").read_bytes() == repo.files["config.json"]
+    hub.status = 503  # the weights that were looked at are not here, those from before are
+    assert download("ann/net") == folder
+
+
+def test_only_what_is_fetched_counts(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cvhub.hub.download.MAX_BYTES", 15_000)
+    hub.add("ann/net", TEXTS | WEIGHTS | {"onnx/model.safetensors": bytes(9000)})
+    assert download("ann/net").is_dir()
 
 
 def test_a_huge_repo_is_refused_before_its_weights_travel(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:

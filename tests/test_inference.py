@@ -736,6 +736,27 @@ def test_a_dropped_model_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert models.get("b", "torch") is not dropped[1]
 
 
+def test_nobody_waits_for_a_download_that_another_model_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, arrived = threading.Event(), threading.Event()
+
+    def download(repo_id: str, revision: str | None = None) -> Path:
+        began.set()
+        assert arrived.wait(timeout=60)
+        raise CvhubError("fetched")
+
+    monkeypatch.setattr("cvhub.hub.download.download", download)
+    models = ModelPool()
+    with ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(models.get, "someone/large")
+        try:
+            assert began.wait(timeout=60)
+            assert models.get("digits_vit", "torch", "fp32").name == "digits_vit"
+            assert not slow.done()
+        finally:
+            arrived.set()
+        assert str(slow.exception(timeout=60)) == "fetched"
+
+
 def test_beyond_the_limit_leaves_what_was_not_asked_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "build_predictor", lambda model, *_: SimpleNamespace(folder=model))
     monkeypatch.setattr(pool, "memory_of", {"a": 10, "b": 10, "c": 10, "vast": 99}.__getitem__)

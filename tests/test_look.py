@@ -81,6 +81,13 @@ def test_what_is_not_known_here_is_shown_with_the_reason(hub: LoopbackHub) -> No
     assert "the family 'capsules', which this version of cvhub doesn't know" in look("ann/newer").problem
 
 
+def test_what_has_weights_as_pickles_alone_is_shown_with_the_reason(hub: LoopbackHub) -> None:
+    hub.add("ann/net", {"config.json": b'{"model_type": "swin"}', "pytorch_model.bin": b"x"})
+    seen = look("ann/net")
+    assert (seen.library, seen.tasks) == ("transformers", ("image-classification",))
+    assert seen.problem.startswith("ann/net has no weights as safetensors, only pytorch_model.bin, a pickle")
+
+
 def test_a_row_of_the_hub_keeps_what_the_catalogue_knows(hub: LoopbackHub) -> None:
     entry = find_entry("resnet18")
     assert entry

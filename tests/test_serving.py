@@ -20,6 +20,10 @@ def count(known: int, step: float) -> tuple[int, str]:
     return known + int(step), f"{known + int(step)} now"
 
 
+def echo(number: int) -> int:
+    return number
+
+
 @pytest.fixture
 def counter() -> gr.Blocks:
     """A page that remembers a number of each visit."""
@@ -62,6 +66,47 @@ def test_the_oldest_visit_leaves_when_there_are_too_many(counter: gr.Blocks):
     first, _, _ = (states[name] for name in ("a", "b", "c"))
     assert list(states.session_data) == ["b", "c"]
     assert states["a"] is not first
+
+
+@pytest.fixture
+def forgotten() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def forgetful(forgotten: list[int]) -> gr.Blocks:
+    """A page of two visits whose numbers are told when they leave, and an endpoint that keeps nothing."""
+    with gr.Blocks(analytics_enabled=False) as page:
+        known, step, said = gr.State(0, delete_callback=forgotten.append), gr.Number(), gr.Textbox()
+        gr.Button().click(count, [known, step], [known, said], api_name="count")
+        gr.api(echo, api_name="echo")
+    return page
+
+
+def test_a_visit_outlasts_questions_that_keep_nothing(forgetful: gr.Blocks, forgotten: list[int]):
+    with served(forgetful, state_session_capacity=2) as url:
+        visit = Client(url, verbose=False)
+        assert visit.predict(2, api_name="/count") == "2 now"
+        for number in range(5):
+            assert Client(url, verbose=False).predict(number, api_name="/echo") == number
+        assert visit.predict(3, api_name="/count") == "5 now"
+        assert forgotten == []
+        for number in (7, 8):
+            Client(url, verbose=False).predict(number, api_name="/count")
+        assert forgotten == [5]
+        assert visit.predict(1, api_name="/count") == "1 now"
+
+
+def test_what_can_not_be_forgotten_disturbs_nobody(counter: gr.Blocks, caplog: pytest.LogCaptureFixture):
+    counter.state_session_capacity = 1
+    states = sessions.LightStates()
+    states.set_blocks(counter)
+    key, block = next((key, block) for key, block in counter.blocks.items() if isinstance(block, gr.State))
+    block.delete_callback = lambda value: 1 / value
+    states["a"][key] = 0
+    assert states["b"][key] == 0
+    assert list(states.session_data) == ["b"]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_visit_that_left_leaves_no_questions_behind(counter: gr.Blocks):

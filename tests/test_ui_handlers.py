@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -22,6 +24,7 @@ from PIL import Image
 from cvhub.catalog import CATALOG
 from cvhub.errors import CvhubError
 from cvhub.inference.classify import Classification
+from cvhub.inference.pool import default_pool
 from cvhub.models.pixels import PixelTransform
 from cvhub.ui import answering
 from cvhub.ui.classify import handlers, link
@@ -220,6 +223,37 @@ def test_what_is_made_of_an_upload_goes_with_the_visit(upload: Session, tmp_path
     assert not (tmp_path / "cache").exists()
 
 
+def test_an_upload_that_was_dropped_is_built_anew_in_its_own_place(upload: Session, tmp_path: Path):
+    (folder,) = upload.checkpoints.values()
+    answering.load(str(folder))
+    default_pool().drop(str(folder))
+    shutil.rmtree(folder / "cache")
+    classifier, _ = answering.load(str(folder))
+    assert classifier.folder.is_relative_to(folder)
+    assert not (tmp_path / "cache").exists()
+    handlers.forget(upload)
+
+
+def test_a_model_is_answered_while_another_is_downloaded(monkeypatch: pytest.MonkeyPatch):
+    began, arrived = Event(), Event()
+
+    def download(repo_id: str, revision: str | None = None) -> Path:
+        began.set()
+        assert arrived.wait(timeout=60)
+        raise CvhubError("fetched")
+
+    monkeypatch.setattr("cvhub.hub.download.download", download)
+    with ThreadPoolExecutor(1) as thread:
+        slow = thread.submit(answering.load, "someone/large")
+        try:
+            assert began.wait(timeout=60)
+            answering.forget("digits_vit")
+            assert answering.load("digits_vit", "torch", "fp32")[1].parameters > 0
+            assert not slow.done()
+        finally:
+            arrived.set()
+
+
 def test_a_visit_that_ends_while_its_upload_is_converted_leaves_nothing(
     upload: Session, monkeypatch: pytest.MonkeyPatch
 ):
@@ -309,7 +343,7 @@ def test_the_app_starts_where_its_environment_says_and_leaves_nothing_behind(tmp
         assert len(list(tmp_path.glob("cvhub-page-*"))) == 1
         app.terminate()
         app.wait(60)
-        assert list(tmp_path.glob("cvhub-page-*")) == []
+        assert list(tmp_path.glob("cvhub-*")) == []
     finally:
         app.kill()
         app.wait()

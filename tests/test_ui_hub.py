@@ -1,9 +1,11 @@
 """The Hub tab's handlers: models looked at, handed over, packed and published."""
 
 import re
+import time
 import zipfile
 from collections.abc import Callable
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +97,49 @@ def test_a_foreign_repo_is_shown_before_its_weights_travel(foreign: LoopbackHub)
     assert "transformers 的格式" in look_at(HubSession(), "someone/net", "zh").head
 
 
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "licence", "problem"),
+    [
+        ("license: mit\ndate: 2024-02-31", "mit", ""),
+        ("license: mit\nflag: !!bool foo\nwhen: !!timestamp x\nwhat: !!python/object:os.system x", "mit", ""),
+        ("license: mit\nabout: 1 --- 2", "mit", ""),
+        ("license: [mit, {a: b}, [c]]", "mit", ""),
+        (f"{BOMB}license: *i", "", ""),
+        (f"{BOMB}license: mit", "mit", ""),
+        ("license: {a: b}", "", ""),
+        ("license: [mit", "", "The card's metadata can't be read as YAML (ParserError)."),
+        ("license: " + "[" * 9000, "", "The card's metadata can't be read as YAML (RecursionError)."),
+        ("license: mit\nx: " + "y" * 20_000, "", "The card's metadata has 20017 characters, the limit is 20000."),
+    ],
+)
+def test_a_strangers_metadata_is_read_or_is_said_not_to_be(
+    hub: LoopbackHub, metadata: str, licence: str, problem: str
+) -> None:
+    card = f"---\n{metadata}\n---\n# Theirs\n\na\n---\nb\n"
+    hub.add("someone/net", {"config.json": b'{"model_type": "resnet"}', "README.md": card.encode()})
+    seen = look_at(HubSession(), "someone/net")
+    assert seen.card == "### Theirs\n\na\n---\nb"
+    assert ("Licence of the weights mit" in plain(seen.head)) == bool(licence)
+    assert plain(seen.head).endswith(problem)
+    assert ("metadata" in seen.head) == bool(problem)
+
+
+def test_of_a_field_with_many_values_some_are_shown() -> None:
+    assert browse_readout.listed([str(number) for number in range(10**6)]) == ", ".join(map(str, range(20)))
+
+
+@pytest.mark.parametrize("card", ["![" * 300_000, "![](" * 300_000, "<img " * 300_000, "---\n" * 300_000])
+def test_no_card_takes_long(card: str) -> None:
+    began = time.process_time()
+    browse_readout.card_text(card)
+    assert time.process_time() - began < 5  # squared, it would be hours
+
+
 def test_what_is_not_known_here_opens_nowhere(hub: LoopbackHub) -> None:
     hub.add("someone/bert", {"config.json": b'{"model_type": "bert"}'})
     session = HubSession()
@@ -160,6 +205,15 @@ def test_a_converted_model_is_a_folder_that_transformers_loads(foreign: Loopback
     assert list(session.converted) == ["someone/net"]
     session.forget()
     assert not Path(download["value"]).exists()
+
+
+def test_what_is_not_loaded_makes_no_model_huge(foreign: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = foreign.repos["someone/net"].files
+    monkeypatch.setattr(browse_handlers, "MOST_BYTES", sum(map(len, files.values())))
+    foreign.add("someone/net", files | {"tf_model.h5": bytes(10**6), "onnx/model.safetensors": bytes(10**6)})
+    session = HubSession()
+    look_at(session, "someone/net")
+    assert browse_handlers.make_archive(session, "en")[1]["visible"]
 
 
 def test_a_huge_model_is_not_packed(foreign: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 
@@ -216,6 +217,80 @@ def test_the_page_is_nobodys_proxy(client: httpx.Client) -> None:
     for route in ("gradio_api/file=", "gradio_api/file/", "gradio_api/proxy="):
         answered = client.get(f"{route}https://huggingface.co/robots.txt")
         assert (answered.status_code, answered.text) == (403, "This page fetches no other addresses.")
+
+
+# --- Requests in a visitor's name ------------------------------------------------------------------------------------
+
+ELSEWHERE = [
+    {"Origin": "https://elsewhere.example"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:1"},  # another program of this machine
+    {"Origin": "https://elsewhere.example", "X-Forwarded-Host": "elsewhere.example"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+def own_origin(client: httpx.Client) -> str:
+    return str(client.base_url).rstrip("/")
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE)
+def test_what_other_sites_send_is_refused(headers: dict[str, str], client: httpx.Client) -> None:
+    files = {"files": ("mine.txt", b"x")}
+    for answered in (
+        client.post("gradio_api/upload", files=files, headers=headers),
+        client.post("gradio_api/call/classify", json={"data": []}, headers=headers),
+        client.request("DELETE", "gradio_api/mcp/", headers=headers),
+    ):
+        assert (answered.status_code, answered.text) == (403, "This page takes nothing that other sites send.")
+    assert client.get("config", headers=headers).status_code == 200
+
+
+def test_the_page_itself_and_programs_are_heard(client: httpx.Client) -> None:
+    files = {"files": ("mine.txt", b"x")}
+    own = own_origin(client)
+    for headers in ({}, {"Origin": own}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}):
+        assert client.post("gradio_api/upload", files=files, headers=headers).status_code == 200
+    # A proxy that gives the page another name: the browser knows whose page has asked.
+    proxied = {"Origin": "https://notebooks.example", "Sec-Fetch-Site": "same-origin"}
+    assert client.post("gradio_api/upload", files=files, headers=proxied).status_code == 200
+
+
+def test_a_local_page_answers_to_no_other_name(client: httpx.Client) -> None:
+    port = client.base_url.port
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", "LOCALHOST:8888", f"[::1]:{port}"):
+        assert client.get("config", headers={"Host": host}).status_code == 200
+    for host in (f"elsewhere.example:{port}", "localhost.elsewhere.example", "192.168.0.1", "[::1", "127.0.0.1@x"):
+        answered = client.get("config", headers={"Host": host})
+        assert (answered.status_code, "as localhost" in answered.text) == (403, True)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("SYSTEM", "spaces"), ("GRADIO_SERVER_NAME", "0.0.0.0")])
+def test_a_page_for_others_answers_to_the_names_that_it_has(
+    variable: str, value: str, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    space, files = {"Host": "ann-cvhub.hf.space"}, {"files": ("mine.txt", b"x")}
+    assert client.get("config", headers=space).status_code == 200
+    own = space | {"Origin": "https://ann-cvhub.hf.space"}
+    assert client.post("gradio_api/upload", files=files, headers=own).status_code == 200
+    other = space | {"Origin": "https://elsewhere.example"}
+    assert client.post("gradio_api/upload", files=files, headers=other).status_code == 403
+    forwarded = {"Origin": "https://ann-cvhub.hf.space", "X-Forwarded-Host": "ann-cvhub.hf.space"}
+    answered = client.post("gradio_api/upload", files=files, headers=forwarded)
+    assert answered.status_code == (200 if variable == "SYSTEM" else 403)
+
+
+def test_a_page_that_is_shared_answers_to_its_link() -> None:
+    with gr.Blocks(analytics_enabled=False) as demo:
+        gr.Textbox()
+    with served(lambda: demo) as address:
+        link = {"Host": "0123.gradio.live"}
+        assert httpx.get(f"{address}config", headers=link).status_code == 403
+        demo.share = True
+        assert httpx.get(f"{address}config", headers=link).status_code == 200
+        demo.share = False
 
 
 # --- Sizes -----------------------------------------------------------------------------------------------------------

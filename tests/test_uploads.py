@@ -1,6 +1,7 @@
 """Files of visitors stay within a limit of disk: the oldest go first, and none that is being worked with."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import gradio as gr
@@ -50,3 +51,18 @@ def test_files_that_are_gone_are_forgotten(page: gr.Blocks, tmp_path: Path) -> N
     uploads.tidy(page, NOW - uploads.SAFE_SECONDS)
     assert names(tmp_path) == {"new", "newer", "oldest"}
     assert len(page.upload_file_set) == 3
+
+
+@pytest.mark.parametrize("chosen", ["", "elsewhere"])
+def test_what_a_page_makes_goes_with_it(chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", chosen)
+    with uploads.folder_of_its_own():
+        uploaded = Path(os.environ["GRADIO_TEMP_DIR"])
+        made = Path(tempfile.mkdtemp(prefix="cvhub-checkpoint-"))
+        assert made.is_relative_to(tmp_path)
+        assert uploaded.is_relative_to(tmp_path) or uploaded.name == chosen
+        assert not made.is_relative_to(uploaded)  # whose files anybody may fetch who knows their names
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.tempdir == str(tmp_path)
+    assert os.environ.get("GRADIO_TEMP_DIR", "") == chosen

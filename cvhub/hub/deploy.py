@@ -1,6 +1,7 @@
 """Uploads the project's own Space: what the page needs to start there, and nothing else, in one commit."""
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,8 +44,11 @@ def space_files(root: Path) -> dict[str, Path]:
     shown = PICTURE.findall((root / "README.md").read_text(encoding="utf-8"))
     names += [picture for picture in shown if ":" not in picture]  # others are addresses
     files = {name: root / name for name in names}
+    tracked = tracked_files(root)
     for file in package_files(root):
-        files[file.relative_to(root).as_posix()] = file
+        name = file.relative_to(root).as_posix()
+        if tracked is None or name in tracked:
+            files[name] = file
     for name, file in files.items():
         if not file.is_file():
             raise CvhubError(f"README.md shows {name}, and there is no such file.")
@@ -60,3 +64,13 @@ def package_files(root: Path) -> Iterator[Path]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     for pattern in project["tool"]["setuptools"]["package-data"]["cvhub"]:
         yield from (file for file in package.glob(pattern) if file.is_file())
+
+
+def tracked_files(root: Path) -> set[str] | None:
+    """What git knows of a project, which notes and data that lie about are none of; None of what is no checkout."""
+    command = ["git", "-C", str(root), "ls-files", "-z"]
+    try:
+        listed = subprocess.run(command, capture_output=True, check=True, text=True, encoding="utf-8").stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return set(listed.split("\0")) - {""} or None

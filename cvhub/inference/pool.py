@@ -5,15 +5,17 @@ import math
 import os
 import threading
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from cvhub.catalog import find_entry
 from cvhub.errors import CvhubError
 from cvhub.inference import segment, writing, zero_shot
 from cvhub.inference.classify import Classifier
 from cvhub.inference.segment import Segmenter
 from cvhub.inference.writing import Writer
 from cvhub.inference.zero_shot import ZeroShot
-from cvhub.load import resolve, task_of
+from cvhub.load import is_hub_id, resolve, task_of
 
 Predictor = Classifier | Segmenter | ZeroShot | Writer
 Key = tuple[str, str, str, str]  # MODEL, runtime, precision, task
@@ -33,6 +35,20 @@ def build_predictor(model: str, runtime: str, precision: str, task: str = "") ->
     if task in writing.TASKS:
         return Writer(model, runtime, precision)
     return (Segmenter if task in segment.TASKS else Classifier)(model, runtime, precision)
+
+
+def at_hand(model: str) -> AbstractContextManager[None]:
+    """While active, building what answers for a MODEL asks nothing of the Hub: what it needs of it is fetched first."""
+    entry = find_entry(model)
+    if entry is not None:
+        repo = entry.location if entry.source == "hub" else ""
+    else:
+        repo = model if is_hub_id(model) and not Path(model).is_dir() else ""
+    if not repo:
+        return nullcontext()
+    from cvhub.hub.download import fetched
+
+    return fetched(repo)
 
 
 class ModelPool:
@@ -97,7 +113,7 @@ class ModelPool:
 
     def _build(self, key: Key, future: Future[Predictor]) -> None:
         try:
-            with building:
+            with at_hand(key[0]), building:  # a download may take hours, in which others are built
                 future.set_result(build_predictor(*key))
         except BaseException as error:
             with self._lock:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -29,7 +28,6 @@ IN_LINE: dict[str, Any] = {"concurrency_id": "answers", "concurrency_limit": 16}
 PATIENCE = 0.3  # seconds until models that still load are shown as loading
 
 Key = tuple[str, str, str]  # MODEL, runtime, precision
-_loading = Lock()  # one model at a time, so that each is warmed up and counted once
 _costs: dict[Key, Facts] = {}  # of the models that are loaded
 
 log = logging.getLogger(__name__)
@@ -54,23 +52,32 @@ def title_of(name: str) -> str:
 
 
 def load(model: str, runtime: str = "auto", precision: str = "auto") -> tuple["Classifier", Facts]:
-    """A model ready to answer, and what it costs. What is loaded already waits for nobody.
+    """A model ready to answer, and what it costs. It waits for no other model's download, once loaded for nobody.
 
     What is made of a visit's own folder, converted and compiled, is kept in it, and goes with it.
     """
     from cvhub.inference.pool import default_pool
 
     key = (model, runtime, precision)
-    if key in _costs:
-        return default_pool().classifier(*key), _costs[key]
     own = Path(model) if Path(model).is_absolute() else None
-    with _loading, cache_in(own and own / "cache"):
+    with cache_in(own and own / "cache"):  # also for what the pool has dropped since, and builds anew
         classifier = default_pool().classifier(*key)
-        classifier.predict([Image.new("RGB", (64, 64))])  # the first pass is slower than all others
-        facts = _costs[key] = count(classifier.folder)
+        facts = _costs.get(key) or prepare(key, classifier)
     if own and not (own / "config.json").exists():  # the visit ended meanwhile
         forget(model)
     return classifier, facts
+
+
+def prepare(key: Key, classifier: "Classifier") -> Facts:
+    """Warms a model up that has just been built, and counts what it costs: once, and while nothing else is built."""
+    from cvhub.inference.pool import building
+
+    with building:
+        facts = _costs.get(key)
+        if facts is None:
+            classifier.predict([Image.new("RGB", (64, 64))])  # the first pass is slower than all others
+            facts = _costs[key] = count(classifier.folder)
+    return facts
 
 
 def forget(model: str) -> None:

@@ -19,7 +19,7 @@ from cvhub.ui.explore import tab as explore
 from cvhub.ui.frame import Frame
 from cvhub.ui.hub import tab as hub
 from cvhub.ui.protection import Protection
-from cvhub.ui.public import in_space
+from cvhub.ui.public import LOOPBACK, in_space, is_public
 from cvhub.ui.segment import tab as segment
 from cvhub.ui.theme import css, script, theme
 from cvhub.ui.words import tab as words
@@ -35,7 +35,7 @@ HOUR = 3600  # seconds; uploads older than this are deleted
 WITHOUT_MONITOR = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000"}
 IDLE_SECONDS = 0.5  # without a question, after which things are made ready that nobody has asked for
 UPKEEP_SECONDS = 30
-MAX_VISITS = 200  # whose state is kept in memory
+MAX_VISITS = 200  # whose state is kept in memory, each endpoint's call being one
 
 
 def build() -> gr.Blocks:
@@ -77,9 +77,13 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         "ssr_mode": False,
         "mcp_server": tools.has_protocol(),
         "prevent_thread_lock": True,
-        "app_kwargs": {"middleware": [Middleware(Protection)]},
     }
-    demo.launch(**(settings | arguments))
+    settings |= arguments
+
+    def is_local() -> bool:
+        return settings["server_name"] in LOOPBACK and not is_public() and not demo.share
+
+    demo.launch(app_kwargs={"middleware": [Middleware(Protection, is_local=is_local)]}, **settings)
     sessions.keep_light(demo)
 
 

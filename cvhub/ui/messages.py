@@ -273,6 +273,8 @@ MESSAGES = {
     "The Hub has a problem of its own with {} ({}): try again later.": "Hub 自身在处理 {} 时出错（{}）：请稍后再试。",
     "The Hub refused a request about {} ({}): {}.": "Hub 拒绝了关于 {} 的请求（{}）：{}。",
     "{} has neither a config.json nor a card: nothing says what it is.": "{} 既没有 config.json，也没有模型卡：无从得知它是什么。",
+    "The card's metadata has {} characters, the limit is {}.": "模型卡的元数据有 {} 个字符，上限为 {}。",
+    "The card's metadata can't be read as YAML ({}).": "模型卡的元数据无法读作 YAML（{}）。",
     "{} is of the family {}, which this version of cvhub doesn't know.": "{} 属于家族 {}，而此版本的 cvhub 不认识它。",
     "{} has exactly these files already: there is nothing to propose.": "{} 已有完全相同的文件：没有可提交的内容。",
     "{} is not a Hub id: expected OWNER/NAME.": "{} 不是 Hub 编号：应为 OWNER/NAME。",

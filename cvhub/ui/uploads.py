@@ -18,16 +18,20 @@ SAFE_SECONDS = 120  # a younger file is being worked with
 
 @contextmanager
 def folder_of_its_own() -> Iterator[None]:
-    """A folder for the pages built and served meanwhile, then deleted; GRADIO_TEMP_DIR, where it is set, stays."""
-    if os.environ.get("GRADIO_TEMP_DIR"):
-        yield
-        return
+    """A folder for the pages built and served meanwhile, then deleted: for what Gradio keeps, unless GRADIO_TEMP_DIR
+    names a place, and beside it for what handlers make as temporary files, which no route gives away by itself."""
     with tempfile.TemporaryDirectory(prefix="cvhub-page-", ignore_cleanup_errors=True) as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
+        made = Path(folder, "made")
+        made.mkdir()
+        chosen, before = os.environ.get("GRADIO_TEMP_DIR"), tempfile.tempdir
+        os.environ["GRADIO_TEMP_DIR"] = chosen or str(Path(folder, "gradio"))
+        tempfile.tempdir = str(made)
         try:
             yield
         finally:
-            del os.environ["GRADIO_TEMP_DIR"]
+            tempfile.tempdir = before
+            if not chosen:
+                del os.environ["GRADIO_TEMP_DIR"]
 
 
 def tidy(demo: gr.Blocks, before: float) -> None:

@@ -119,12 +119,14 @@ def make_archive(session: HubSession, language: str) -> tuple[HubSession, Update
 
 def pack(session: HubSession, say: Say) -> str:
     from cvhub.hub.complete import write_archive
+    from cvhub.hub.download import is_wanted
     from cvhub.load import resolve
 
     seen = session.seen
     assert seen is not None
-    if seen.size > MOST_BYTES:
-        raise CvhubError(say("hub_too_large", size=f"{seen.size / 1e9:.1f}", limit=f"{MOST_BYTES / 1e9:g}"))
+    size = sum(size for name, size in seen.files.items() if is_wanted(name))
+    if size > MOST_BYTES:
+        raise CvhubError(say("hub_too_large", size=f"{size / 1e9:.1f}", limit=f"{MOST_BYTES / 1e9:g}"))
     folder = resolve(seen.model)
     archive = session.archive(file_name(seen.model))
     write_archive(folder, archive)

@@ -7,6 +7,7 @@ from typing import Any
 
 from cvhub import catalog
 from cvhub.catalog import Entry, find_entry
+from cvhub.errors import CvhubError
 from cvhub.load import is_at_hand
 from cvhub.look import Look
 from cvhub.ui import numerals
@@ -23,9 +24,13 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 MOST_FILES = 40  # of a repo that are listed
 LONGEST_CONFIG = 20_000  # characters
+LONGEST_METADATA = 20_000  # characters: YAML of a megabyte takes several seconds
+MOST_LISTED = 20  # values of a field of it
 BYTES = 4  # of a parameter as the Hub has it
 HEADING = re.compile(r"^(#{1,4})(?= )")
-PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)|<img\b[^>]*>", re.IGNORECASE)
+# Each begins with what it has no second time, so that no text takes long.
+PICTURE = re.compile(r"!\[[^\[\]]*\]\([^()]*\)|<img\b[^<>]*>", re.IGNORECASE)
+METADATA = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 LIBRARIES = {"cvhub": "cvhub", "timm": "timm", "smp": "segmentation_models_pytorch"}
 LIBRARIES |= {"transformers": "transformers", "open_clip": "open_clip"}
 
@@ -53,7 +58,10 @@ def model_head(look: Look, language: str, say: Say) -> str:
     """Title, the sentence on whose layout this is, and a table of facts."""
     entry = find_entry(look.model)
     head = titled(entry.title if entry else look.model, sentence(look, language, say))
-    return head + facts(look, entry, say)
+    try:
+        return head + facts(look, entry, card_fields(look.card), say)
+    except CvhubError as error:
+        return head + facts(look, entry, {}, say) + message(escape(translated(str(error), language)))
 
 
 def titled(title: str, sentence: str) -> str:
@@ -74,8 +82,7 @@ def sentence(look: Look, language: str, say: Say) -> str:
     return escape(say("hub_own" if look.is_own else "hub_foreign", library=library, architecture=architecture))
 
 
-def facts(look: Look, entry: Entry | None, say: Say) -> str:
-    card = card_fields(look.card)
+def facts(look: Look, entry: Entry | None, card: dict[str, Any], say: Say) -> str:
     told = {
         "hub_fact_repo": link(look.repo),
         "hub_fact_does": escape(", ".join(say(f"hub_task_{task.replace('-', '_')}") for task in look.tasks)),
@@ -105,7 +112,8 @@ def measured(entry: Entry | None) -> str:
 
 def listed(value: Any) -> str:
     """A field of a card's metadata, which anybody may have written."""
-    return ", ".join(map(str, value if isinstance(value, list) else [value] if value else []))[:200]
+    values = value[:MOST_LISTED] if isinstance(value, list) else [value]
+    return ", ".join(each for each in values if isinstance(each, str) and each)[:200]
 
 
 def file_table(sizes: dict[str, int], say: Say) -> str:
@@ -139,15 +147,19 @@ def config(look: Look, say: Say) -> str:
 
 
 def card_fields(card: str) -> dict[str, Any]:
-    """The metadata on top of a card; {} where there is none that can be read."""
+    """The metadata on top of a card, all its values as text; {} where there is none. Raises `CvhubError` about what
+    can't be read."""
     import yaml
 
-    if not card.startswith("---"):
+    head = METADATA.match(card)
+    if head is None:
         return {}
+    if len(head[1]) > LONGEST_METADATA:
+        raise CvhubError(f"The card's metadata has {len(head[1])} characters, the limit is {LONGEST_METADATA}.")
     try:
-        fields = yaml.safe_load(card.split("---", 2)[1])
-    except (yaml.YAMLError, IndexError):
-        return {}
+        fields = yaml.load(head[1], yaml.BaseLoader)  # makes nothing but texts, lists and dicts
+    except (yaml.YAMLError, RecursionError) as error:
+        raise CvhubError(f"The card's metadata can't be read as YAML ({type(error).__name__}).") from None
     return fields if isinstance(fields, dict) else {}
 
 
@@ -156,8 +168,8 @@ def card_text(card: str) -> str:
 
     Pictures are left out: they would be fetched from wherever the card says.
     """
-    if card.startswith("---"):
-        card = card.split("---", 2)[-1]
+    if head := METADATA.match(card):
+        card = card[head.end() :]
     card = PICTURE.sub("", card)
     lines, fenced = [], False
     for line in card.strip().splitlines():
