@@ -48,7 +48,7 @@ def look_at(doors: Sequence[Door], session: HubSession, model: str, kind: str, l
     from cvhub.look import look
 
     session.turn += 1
-    turn, session.seen, failed = session.turn, None, ""
+    turn, session.seen, session.packed, failed = session.turn, None, False, ""
     try:
         seen = look(answering.locate(model, Session(), speaker(language)))
     except Exception as error:
@@ -75,14 +75,15 @@ def show(doors: Sequence[Door], session: HubSession, model: str, kind: str, lang
         return (show_list(kind, model, language), *(gr.skip() for _ in range(6 + len(doors))))
     made = "hub_pack" if seen.is_own else "hub_convert"
     buttons = (gr.update(visible=not seen.problem and door.fits(offer_of(session))) for door in doors)
+    download, said = (gr.skip(), gr.skip()) if session.packed else (gr.update(visible=False), "")
     return (
         show_list(kind, model, language),
         model_head(seen, language, say),
         model_parts(seen, say),
         card_text(seen.card),
         gr.update(value=say(made), visible=not seen.problem),
-        gr.update(visible=False),
-        "",
+        download,
+        said,
         *buttons,
     )
 
@@ -112,6 +113,7 @@ def make_archive(session: HubSession, language: str) -> tuple[HubSession, Update
         if session.seen is None or session.seen.problem:
             raise CvhubError(say("hub_nothing"))
         archive = pack(session, say)
+        session.packed = True
         return session, gr.update(value=archive, visible=True), note(say("hub_packed"))
     except Exception as error:
         return session, gr.update(visible=False), note(told(error, language))

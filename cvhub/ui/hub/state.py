@@ -14,7 +14,8 @@ class HubSession:
 
     - `seen`: what was looked at last. `converted`: name → folder of ours, in the cache, of what may be pushed.
     - `archives`: this visit's folder of zip files, deleted with it. `suggested`: the repo that was last suggested.
-    - `turn` counts the looks, so that a newer one silences those before it.
+    - `turn` counts the looks, so that a newer one silences those before it. `packed`: whether what was looked at last
+      has been made an archive, which is then offered until the next look.
     """
 
     seen: Look | None = None
@@ -22,6 +23,7 @@ class HubSession:
     archives: Path | None = None
     suggested: str = ""
     turn: int = 0
+    packed: bool = False
 
     def archive(self, name: str) -> Path:
         """Where the zip file of a model is written."""
