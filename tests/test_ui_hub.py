@@ -209,10 +209,10 @@ def test_a_converted_model_is_a_folder_that_transformers_loads(foreign: Loopback
 
 def test_an_archive_is_offered_in_every_language_until_the_next_look(foreign: LoopbackHub) -> None:
     session = HubSession()
-    assert look_at(session, "someone/net")[6]["visible"] is False
+    assert look_at(session, "someone/net").download["visible"] is False
     browse_handlers.make_archive(session, "en")
     assert "visible" not in browse_handlers.show([], session, "someone/net", "all", "zh")[5]
-    assert look_at(session, "someone/net")[6]["visible"] is False
+    assert look_at(session, "someone/net").download["visible"] is False
 
 
 def test_what_is_not_loaded_makes_no_model_huge(foreign: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
