@@ -21,8 +21,7 @@ fuzz: $(VENV)/dev-installed
 	CVHUB_FUZZ=whole $(RUN) -m pytest tests/fuzz --timeout 3600
 
 faults: $(VENV)/dev-installed
-	$(RUN) -m pytest tests -m "full or not full" -k \
-	  "kill or disk_and_clock or full_disk or failing_hub or garbled or hub_out_of_reach or two_processes"
+	$(RUN) -m pytest tests -m fault
 
 check: $(VENV)/dev-installed
 	$(RUN) -m ruff check .

@@ -49,6 +49,7 @@ def _build_and_note(target: Path, notes: Path) -> None:
     build_once(target, build)
 
 
+@pytest.mark.fault
 def test_four_processes_build_once(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
@@ -70,6 +71,7 @@ def _build_for_ever(target: Path) -> None:
     build_once(target, build)
 
 
+@pytest.mark.fault
 def test_a_kill_leaves_no_torn_folder(tmp_path: Path) -> None:
     """And the leftovers go with the next build."""
     target = tmp_path / "made"
@@ -88,6 +90,7 @@ def test_a_kill_leaves_no_torn_folder(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".made.*.partial"))
 
 
+@pytest.mark.fault
 def test_a_failed_build_leaves_nothing_and_may_be_tried_again(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         (folder / "half").touch()

@@ -164,6 +164,7 @@ def test_what_was_uploaded_starts_alone_answers_and_wakes_on_an_empty_disk(deplo
     assert not (deployed / "tests").exists()
 
 
+@pytest.mark.fault
 def test_a_run_from_before_the_sleep_is_gone_without_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cvhub.training.jobs import Jobs
     from cvhub.ui.distill import handlers

@@ -365,6 +365,7 @@ def test_a_second_run_is_the_first_without_a_teacher(
     assert_same_weights(tmp_path / "first", tmp_path / "second")
 
 
+@pytest.mark.fault
 def test_a_killed_student_ends_as_if_it_had_not_been(data: Path, finished: Path, tmp_path: Path) -> None:
     """In the middle of its first view, with answers kept and views that come again."""
     recipe = taught(
@@ -445,6 +446,7 @@ def test_the_command_line_distils(
 # -- what may go wrong
 
 
+@pytest.mark.fault
 @pytest.mark.full  # ten starts of a process
 def test_ten_kills_lose_nothing_but_time(data: Path, finished: Path, tmp_path: Path) -> None:
     """At random moments, from the start of the process to the result's last file; then it ends as it would have."""
@@ -484,6 +486,7 @@ def test_a_loss_that_is_no_number_keeps_its_batch(data: Path, finished: Path, tm
     assert set(batch) == {"pixel_values", "labels", "keys"}
 
 
+@pytest.mark.fault
 def test_a_full_disk_is_said_and_the_run_goes_on_later(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -318,6 +318,7 @@ def test_what_is_fetched_first_is_not_asked_for_again(hub: LoopbackHub) -> None:
     assert len(hub.requests) > asked
 
 
+@pytest.mark.fault
 def test_files_in_the_cache_serve_when_the_hub_does_not(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("ann/net", TEXTS | WEIGHTS)
     folder = download("ann/net")
@@ -408,6 +409,7 @@ def test_a_private_or_gated_repo_opens_to_its_owner(hub: LoopbackHub, monkeypatc
         assert (download(repo) / "model.safetensors").read_bytes() == WEIGHTS["model.safetensors"]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("token", [None, "token-of-bob"])
 @pytest.mark.parametrize(
     ("repo_id", "expected"),
@@ -462,6 +464,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.file_download.time", no_waiting)
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     ("fault", "expected"),
@@ -484,6 +487,7 @@ def test_a_failing_hub_is_one_sentence(
     assert_one_sentence(caught.value)
 
 
+@pytest.mark.fault
 def test_what_came_garbled_is_fetched_anew(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "token-of-ann")
     hub.add("ann/net", TEXTS | WEIGHTS)
@@ -495,6 +499,7 @@ def test_what_came_garbled_is_fetched_anew(hub: LoopbackHub, monkeypatch: pytest
     assert {name: (folder / name).read_bytes() for name in TEXTS | WEIGHTS} == TEXTS | WEIGHTS
 
 
+@pytest.mark.fault
 def test_a_hub_out_of_reach_is_one_sentence(hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "token-of-ann")
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -635,6 +640,7 @@ def test_a_token_that_only_reads_can_not_push(hub: LoopbackHub, folder: Path, mo
     assert not hub.repos
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("fault", "expected"), FAULTS)
 def test_a_push_to_a_failing_hub_is_one_sentence(

@@ -247,6 +247,7 @@ def saving_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "SAVE_SECONDS", 0)
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("saving_always")
 def test_an_interrupted_build_goes_on(photos: Path, net: ZeroShot, embedded: list[int]) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -259,6 +260,7 @@ def test_an_interrupted_build_goes_on(photos: Path, net: ZeroShot, embedded: lis
     assert sum(embedded) == 2
 
 
+@pytest.mark.fault
 @pytest.mark.usefixtures("saving_always")
 def test_an_interrupted_update_keeps_what_it_has_not_come_to(photos: Path, net: ZeroShot) -> None:
     index_of(photos, net)
@@ -292,6 +294,7 @@ replace(index, entries=index.entries[:2], embeddings=index.embeddings[:2]).save(
 """
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("file", ["embeddings", "manifest"])
 def test_a_killed_write_leaves_the_index_as_it_was(file: str, photos: Path, net: ZeroShot) -> None:
     before, _ = index_of(photos, net)
@@ -306,6 +309,7 @@ def test_a_killed_write_leaves_the_index_as_it_was(file: str, photos: Path, net:
     assert len(left) == 1  # the killed write's leftovers are gone
 
 
+@pytest.mark.fault
 def test_a_full_disk_leaves_the_index_as_it_was(photos: Path, net: ZeroShot, monkeypatch: pytest.MonkeyPatch) -> None:
     before, _ = index_of(photos, net)
 
@@ -321,6 +325,7 @@ def test_a_full_disk_leaves_the_index_as_it_was(photos: Path, net: ZeroShot, mon
     assert len(list((photos / HIDDEN).iterdir())) == 3
 
 
+@pytest.mark.fault
 def test_two_processes_do_not_write_into_one_index(photos: Path, net: ZeroShot) -> None:
     (photos / HIDDEN).mkdir()
     with FileLock(photos / HIDDEN / ".lock"), pytest.raises(CvhubError, match="Another process is indexing into"):

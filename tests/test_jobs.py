@@ -201,6 +201,7 @@ def test_what_went_wrong_is_said(data: Path, finished: Path, make: Callable[...,
     )
 
 
+@pytest.mark.fault
 def test_a_killed_task_is_no_riddle(data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tasks(monkeypatch, "import time; time.sleep(600)")
     jobs = make()
@@ -211,6 +212,7 @@ def test_a_killed_task_is_no_riddle(data: Path, make: Callable[..., Jobs], monke
     assert failure(jobs, name) == "The run was ended from outside (exit code -9)."
 
 
+@pytest.mark.fault
 def test_a_task_ends_with_its_server(data: Path, tmp_path: Path) -> None:
     """Killed so that it could stop nothing itself."""
     file = tmp_path / "server.py"

@@ -181,6 +181,7 @@ def run(resnet: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     return run
 
 
+@pytest.mark.fault
 def test_a_restart_does_nothing_twice_and_tells_what_failed_before(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,6 +216,7 @@ def test_answers_among_the_pictures_are_not_taken_for_some(run: Callable[..., in
     assert len(before) == COUNT + 1
 
 
+@pytest.mark.fault
 def test_what_could_not_be_reached_is_asked_for_again(
     run: Callable[..., int], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -530,6 +530,7 @@ def start(recipe: Recipe, folder: Path, *launcher: str) -> subprocess.Popen:
     return subprocess.Popen([*command, "--out", str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
 
 
+@pytest.mark.fault
 def test_a_killed_run_ends_as_if_it_had_not_been(data: Path, tmp_path: Path) -> None:
     """With everything that a checkpoint must hold: momentum, schedule, average, dropout's generator, curves."""
     recipe = tiny_recipe(
@@ -564,6 +565,7 @@ def test_a_killed_run_ends_as_if_it_had_not_been(data: Path, tmp_path: Path) -> 
         assert [row[name] for row in rows] == sorted(row[name] for row in rows)
 
 
+@pytest.mark.fault
 def test_a_kill_before_the_result_is_written_trains_no_step_more(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -578,6 +580,7 @@ def test_a_kill_before_the_result_is_written_trains_no_step_more(
     assert read_curve(tmp_path / "run" / "curves.csv")[-1]["step"] == 6
 
 
+@pytest.mark.fault
 def test_a_kill_while_the_result_moves_up_loses_nothing(finished: Path, data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "moving"
     work = folder / run.WORK

@@ -16,6 +16,8 @@ from cvhub.errors import CvhubError
 from cvhub.load import resolve
 from cvhub.training.jobs import Jobs, Limits
 
+pytestmark = pytest.mark.fault
+
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:

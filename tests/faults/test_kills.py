@@ -23,6 +23,8 @@ from tests.test_training import assert_same_weights, data, tiny_recipe  # noqa: 
 from tests.test_zero_shot import save as save_clip
 from tests.tiny import TinyFamily
 
+pytestmark = pytest.mark.fault
+
 LONGEST = 300  # seconds of a work, on a busy machine
 FEW = 2  # kills of every day
 

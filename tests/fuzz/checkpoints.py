@@ -194,6 +194,30 @@ def _safely_harmed(name: str, content: bytes) -> st.SearchStrategy[bytes]:
     return harmed(name, content)
 
 
+DEEP = 20_000
+BOMB = "\n".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9) if n else '1'}]" for n in range(12))
+# Values of YAML that its readers stumble over: dates that don't exist, tags, nesting, what grows.
+VALUES = ["mit", "[imagenet, 3]", "2026-13-45", "2001-02-30", "2001-01-01T99:00:00Z", "!!bool foo", "!!int foo"]
+VALUES += ["!!float foo", "!!timestamp foo", "!!binary foo", "!!python/object/apply:os.system ['true']", "!!set [a]"]
+VALUES += ["!foo bar", "[" * DEEP, "{a: " * DEEP, "&a [*a]", "*nobody", "{[a]: b}", "{{a: b}: c}", "9" * 10_000]
+VALUES += ["1:2:3:" * 3000 + "4", "0x" + "f" * 10_000, "1e999", ".nan", "\0", "\ud800", '"\\ud800"', "'", "<<: *a", "%"]
+VALUES += ["- - - " * 3000, "? " * DEEP, "|\n  text", "*x11", "<script>alert(1)</script>", "{a: [{b: [c]}]}", "~", "@"]
+# Below the metadata: what patterns could try again from each place.
+TEXTS = ["# Net", "![", "![a](", "<img ", "![x](https://elsewhere/x.png)", "```", "#### ", "<script>alert(1)</script>"]
+
+
+@st.composite
+def cards(draw: st.DrawFn) -> bytes:
+    """A README.md whose metadata or text is not what it should be."""
+    keys = st.sampled_from(("license", "datasets", "tags", "<<", "date", "[a]"))
+    lines = [f"{draw(keys)}: {draw(st.sampled_from(VALUES))}" for _ in range(draw(st.integers(0, 3)))]
+    metadata = "\n".join(draw(st.sampled_from(([], [BOMB]))) + lines)
+    rest = draw(st.sampled_from(TEXTS)) * draw(st.sampled_from((1, 50, 200_000)))
+    end = draw(st.sampled_from(("---", "---", "")))
+    content = Content(f"---\n{metadata}\n{end}\n{rest}".encode(errors="surrogatepass"))
+    return draw(st.one_of(st.just(content), damaged([content])))
+
+
 FIELDS = ("auto_map", "architectures", "model_type", "id2label", "num_labels", "dtype", "quantization_config")
 FIELDS += ("attn_implementation", "_attn_implementation", "problem_type", "hidden_sizes", "depths", "image_size")
 FIELDS += ("patch_size", "num_hidden_layers", "num_channels", "backbone", "architecture", "pretrained_cfg", "rows")

@@ -4,8 +4,9 @@ import json
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,50 @@ import psutil
 from tests.fuzz.guard import megabytes, place_environment
 from tests.fuzz.watch import watch
 
-LONGEST = 10.0  # seconds of work until a request is answered, and until a handler is done
+LONGEST = 10.0  # seconds until a request is answered, and until a handler is done, by `Stopwatch`
 PATIENCE = 120.0  # seconds by the clock: others may keep the machine busy
 JOB = "cvhub.training.job_task"  # the one program that the page may start
-MODEL = "eurosat_resnet"  # small, and bundled
+MODEL, WORDS, WRITER = "eurosat_resnet", "drawings_clip", "drawings_blip"  # small, and bundled
 PICTURE = Path(__file__).parents[2] / "cvhub" / "ui" / "samples" / "tile.jpg"
 
 
+class Stopwatch:
+    """What a process does from now on, by two measures that don't grow with what others do on the machine."""
+
+    def __init__(self, process: int):
+        self._process = psutil.Process(process)
+        self._start, self._first, self._waits = time.monotonic(), self._used(), self._waiting()
+
+    def worked(self) -> float:
+        """Seconds of processor time. Not divided by the processors: a thread that spins has one of them alone."""
+        return self._used() - self._first
+
+    def held(self) -> float:
+        """Seconds by the clock, so that sleep and locks count, without those in which threads waited for a processor.
+
+        Two threads that wait at once are counted twice, which hides what many of them work: that `worked` sees.
+        """
+        waited = sum(now - self._waits.get(thread, 0) for thread, now in self._waiting().items())
+        return time.monotonic() - self._start - waited
+
+    def _used(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+    def _waiting(self) -> dict[str, float]:
+        """Thread → seconds that it was ready to run and did not, as Linux keeps them."""
+        seconds = {}
+        for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with suppress(OSError):  # it ended meanwhile
+                seconds[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e9
+        return seconds
+
+
 class WatchedPage:
-    """`config` is what browsers are told; `post` asks. Fails where the page dies, hangs or does what it may not."""
+    """`config` is what browsers are told; `post` asks; `said` is what the last event ended with, JSON as a text.
+
+    Fails where the page dies, hangs or does what it may not.
+    """
 
     def __init__(self, place: Path):
         self._pipe, theirs = multiprocessing.get_context("spawn").Pipe()
@@ -33,7 +69,8 @@ class WatchedPage:
         assert self._pipe.poll(300), "the page did not start"
         self._client = _client(self._pipe.recv())
         self.config: dict[str, Any] = self._client.get("config").json()
-        self._session = 0
+        self._visits = 0
+        self.said = ""
 
     def close(self) -> None:
         self._client.close()
@@ -54,11 +91,15 @@ class WatchedPage:
         assert "Traceback" not in response.text, response.text
         return response
 
-    def ask(self, index: int, data: Any, **more: Any) -> list[str]:
+    def visit(self) -> str:
+        """A visit that remembers nothing yet."""
+        self._visits += 1
+        return f"visit{self._visits}"
+
+    def ask(self, index: int, data: Any, visit: str = "") -> list[str]:
         """What becomes of an event with this data: the messages until its end, or the status that refuses it."""
-        self._session += 1
-        session = f"session{self._session}"
-        body = {"data": data, "fn_index": index, "session_hash": session} | more
+        session = visit or self.visit()
+        body = {"data": data, "fn_index": index, "session_hash": session}
         response = self.post("queue/join", json.dumps(body).encode())
         if response.status_code != 200:
             return [f"status {response.status_code}"]
@@ -73,7 +114,8 @@ class WatchedPage:
             with self._client.stream("GET", "gradio_api/queue/data", params={"session_hash": session}) as stream:
                 for line in stream.iter_lines():
                     if line.startswith("data:"):
-                        messages.append(json.loads(line[5:])["msg"])
+                        self.said = line[5:]
+                        messages.append(json.loads(self.said)["msg"])
                     if messages and messages[-1] in ("process_completed", "close_stream"):
                         return messages
         except (httpx.HTTPError, RuntimeError) as error:
@@ -87,19 +129,16 @@ class WatchedPage:
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """Fails where the page dies, works too long, or does what it may not."""
-        before = self._worked()
+        assert self._process.pid
+        stopwatch = Stopwatch(self._process.pid)
         yield
         assert self._process.is_alive(), f"the page died, exit code {self._process.exitcode}"
-        worked = self._worked() - before
+        worked, held = stopwatch.worked(), stopwatch.held()
         assert worked <= LONGEST, f"the page worked for {worked:.0f} seconds"
+        assert held <= LONGEST, f"the page let wait for {held:.0f} seconds"
         self._pipe.send("seen")
         seen = [what for what in self._pipe.recv() if JOB not in what]
         assert not seen, f"the page did what it may not: {seen}"
-
-    def _worked(self) -> float:
-        """Seconds of processor time, as if all processors had shared the work."""
-        times = psutil.Process(self._process.pid).cpu_times()
-        return (times.user + times.system) / (psutil.cpu_count() or 1)
 
     def megabytes(self) -> int:
         """The most memory that the page has taken."""
@@ -119,8 +158,14 @@ def _serve(pipe: Any, place: Path) -> None:
 
     with served() as address:
         from cvhub.ui import answering
+        from cvhub.ui.strings import speaker
+        from cvhub.ui.words import nets
 
-        answering.load(MODEL)  # imports what may start programs, such as the linker's list of libraries
+        # What is asked first takes long by right, and imports what may start programs, such as the linker's list of
+        # libraries.
+        answering.load(MODEL)
+        nets.contrastive(WORDS, speaker("en"))
+        nets.captioner(WRITER, speaker("en"))
         seen = watch(place)
         pipe.send(address)
         while True:
@@ -140,6 +185,11 @@ def first_values(config: dict[str, Any], index: int, picture: dict[str, Any]) ->
         is_picture = component["type"] in ("image", "pictureinput")
         values.append(picture if is_picture else component["props"].get("value"))
     return values
+
+
+def following(config: dict[str, Any], index: int) -> int:
+    """The event that a browser sends when another has ended."""
+    return next(each["id"] for each in config["dependencies"] if each["trigger_after"] == index)
 
 
 def handlers(config: dict[str, Any]) -> dict[str, int]:

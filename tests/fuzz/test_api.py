@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import altered, damaged, fuzzed, hostile
-from tests.fuzz.page import MODEL, PICTURE, WatchedPage, first_values, handlers
+from tests.fuzz.page import MODEL, PICTURE, WatchedPage, first_values, following, handlers
 
 MOST_MEGABYTES = 6000  # that the page takes after all of it
 
@@ -26,6 +26,7 @@ EVENTS = (
 )
 EVENTS += ("take_segment_sample", "show_task", "show_segments", "take_mask", "export_mask", "export_coco")
 EVENTS += ("add_segmenter", "figure_stacked", "figure_depthwise", "figure_surface", "layers_csv", "architecture")
+EVENTS += ("zero_shot", "search_pictures", "caption", "contrast", "describe_model", "list_models")
 PATHS = ("queue/join", "call/classify", "run/compose_link", "api/architecture", "call/v2/classify", "component_server")
 PATHS += ("cancel", "reset", "upload", "stream/x", "stream/x/close", "call/no_such_event", "process_recording")
 
@@ -43,6 +44,7 @@ def events(page: WatchedPage) -> dict[str, list[Any]]:
     picture, known = page.upload(PICTURE), handlers(page.config)
     data = {name: first_values(page.config, known[name], picture) for name in EVENTS}
     data["classify"][1] = [MODEL]
+    data |= {"describe_model": [MODEL], "list_models": ["all"]}  # which no control stands for
     return data
 
 
@@ -60,6 +62,30 @@ def test_an_event_with_hostile_data_ends(page: WatchedPage, events: dict[str, li
 
     check()
     assert page.megabytes() < MOST_MEGABYTES
+
+
+HUB_IDS = st.one_of(hostile(), st.from_regex(r"[A-Za-z0-9._-]{1,40}/[A-Za-z0-9._-]{1,40}", fullmatch=True))
+
+
+@pytest.mark.timeout(3600)
+def test_what_is_no_model_of_the_hub_is_a_sentence(page: WatchedPage) -> None:
+    """The Hub tab: an id is typed, then looked at in the same visit. No network is there, nor reached for."""
+    typed = handlers(page.config)["take_hub_id"]
+    looked = following(page.config, typed)
+
+    @fuzzed(few=15, whole=300)
+    @given(HUB_IDS)
+    def check(hub_id: Any) -> None:
+        visit = page.visit()
+        page.ask(typed, [hub_id, None, "en"], visit)
+        page.ask(looked, [None, None, "all", "en"], visit)
+        assert "model-title" in page.said or "summary" in page.said, page.said
+
+    check()
+    visit = page.visit()
+    page.ask(typed, ["someone/net", None, "en"], visit)
+    page.ask(looked, [None, None, "all", "en"], visit)
+    assert "someone/net is not in the cache" in page.said
 
 
 @pytest.mark.timeout(3600)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from cvhub.errors import CvhubError
 from tests.fuzz import guard as guarding
 from tests.fuzz.guard import SECRET, Guard
+from tests.fuzz.page import Stopwatch
 
 
 def refuse(sentence: str) -> None:
@@ -81,3 +83,41 @@ def test_what_must_not_be_is_seen(case: str, told: str, guard: Guard, monkeypatc
 
 def test_what_may_be_is_no_failure(guard: Guard) -> None:
     assert guard.ask("refuses") == "This is no picture."
+
+
+def pin(processor: int) -> None:
+    os.sched_setaffinity(0, {processor})
+
+
+def spin(seconds: float) -> None:
+    start = time.thread_time()
+    while time.thread_time() - start < seconds:
+        pass
+
+
+def test_the_stopwatch_counts_what_one_thread_works_and_what_it_sleeps() -> None:
+    stopwatch = Stopwatch(os.getpid())
+    spin(0.5)
+    assert stopwatch.worked() >= 0.45
+    assert stopwatch.held() >= 0.45
+    stopwatch = Stopwatch(os.getpid())
+    time.sleep(0.5)
+    assert stopwatch.worked() < 0.25
+    assert stopwatch.held() >= 0.45
+
+
+def test_the_stopwatch_stands_while_others_have_the_processor() -> None:
+    """Two processes on one processor: each is ready all the time and runs half of it."""
+    others = sorted(os.sched_getaffinity(0))
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=lambda: pin(others[0]))
+    try:
+        pin(others[0])
+        stopwatch, start = Stopwatch(os.getpid()), time.monotonic()
+        spin(0.5)
+        clock = time.monotonic() - start
+        assert stopwatch.held() == pytest.approx(stopwatch.worked(), abs=0.25)
+        assert clock > stopwatch.held() + 0.1
+    finally:
+        other.kill()
+        other.wait()
+        os.sched_setaffinity(0, others)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.browser import SAMPLES
-from tests.fuzz.checkpoints import Files, checkpoints, folders, lay_out, repacked, split, weight_files
+from tests.fuzz.checkpoints import Files, cards, checkpoints, folders, lay_out, repacked, split, weight_files
 from tests.fuzz.damage import WHOLE, damaged, fuzzed
 from tests.fuzz.guard import SECRET, Guard
 
@@ -96,7 +96,18 @@ def archive(content: bytes, source: Path, made: Path) -> str:
     return f"unpacked {counts}"
 
 
-WAYS = {"ask": ask, "convert": convert, "upload": upload, "file": file, "archive": archive}
+def look(files: Files, source: Path, made: Path) -> str:
+    """As the Hub tab shows a repo, whose small files are fetched."""
+    from cvhub.look import look_into
+    from cvhub.ui.hub import browse_readout as readout
+    from cvhub.ui.strings import speaker
+
+    lay_out(files, source)
+    seen, say = look_into(source, "someone/net"), speaker("en")
+    return readout.model_head(seen, "en", say) + readout.model_parts(seen, say) + readout.card_text(seen.card)
+
+
+WAYS = {"look": look, "ask": ask, "convert": convert, "upload": upload, "file": file, "archive": archive}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +130,18 @@ def test_a_damaged_checkpoint_answers_or_is_refused(way: str, guard: Guard, whol
     @given(checkpoints(whole))
     def check(files: Files) -> None:
         guard.ask((way, files))
+
+    check()
+
+
+def test_a_hostile_card_is_shown_or_left_out(guard: Guard, whole: dict[str, Files]) -> None:
+    files = whole["ours resnet"]
+    assert "<dd>mit</dd>" in guard.ask(("look", files | {"README.md": b"---\nlicense: mit\n---\n# Net\n"}))
+
+    @fuzzed(few=60, whole=700)
+    @given(cards())
+    def check(card: bytes) -> None:
+        assert "someone/net" in guard.ask(("look", files | {"README.md": card}))
 
     check()
 
