@@ -142,6 +142,21 @@ def test_a_teacher_answers_as_it_does_alone(data: Path, other: Path) -> None:
     assert torch.allclose(teacher.answer(pixels), alone[:, [2, 3, 0]], atol=tolerance)  # blue, green, red
 
 
+def test_a_teacher_is_itself_in_a_step_of_bf16(
+    data: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it is converted in that step: its answers are kept, and must not tell what the cache held."""
+    monkeypatch.setenv("CVHUB_CACHE", str(tmp_path / "cache"))
+    student = picture_transform(taught(data, other))
+    pixels = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    cold, warm = (Teacher(str(other), list(CLASSES), student) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = cold.answer(pixels)
+        assert torch.is_autocast_enabled("cpu")  # the student's step goes on as it was
+    assert cold.runtime.name == warm.runtime.name == "openvino"
+    assert torch.equal(answers, warm.answer(pixels))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grey_and_coloured_see_each_other(channels: int, tmp_path: Path) -> None:
     fields = {"num_labels": 3, "id2label": dict(enumerate(CLASSES)), "label2id": {n: i for i, n in enumerate(CLASSES)}}
