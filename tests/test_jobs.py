@@ -19,6 +19,7 @@ from transformers import AutoModelForImageClassification
 from cvhub.errors import CvhubError
 from cvhub.training import jobs as module
 from cvhub.training.data import load_pictures
+from cvhub.training.job_task import LEAST_OF_A_CLASS, MOST_LEARNED, draw
 from cvhub.training.jobs import Job, Jobs, Limits, Status, TeacherTask, TrainingTask
 from cvhub.training.nets import picture_transform
 from tests.test_training import CLASSES, tiny_recipe
@@ -93,6 +94,17 @@ def test_stages_follow_one_another(data: Path, make: Callable[..., Jobs]) -> Non
         answers = jobs.answers(name, task)
         assert answers is None if task == "teacher" else answers is not None and answers.shape == (12,)
     assert jobs.folder(name) == folder
+
+
+@pytest.mark.parametrize("counts", [[4990, 5], [25] * 200, [3, 4], [5] * 1000])
+def test_a_teacher_learns_each_class(counts: list[int]) -> None:
+    targets = np.repeat(np.arange(len(counts)), counts)
+    drawn = draw(targets)
+    assert len(set(drawn.tolist())) == len(drawn)
+    learned = np.bincount(targets[drawn], minlength=len(counts))
+    assert learned.min() >= LEAST_OF_A_CLASS
+    assert learned.sum() <= max(MOST_LEARNED, LEAST_OF_A_CLASS * len(counts)) + LEAST_OF_A_CLASS
+    assert learned.sum() >= min(MOST_LEARNED, len(targets)) - 1
 
 
 def test_a_stopped_run_goes_on_from_its_checkpoint(data: Path, make: Callable[..., Jobs]) -> None:
