@@ -23,10 +23,10 @@ from cvhub.load import load_model, load_processor
 from cvhub.models.losses import UNKNOWN, classification_loss
 from cvhub.models.pixels import PixelTransform
 from cvhub.training import run
-from cvhub.training.batches import Batches, Deal
+from cvhub.training.batches import Batches, Deal, Loader
 from cvhub.training.curves import read_curve
 from cvhub.training.data import load_pictures
-from cvhub.training.distillation_trainer import DistillationTrainer
+from cvhub.training.distillation_trainer import DistillationTrainer, view_facts
 from cvhub.training.nets import picture_transform
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe
@@ -295,6 +295,9 @@ def test_answers_to_something_else_are_refused(data: Path, finished: Path, other
     shutil.copytree(data, more_data)
     for path in more_data.glob("red/0?.png"):
         shutil.copy(path, more_data / "blue" / path.name)
+    swapped = Path(shutil.copytree(data, tmp_path / "swapped" / data.name))  # a single picture of all
+    shutil.copy(data / "red" / "07.png", swapped / "red" / "08.png")
+    (renamed := Path(shutil.copytree(data, tmp_path / "renamed" / data.name)) / "red").rename(renamed.with_name("sea"))
     stranger = shutil.copytree(other, tmp_path / "teachers" / finished.name)
     for number, (recipe, what) in enumerate(
         [
@@ -305,11 +308,30 @@ def test_answers_to_something_else_are_refused(data: Path, finished: Path, other
             ),
             (taught(data, finished, distillation=kept | {"views": 3}), "their views is 2, not 3"),
             (taught(more_data, finished, distillation=kept), "their data is|their pictures is"),
+            (taught(swapped, finished, distillation=kept), "their pictures is"),
+            (taught(renamed.parent, stranger, distillation=kept), "their classes is .'blue', 'green', 'red'., not"),
             (taught(data, stranger, distillation=kept), "their teacher is"),
         ]
     ):
         with pytest.raises(CvhubError, match=f"holds answers to something else: ({what})"):
             prepared(recipe, tmp_path / f"run{number}")
+
+
+def test_answers_to_mixed_batches_are_of_the_batches_dealt(data: Path, finished: Path, tmp_path: Path) -> None:
+    """Whose pictures are mixed depends on their size, which one process may have and two may not."""
+    recipe = taught(data, finished, augmentation={"mixup": 1.0}, optimiser={"batch": 6})
+    pictures, transform = load_pictures(recipe.data, "RGB").train, picture_transform(recipe)
+    batches = Batches(pictures, transform, recipe.augmentation, 3, seed=0)
+    loaders = (Loader(batches, Deal(len(batches), 6, 0, 0, processes), 0) for processes in (1, 2))
+    assert [view_facts(recipe, loader, list(CLASSES))["batch"] for loader in loaders] == [6, 4]
+
+
+def test_teachers_of_one_name_keep_their_answers_apart(data: Path, finished: Path, other: Path, tmp_path: Path) -> None:
+    namesake = Path(shutil.copytree(other, tmp_path / "teachers" / finished.name))
+    kept = {"views": 1, "answers": str(tmp_path / "answers")}
+    for number in range(2):
+        prepared(taught(data, finished, namesake, distillation=kept), tmp_path / f"run{number}")
+    assert {folder.name for folder in (tmp_path / "answers").iterdir()} == {finished.name, f"{finished.name}-2"}
 
 
 def test_a_damaged_shard_is_named(data: Path, finished: Path, tmp_path: Path) -> None:
