@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,7 @@ from cvhub.models.losses import UNKNOWN, classification_loss
 from cvhub.models.pixels import PixelTransform
 from cvhub.training import run
 from cvhub.training.batches import Batches, Deal, Loader
-from cvhub.training.curves import read_curve
+from cvhub.training.curves import read_curve, write_curve
 from cvhub.training.data import load_pictures
 from cvhub.training.distillation_trainer import DistillationTrainer, view_facts
 from cvhub.training.nets import picture_transform
@@ -33,7 +35,7 @@ from cvhub.training.recipe_file import load_recipe
 from cvhub.training.result import write_unfinished
 from cvhub.training.run import train
 from cvhub.training.teachers import Teacher
-from cvhub.training.trainer import step_of, training_arguments
+from cvhub.training.trainer import step_of, training_arguments, writing
 from tests.test_inference import save
 from tests.test_training import CLASSES, assert_same_weights, start, tiny_recipe, without_times
 from tests.test_training import data as data  # a fixture
@@ -92,6 +94,7 @@ def prepared(recipe: Recipe, folder: Path) -> Any:
         (["distillation.weight=1.5"], "distillation.weight is 1.5, expected 0 to 1."),
         (["answers=kept"], "distillation.answers needs distillation.views"),
         (["teacher_weights=[1, 2]"], r"distillation.teacher_weights are \[1.0, 2.0\], expected 1 numbers"),
+        (["teacher_weights=[0]"], r"distillation.teacher_weights are \[0.0\], expected a sum above 0."),
         (["teacher_weights=[-1]"], "distillation.teacher_weights is -1.0, expected at least 0."),
         (["teachers=[]", "labelled=0.1"], "data.labelled is less than 1, which needs distillation.teachers"),
         (["augmentation.repeats=0"], "augmentation.repeats is 0, expected at least 1."),
@@ -431,6 +434,7 @@ def test_two_processes_learn_as_one(data: Path, finished: Path, other: Path, tmp
         data,
         finished,
         other,
+        data={"labelled": 0.5},  # unevenly dealt to the two
         augmentation={"crop_scale": [0.5, 1.0], "mixup": 0.5, "repeats": 2},
         optimiser={"name": "adamw", "lr": 0.001, "clip": 1.0},
         budget={"epochs": 5},
@@ -541,6 +545,63 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(
     train(recipe, tmp_path / "run")
     train(recipe, tmp_path / "whole")
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("what", "place"), [("The curve of step", "trainer.write_curve"), ("The result", "result.save_processor")]
+)
+def test_a_disk_without_room_is_said(
+    what: str, place: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"cvhub.training.{place}", full)
+        with pytest.raises(CvhubError, match=rf"{what}.* can't be written \(.*No space left on device\): with room"):
+            train(tiny_recipe(data), tmp_path / "run")
+    assert train(tiny_recipe(data), tmp_path / "run").steps == 8
+
+
+def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path: Path) -> None:
+    """torch and safetensors have errors of their own, which are no OSErrors; others are not taken for it."""
+    script = (
+        "import resource, signal, sys, torch\nfrom safetensors.torch import save_file\n"
+        "from cvhub.errors import CvhubError\nfrom cvhub.training.trainer import writing\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "for save in (save_file, torch.save):\n"
+        "    try:\n"
+        "        with writing('It'):\n"
+        "            save({'a': torch.zeros(100_000)}, sys.argv[1])\n"
+        "    except CvhubError as error:\n"
+        "        print(error)\n"
+    )
+    root = Path(__file__).parents[1]
+    said = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    ).stdout.splitlines()
+    assert [line.startswith("It can't be written (") for line in said] == [True, True]
+    with pytest.raises(RuntimeError, match="shapes"), writing("It"):
+        raise RuntimeError("shapes differ")
+
+
+def test_the_curves_cost_a_share_of_the_time(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that takes long is not done at each row, and the last one's is."""
+    written: list[int] = []
+
+    def slow(rows: list[Any], file: Path) -> None:
+        written.append(len(rows))
+        write_curve(rows, file)
+        time.sleep(0.4)  # × 50 is more than the run takes
+
+    monkeypatch.setattr("cvhub.training.trainer.write_curve", slow)
+    train(tiny_recipe(data), tmp_path / "run")
+    assert set(written) == {1, 8}
+    assert len(read_curve(tmp_path / "run" / "curves.csv")) == 8
 
 
 def test_a_stopped_run_is_a_model_too(data: Path, finished: Path, tmp_path: Path) -> None:
