@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cvhub.models.losses import known
 from cvhub.training.answers import StoredAnswers
 from cvhub.training.batches import Loader
 from cvhub.training.data import Pictures
@@ -44,15 +45,24 @@ class DistillationTrainer(RecipeTrainer):
         inputs = dict(inputs)
         answers = self.ask(inputs["pixel_values"], inputs.pop("keys").cpu().numpy())
         output = model(**inputs)
+        of_labels = output.loss * self.share_of_known(inputs["labels"])
         student = output.get("distillation_logits")
         student = output.logits if student is None else student
         each, heard = self.objective(student, answers.to(student.device), inputs["labels"])
         parts = (heard * each).mean(0)  # (T,)
-        terms = {"label_loss": output.loss.detach(), "distillation_loss": parts.detach().sum()}
+        terms = {"label_loss": of_labels.detach(), "distillation_loss": parts.detach().sum()}
         for number, (costs, part, weights) in enumerate(zip(each.detach().T, parts.detach(), heard.T, strict=True), 1):
             terms |= {f"teacher_{number}_loss": costs.mean(), f"teacher_{number}_part": part}
             terms |= {f"teacher_{number}_weight": weights.mean()}
-        return (1 - self.weight) * output.loss + self.weight * parts.sum(), terms
+        return (1 - self.weight) * of_labels + self.weight * parts.sum(), terms
+
+    def share_of_known(self, labels: Tensor) -> Tensor | float:
+        """What the mean over this process's known labels counts, so that the processes' mean is that over all."""
+        if self.recipe.data.labelled == 1 or self.args.world_size == 1:
+            return 1.0
+        here = known(labels).sum().float()
+        everywhere: Any = self.accelerator.reduce(here, "mean")
+        return here / everywhere.clamp(min=1 / self.args.world_size)
 
     def ask(self, pixels: Tensor, keys: np.ndarray) -> Tensor:
         """Pixels (N, C, H, W), keys (N, 3) as `Batches` gives them → logits (T, N, K) of each teacher, float32."""
