@@ -8,15 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import transformers
 from PIL import Image
 from safetensors.torch import load_file
+from timm.models import save_for_hf
 from transformers import AutoModelForImageClassification
 
 from cvhub.cli import main
@@ -158,6 +162,34 @@ def test_a_teacher_is_itself_in_a_step_of_bf16(
         assert torch.is_autocast_enabled("cpu")  # the student's step goes on as it was
     assert cold.runtime.name == warm.runtime.name == "openvino"
     assert torch.equal(answers, warm.answer(pixels))
+
+
+def save_as_timm(folder: Path) -> Any:
+    model = timm.create_model("mobilenetv2_035", num_classes=3, pretrained=False)
+    save_for_hf(model, str(folder), model_config={"label_names": ["red", "green", "blue"]}, safe_serialization=True)
+    return model
+
+
+def save_as_transformers(folder: Path) -> Any:
+    """Its processor resizes and crops nothing."""
+    labels = {"id2label": {0: "red", 1: "green", 2: "blue"}, "label2id": {"red": 0, "green": 1, "blue": 2}}
+    sizes: Any = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    model = transformers.ResNetForImageClassification(transformers.ResNetConfig(**sizes, **labels))
+    model.save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("save_as", [save_as_timm, save_as_transformers])
+def test_a_folder_of_theirs_teaches(save_as: Callable[[Path], Any], data: Path, tmp_path: Path) -> None:
+    model = save_as(tmp_path / "theirs").eval()
+    teacher = Teacher(str(tmp_path / "theirs"), list(CLASSES), picture_transform(taught(data, tmp_path / "theirs")))
+    pixels = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = model(teacher.view(pixels))
+    expected = getattr(expected, "logits", expected)[:, [2, 1, 0]]
+    tolerance = 0.1 if teacher.runtime.precision == "bf16" else 1e-4
+    assert (teacher.answer(pixels) - expected).norm() <= tolerance * expected.norm()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -459,6 +491,25 @@ def test_minutes_are_measured_with_the_teacher(data: Path, finished: Path, tmp_p
     assert trainer.plan.seconds_a_step
 
 
+@pytest.mark.parametrize(("minutes", "steps"), [(0.01, 20), (0.02, 60)])
+def test_minutes_count_an_answer_that_is_kept_once(
+    minutes: float, steps: int, data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of 30 ms, of 10 as soon as all is known, which is after 30 steps: 5 views of 6 batches."""
+    measured = iter([0.03, 0.01])
+    monkeypatch.setattr("cvhub.training.trainer.RecipeTrainer.seconds_a_step", lambda _: next(measured))
+    recipe = taught(
+        data,
+        finished,
+        optimiser={"batch": 6},
+        budget={"minutes": minutes, "epochs": 0},
+        distillation={"views": 5, "answers": str(tmp_path / "answers")},
+    )
+    plan = prepared(recipe, tmp_path / "run").plan
+    assert plan.steps_per_epoch == 6
+    assert plan.steps == pytest.approx(steps, abs=1)
+
+
 def test_the_card_and_the_recipe_name_the_teachers_and_no_place(
     data: Path, finished: Path, other: Path, tmp_path: Path
 ) -> None:
@@ -486,30 +537,50 @@ def test_the_command_line_distils(
 # -- what may go wrong
 
 
-@pytest.mark.full  # ten starts of a process
+@pytest.mark.full  # eleven starts of a process
 def test_ten_kills_lose_nothing_but_time(data: Path, finished: Path, tmp_path: Path) -> None:
-    """At random moments, from the start of the process to the result's last file; then it ends as it would have."""
+    """At moments of chance: before the first checkpoint, while it learns, while the result is written as it falls."""
     recipe = taught(
         data,
         finished,
         budget={"epochs": 60, "save_minutes": 1e-6},
-        distillation={"views": 3, "answers": str(tmp_path / "answers")},
+        distillation={"views": 3, "answers": str(tmp_path / "others")},
     )
+    began = time.monotonic()
+    process = start(recipe, tmp_path / "whole")
+    wait_until(lambda: steps_of(tmp_path / "whole") > 0, process)
+    preparing = time.monotonic() - began
+    process.communicate()
+    learning = time.monotonic() - began - preparing
+    recipe = replace(recipe, distillation=replace(recipe.distillation, answers=str(tmp_path / "answers")))
     chance, folder = np.random.default_rng(0), tmp_path / "killed"
-    for _ in range(10):
-        process = start(recipe, folder)
+    work, seen = folder / run.WORK, []
+    for number in range(10):
         before = steps_of(folder)
-        wanted = before + int(chance.integers(1, 24))
-        while process.poll() is None and steps_of(folder) < wanted:
-            time.sleep(0.002)
+        process = start(recipe, folder)
+        if number < 2:
+            time.sleep(chance.uniform(0, preparing))
+        elif number < 7:
+            time.sleep(preparing + chance.uniform(0, learning / 4))
+        else:
+            wait_until(lambda: any(work.glob(f".{run.FINISHED}.*")) or (work / run.FINISHED).is_dir(), process)
+            time.sleep(chance.uniform(0, 0.1))
         process.kill()
-        process.wait()
-        assert steps_of(folder) >= before
+        process.communicate()
+        seen.append(steps_of(folder))
+        assert seen[-1] >= before or not work.exists()
+    assert sum(steps > 0 for steps in seen) > 3, seen  # or the moments would be none
     train(recipe, folder)
-    train(replace(recipe, distillation=replace(recipe.distillation, answers="", views=3)), tmp_path / "whole")
-    for one, other in zip(*(read_curve(tmp_path / name / "curves.csv") for name in ("killed", "whole")), strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], abs=1e-3)  # answers were rounded to fp16
-    assert not (folder / run.WORK).exists()
+    assert_same_weights(folder, tmp_path / "whole")
+    killed, whole = (without_times(read_curve(tmp_path / name / "curves.csv")) for name in ("killed", "whole"))
+    assert killed == whole
+    assert {path.name for path in folder.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+
+
+def wait_until(fits: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Or until the process ends."""
+    while process.poll() is None and not fits():
+        time.sleep(0.002)
 
 
 def steps_of(folder: Path) -> int:

@@ -56,6 +56,16 @@ class DistillationTrainer(RecipeTrainer):
             terms |= {f"teacher_{number}_weight": weights.mean()}
         return (1 - self.weight) * of_labels + self.weight * parts.sum(), terms
 
+    def seconds_a_step(self) -> float:
+        """On average over the run: where answers are kept, a teacher is asked about each view once."""
+        first = super().seconds_a_step()
+        if not self.stored:
+            return first
+        later = super().seconds_a_step()  # of the same batches, about which all is known now
+        seconds, asked = 60 * self.recipe.budget.minutes, self.recipe.distillation.views * len(self.loader)
+        steps = max(seconds / first, (seconds - asked * (first - later)) / later)
+        return seconds / steps
+
     def share_of_known(self, labels: Tensor) -> Tensor | float:
         """What the mean over this process's known labels counts, so that the processes' mean is that over all."""
         if self.recipe.data.labelled == 1 or self.args.world_size == 1:
