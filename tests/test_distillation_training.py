@@ -538,12 +538,13 @@ def test_the_command_line_distils(
 
 
 @pytest.mark.full  # eleven starts of a process
+@pytest.mark.timeout(1200)
 def test_ten_kills_lose_nothing_but_time(data: Path, finished: Path, tmp_path: Path) -> None:
-    """At moments of chance: before the first checkpoint, while it learns, while the result is written as it falls."""
+    """At moments of chance: while it prepares, first or again, while it learns, and while the result is written."""
     recipe = taught(
         data,
         finished,
-        budget={"epochs": 60, "save_minutes": 1e-6},
+        budget={"epochs": 40, "save_minutes": 1e-6},
         distillation={"views": 3, "answers": str(tmp_path / "others")},
     )
     began = time.monotonic()
@@ -558,13 +559,14 @@ def test_ten_kills_lose_nothing_but_time(data: Path, finished: Path, tmp_path: P
     for number in range(10):
         before = steps_of(folder)
         process = start(recipe, folder)
-        if number < 2:
-            time.sleep(chance.uniform(0, preparing))
-        elif number < 7:
-            time.sleep(preparing + chance.uniform(0, learning / 4))
-        else:
+        if number >= 7:
             wait_until(lambda: any(work.glob(f".{run.FINISHED}.*")) or (work / run.FINISHED).is_dir(), process)
             time.sleep(chance.uniform(0, 0.1))
+        elif number in (2, 4, 6):
+            wait_until(lambda before=before: steps_of(folder) > before, process)
+            time.sleep(chance.uniform(0, learning / 4))
+        else:
+            time.sleep(chance.uniform(0, preparing))
         process.kill()
         process.communicate()
         seen.append(steps_of(folder))
