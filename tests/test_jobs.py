@@ -293,6 +293,14 @@ def test_a_killed_task_is_no_riddle(data: Path, make: Callable[..., Jobs], monke
     assert failure(jobs, name) == "The run was ended from outside (exit code -9)."
 
 
+def test_a_failure_that_found_no_room_for_its_word_is_said(
+    data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_tasks(monkeypatch, "import sys; open(f'{sys.argv[1]}/{sys.argv[2]}.error', 'w'); sys.exit(1)")
+    jobs = make()
+    assert failure(jobs, start(jobs, [long_run(data)])) == "The run was ended from outside (exit code 1)."
+
+
 def test_a_task_ends_with_its_server(data: Path, tmp_path: Path) -> None:
     """Killed so that it could stop nothing itself."""
     file = tmp_path / "server.py"

@@ -23,7 +23,7 @@ from cvhub.training.judging import ClassifierJudge
 from cvhub.training.recipe import Data
 from cvhub.training.recipe_file import read_recipe
 from cvhub.training.run import train
-from cvhub.training.trainer import RecipeTrainer
+from cvhub.training.trainer import RecipeTrainer, writing
 
 # Pictures that a teacher learns its classes from, about so many and of each class at least so many; more would not
 # change a linear layer much.
@@ -47,9 +47,10 @@ class Showing(TrainerCallback):
         if not isinstance(judge, ClassifierJudge) or "eval_loss" not in kwargs["logs"]:
             return
         made = self.file.with_suffix(".partial")
-        with made.open("wb") as opened:
-            np.save(opened, judge.answers)
-        made.replace(self.file)
+        with writing("What the net answers"):
+            with made.open("wb") as opened:
+                np.save(opened, judge.answers)
+            made.replace(self.file)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -314,9 +314,8 @@ def _told() -> Iterator[None]:
 
 def _sentence(file: Path, code: int | None) -> str:
     """Why a task failed, as it said itself, or as the system tells."""
-    if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace")
-    return f"The run was ended from outside (exit code {code})."
+    told = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return told or f"The run was ended from outside (exit code {code})."  # a full disk may have taken no word
 
 
 def _megabytes(processes: Any) -> float:
