@@ -63,7 +63,7 @@ class DistillationTrainer(RecipeTrainer):
             return first
         later = super().seconds_a_step()  # of the same batches, about which all is known now
         seconds, asked = 60 * self.recipe.budget.minutes, self.recipe.distillation.views * len(self.loader)
-        steps = max(seconds / first, (seconds - asked * (first - later)) / later)
+        steps = max(seconds / first, (seconds - asked * max(0.0, first - later)) / later)
         return seconds / steps
 
     def share_of_known(self, labels: Tensor) -> Tensor | float:
