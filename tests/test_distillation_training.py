@@ -5,16 +5,22 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import transformers
 from PIL import Image
 from safetensors.torch import load_file
+from timm.models import save_for_hf
 from transformers import AutoModelForImageClassification
 
 from cvhub.cli import main
@@ -23,17 +29,17 @@ from cvhub.load import load_model, load_processor
 from cvhub.models.losses import UNKNOWN, classification_loss
 from cvhub.models.pixels import PixelTransform
 from cvhub.training import run
-from cvhub.training.batches import Batches, Deal
-from cvhub.training.curves import read_curve
+from cvhub.training.batches import Batches, Deal, Loader
+from cvhub.training.curves import read_curve, write_curve
 from cvhub.training.data import load_pictures
-from cvhub.training.distillation_trainer import DistillationTrainer
+from cvhub.training.distillation_trainer import DistillationTrainer, view_facts
 from cvhub.training.nets import picture_transform
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe
 from cvhub.training.result import write_unfinished
 from cvhub.training.run import train
 from cvhub.training.teachers import Teacher
-from cvhub.training.trainer import step_of, training_arguments
+from cvhub.training.trainer import step_of, training_arguments, writing
 from tests.test_inference import save
 from tests.test_training import CLASSES, assert_same_weights, start, tiny_recipe, without_times
 from tests.test_training import data as data  # a fixture
@@ -92,6 +98,7 @@ def prepared(recipe: Recipe, folder: Path) -> Any:
         (["distillation.weight=1.5"], "distillation.weight is 1.5, expected 0 to 1."),
         (["answers=kept"], "distillation.answers needs distillation.views"),
         (["teacher_weights=[1, 2]"], r"distillation.teacher_weights are \[1.0, 2.0\], expected 1 numbers"),
+        (["teacher_weights=[0]"], r"distillation.teacher_weights are \[0.0\], expected a sum above 0."),
         (["teacher_weights=[-1]"], "distillation.teacher_weights is -1.0, expected at least 0."),
         (["teachers=[]", "labelled=0.1"], "data.labelled is less than 1, which needs distillation.teachers"),
         (["augmentation.repeats=0"], "augmentation.repeats is 0, expected at least 1."),
@@ -140,6 +147,49 @@ def test_a_teacher_answers_as_it_does_alone(data: Path, other: Path) -> None:
         alone = load_model(str(other))(teacher.view(pixels)).logits
     tolerance = 5e-3 if teacher.runtime.precision == "bf16" else 1e-4
     assert torch.allclose(teacher.answer(pixels), alone[:, [2, 3, 0]], atol=tolerance)  # blue, green, red
+
+
+def test_a_teacher_is_itself_in_a_step_of_bf16(
+    data: Path, other: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it is converted in that step: its answers are kept, and must not tell what the cache held."""
+    monkeypatch.setenv("CVHUB_CACHE", str(tmp_path / "cache"))
+    student = picture_transform(taught(data, other))
+    pixels = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    cold, warm = (Teacher(str(other), list(CLASSES), student) for _ in range(2))
+    with torch.autocast("cpu", torch.bfloat16):
+        answers = cold.answer(pixels)
+        assert torch.is_autocast_enabled("cpu")  # the student's step goes on as it was
+    assert cold.runtime.name == warm.runtime.name == "openvino"
+    assert torch.equal(answers, warm.answer(pixels))
+
+
+def save_as_timm(folder: Path) -> Any:
+    model = timm.create_model("mobilenetv2_035", num_classes=3, pretrained=False)
+    save_for_hf(model, str(folder), model_config={"label_names": ["red", "green", "blue"]}, safe_serialization=True)
+    return model
+
+
+def save_as_transformers(folder: Path) -> Any:
+    """Its processor resizes and crops nothing."""
+    labels = {"id2label": {0: "red", 1: "green", 2: "blue"}, "label2id": {"red": 0, "green": 1, "blue": 2}}
+    sizes: Any = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
+    model = transformers.ResNetForImageClassification(transformers.ResNetConfig(**sizes, **labels))
+    model.save_pretrained(folder)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return model
+
+
+@pytest.mark.parametrize("save_as", [save_as_timm, save_as_transformers])
+def test_a_folder_of_theirs_teaches(save_as: Callable[[Path], Any], data: Path, tmp_path: Path) -> None:
+    model = save_as(tmp_path / "theirs").eval()
+    teacher = Teacher(str(tmp_path / "theirs"), list(CLASSES), picture_transform(taught(data, tmp_path / "theirs")))
+    pixels = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = model(teacher.view(pixels))
+    expected = getattr(expected, "logits", expected)[:, [2, 1, 0]]
+    tolerance = 0.1 if teacher.runtime.precision == "bf16" else 1e-4
+    assert (teacher.answer(pixels) - expected).norm() <= tolerance * expected.norm()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -280,6 +330,9 @@ def test_answers_to_something_else_are_refused(data: Path, finished: Path, other
     shutil.copytree(data, more_data)
     for path in more_data.glob("red/0?.png"):
         shutil.copy(path, more_data / "blue" / path.name)
+    swapped = Path(shutil.copytree(data, tmp_path / "swapped" / data.name))  # a single picture of all
+    shutil.copy(data / "red" / "07.png", swapped / "red" / "08.png")
+    (renamed := Path(shutil.copytree(data, tmp_path / "renamed" / data.name)) / "red").rename(renamed.with_name("sea"))
     stranger = shutil.copytree(other, tmp_path / "teachers" / finished.name)
     for number, (recipe, what) in enumerate(
         [
@@ -290,11 +343,30 @@ def test_answers_to_something_else_are_refused(data: Path, finished: Path, other
             ),
             (taught(data, finished, distillation=kept | {"views": 3}), "their views is 2, not 3"),
             (taught(more_data, finished, distillation=kept), "their data is|their pictures is"),
+            (taught(swapped, finished, distillation=kept), "their pictures is"),
+            (taught(renamed.parent, stranger, distillation=kept), "their classes is .'blue', 'green', 'red'., not"),
             (taught(data, stranger, distillation=kept), "their teacher is"),
         ]
     ):
         with pytest.raises(CvhubError, match=f"holds answers to something else: ({what})"):
             prepared(recipe, tmp_path / f"run{number}")
+
+
+def test_answers_to_mixed_batches_are_of_the_batches_dealt(data: Path, finished: Path, tmp_path: Path) -> None:
+    """Whose pictures are mixed depends on their size, which one process may have and two may not."""
+    recipe = taught(data, finished, augmentation={"mixup": 1.0}, optimiser={"batch": 6})
+    pictures, transform = load_pictures(recipe.data, "RGB").train, picture_transform(recipe)
+    batches = Batches(pictures, transform, recipe.augmentation, 3, seed=0)
+    loaders = (Loader(batches, Deal(len(batches), 6, 0, 0, processes), 0) for processes in (1, 2))
+    assert [view_facts(recipe, loader, list(CLASSES))["batch"] for loader in loaders] == [6, 4]
+
+
+def test_teachers_of_one_name_keep_their_answers_apart(data: Path, finished: Path, other: Path, tmp_path: Path) -> None:
+    namesake = Path(shutil.copytree(other, tmp_path / "teachers" / finished.name))
+    kept = {"views": 1, "answers": str(tmp_path / "answers")}
+    for number in range(2):
+        prepared(taught(data, finished, namesake, distillation=kept), tmp_path / f"run{number}")
+    assert {folder.name for folder in (tmp_path / "answers").iterdir()} == {finished.name, f"{finished.name}-2"}
 
 
 def test_a_damaged_shard_is_named(data: Path, finished: Path, tmp_path: Path) -> None:
@@ -395,6 +467,7 @@ def test_two_processes_learn_as_one(data: Path, finished: Path, other: Path, tmp
         data,
         finished,
         other,
+        data={"labelled": 0.5},  # unevenly dealt to the two
         augmentation={"crop_scale": [0.5, 1.0], "mixup": 0.5, "repeats": 2},
         optimiser={"name": "adamw", "lr": 0.001, "clip": 1.0},
         budget={"epochs": 5},
@@ -417,6 +490,25 @@ def test_minutes_are_measured_with_the_teacher(data: Path, finished: Path, tmp_p
     assert isinstance(trainer, DistillationTrainer)
     assert trainer.plan is not None
     assert trainer.plan.seconds_a_step
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(0.01, 20), (0.02, 60)])
+def test_minutes_count_an_answer_that_is_kept_once(
+    minutes: float, steps: int, data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of 30 ms, of 10 as soon as all is known, which is after 30 steps: 5 views of 6 batches."""
+    measured = iter([0.03, 0.01])
+    monkeypatch.setattr("cvhub.training.trainer.RecipeTrainer.seconds_a_step", lambda _: next(measured))
+    recipe = taught(
+        data,
+        finished,
+        optimiser={"batch": 6},
+        budget={"minutes": minutes, "epochs": 0},
+        distillation={"views": 5, "answers": str(tmp_path / "answers")},
+    )
+    plan = prepared(recipe, tmp_path / "run").plan
+    assert plan.steps_per_epoch == 6
+    assert plan.steps == pytest.approx(steps, abs=1)
 
 
 def test_the_card_and_the_recipe_name_the_teachers_and_no_place(
@@ -447,30 +539,52 @@ def test_the_command_line_distils(
 
 
 @pytest.mark.fault
-@pytest.mark.full  # ten starts of a process
+@pytest.mark.full  # eleven starts of a process
+@pytest.mark.timeout(1200)
 def test_ten_kills_lose_nothing_but_time(data: Path, finished: Path, tmp_path: Path) -> None:
-    """At random moments, from the start of the process to the result's last file; then it ends as it would have."""
+    """At moments of chance: while it prepares, first or again, while it learns, and while the result is written."""
     recipe = taught(
         data,
         finished,
-        budget={"epochs": 60, "save_minutes": 1e-6},
-        distillation={"views": 3, "answers": str(tmp_path / "answers")},
+        budget={"epochs": 40, "save_minutes": 1e-6},
+        distillation={"views": 3, "answers": str(tmp_path / "others")},
     )
+    began = time.monotonic()
+    process = start(recipe, tmp_path / "whole")
+    wait_until(lambda: steps_of(tmp_path / "whole") > 0, process)
+    preparing = time.monotonic() - began
+    process.communicate()
+    learning = time.monotonic() - began - preparing
+    recipe = replace(recipe, distillation=replace(recipe.distillation, answers=str(tmp_path / "answers")))
     chance, folder = np.random.default_rng(0), tmp_path / "killed"
-    for _ in range(10):
-        process = start(recipe, folder)
+    work, seen = folder / run.WORK, []
+    for number in range(10):
         before = steps_of(folder)
-        wanted = before + int(chance.integers(1, 24))
-        while process.poll() is None and steps_of(folder) < wanted:
-            time.sleep(0.002)
+        process = start(recipe, folder)
+        if number >= 7:
+            wait_until(lambda: any(work.glob(f".{run.FINISHED}.*")) or (work / run.FINISHED).is_dir(), process)
+            time.sleep(chance.uniform(0, 0.1))
+        elif number in (2, 4, 6):
+            wait_until(lambda before=before: steps_of(folder) > before, process)
+            time.sleep(chance.uniform(0, learning / 4))
+        else:
+            time.sleep(chance.uniform(0, preparing))
         process.kill()
-        process.wait()
-        assert steps_of(folder) >= before
+        process.communicate()
+        seen.append(steps_of(folder))
+        assert seen[-1] >= before or not work.exists()
+    assert sum(steps > 0 for steps in seen) > 3, seen  # or the moments would be none
     train(recipe, folder)
-    train(replace(recipe, distillation=replace(recipe.distillation, answers="", views=3)), tmp_path / "whole")
-    for one, other in zip(*(read_curve(tmp_path / name / "curves.csv") for name in ("killed", "whole")), strict=True):
-        assert one["loss"] == pytest.approx(other["loss"], abs=1e-3)  # answers were rounded to fp16
-    assert not (folder / run.WORK).exists()
+    assert_same_weights(folder, tmp_path / "whole")
+    killed, whole = (without_times(read_curve(tmp_path / name / "curves.csv")) for name in ("killed", "whole"))
+    assert killed == whole
+    assert {path.name for path in folder.iterdir()} == {path.name for path in (tmp_path / "whole").iterdir()}
+
+
+def wait_until(fits: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Or until the process ends."""
+    while process.poll() is None and not fits():
+        time.sleep(0.002)
 
 
 def steps_of(folder: Path) -> int:
@@ -507,6 +621,63 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(
     train(recipe, tmp_path / "run")
     train(recipe, tmp_path / "whole")
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("what", "place"), [("The curve of step", "trainer.write_curve"), ("The result", "result.save_processor")]
+)
+def test_a_disk_without_room_is_said(
+    what: str, place: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"cvhub.training.{place}", full)
+        with pytest.raises(CvhubError, match=rf"{what}.* can't be written \(.*No space left on device\): with room"):
+            train(tiny_recipe(data), tmp_path / "run")
+    assert train(tiny_recipe(data), tmp_path / "run").steps == 8
+
+
+def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path: Path) -> None:
+    """torch and safetensors have errors of their own, which are no OSErrors; others are not taken for it."""
+    script = (
+        "import resource, signal, sys, torch\nfrom safetensors.torch import save_file\n"
+        "from cvhub.errors import CvhubError\nfrom cvhub.training.trainer import writing\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "for save in (save_file, torch.save):\n"
+        "    try:\n"
+        "        with writing('It'):\n"
+        "            save({'a': torch.zeros(100_000)}, sys.argv[1])\n"
+        "    except CvhubError as error:\n"
+        "        print(error)\n"
+    )
+    root = Path(__file__).parents[1]
+    said = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    ).stdout.splitlines()
+    assert [line.startswith("It can't be written (") for line in said] == [True, True]
+    with pytest.raises(RuntimeError, match="shapes"), writing("It"):
+        raise RuntimeError("shapes differ")
+
+
+def test_the_curves_cost_a_share_of_the_time(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that takes long is not done at each row, and the last one's is."""
+    written: list[int] = []
+
+    def slow(rows: list[Any], file: Path) -> None:
+        written.append(len(rows))
+        write_curve(rows, file)
+        time.sleep(0.4)  # × 50 is more than the run takes
+
+    monkeypatch.setattr("cvhub.training.trainer.write_curve", slow)
+    train(tiny_recipe(data), tmp_path / "run")
+    assert set(written) == {1, 8}
+    assert len(read_curve(tmp_path / "run" / "curves.csv")) == 8
 
 
 def test_a_stopped_run_is_a_model_too(data: Path, finished: Path, tmp_path: Path) -> None:

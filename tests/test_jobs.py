@@ -1,9 +1,11 @@
 """Jobs: a queue that is fair, limits that hold, and runs that are stopped, resumed and watched."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,8 @@ from transformers import AutoModelForImageClassification
 from cvhub.errors import CvhubError
 from cvhub.training import jobs as module
 from cvhub.training.data import load_pictures
-from cvhub.training.jobs import Jobs, Limits, Status, TeacherTask, TrainingTask
+from cvhub.training.job_task import LEAST_OF_A_CLASS, MOST_LEARNED, draw
+from cvhub.training.jobs import Job, Jobs, Limits, Status, TeacherTask, TrainingTask
 from cvhub.training.nets import picture_transform
 from tests.test_training import CLASSES, tiny_recipe
 from tests.test_training import data as data  # fixtures
@@ -93,6 +96,17 @@ def test_stages_follow_one_another(data: Path, make: Callable[..., Jobs]) -> Non
     assert jobs.folder(name) == folder
 
 
+@pytest.mark.parametrize("counts", [[4990, 5], [25] * 200, [3, 4], [5] * 1000])
+def test_a_teacher_learns_each_class(counts: list[int]) -> None:
+    targets = np.repeat(np.arange(len(counts)), counts)
+    drawn = draw(targets)
+    assert len(set(drawn.tolist())) == len(drawn)
+    learned = np.bincount(targets[drawn], minlength=len(counts))
+    assert learned.min() >= LEAST_OF_A_CLASS
+    assert learned.sum() <= max(MOST_LEARNED, LEAST_OF_A_CLASS * len(counts)) + LEAST_OF_A_CLASS
+    assert learned.sum() >= min(MOST_LEARNED, len(targets)) - 1
+
+
 def test_a_stopped_run_goes_on_from_its_checkpoint(data: Path, make: Callable[..., Jobs]) -> None:
     jobs = make()
     name = start(jobs, [long_run(data)])
@@ -146,6 +160,74 @@ def test_limits_end_a_job_with_a_sentence(
     jobs = make(memory_mb=200)
     name = start(jobs, [long_run(data)])
     assert failure(jobs, name) == "The run took more than 200 MB, which is the limit."
+
+
+def test_a_full_disk_fails_one_job_and_no_other(
+    data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even its end can be written; the next one has its turn, and with room it goes on."""
+    fake_tasks(monkeypatch, "import time; time.sleep(600)")
+    jobs = make()
+    first, second = jobs.new_folder(), jobs.new_folder()
+    write = Jobs._write
+
+    def full(self: Jobs, job: Job, folder: Path) -> None:
+        if folder == first and job.state != "waiting":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, job, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Jobs, "_write", full)
+        for folder in (first, second):
+            jobs.start(folder, [[long_run(data)]], {})
+        assert failure(jobs, first.name) == "The server can't run this: No space left on device."
+        wait_for(jobs, second.name, is_in("running"))
+    jobs.resume(first.name)
+    assert jobs.status(first.name).place == 1
+
+
+def test_a_job_that_can_not_be_written_is_not_queued(
+    data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = make()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Jobs, "_write", full)
+    with pytest.raises(CvhubError, match="The server can't run this: No space left on device"):
+        start(jobs, [long_run(data)])
+    assert not jobs._live
+
+
+def test_two_tabs_continue_one_run(data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second asks while the first is about to, and the run is started once."""
+    fake_tasks(monkeypatch, "import time; time.sleep(600)")
+    monkeypatch.setattr(module, "TICK", 0.02)
+    jobs = make()
+    name = start(jobs, [long_run(data)])
+    jobs.stop(name)
+    launched: list[str] = []
+    enqueue, launch = Jobs._enqueue, Jobs._launch
+    another = threading.Thread(target=jobs.resume, args=(name,))
+
+    def slowly(self: Jobs, job: Job, folder: Path) -> None:
+        if another.ident is None:
+            another.start()
+            time.sleep(0.5)  # in which it would start the run, if it might
+        enqueue(self, job, folder)
+
+    def counted(self: Jobs, live: Any) -> None:
+        launched.append(live.job.name)
+        launch(self, live)
+
+    monkeypatch.setattr(Jobs, "_enqueue", slowly)
+    monkeypatch.setattr(Jobs, "_launch", counted)
+    jobs.resume(name)
+    another.join()
+    wait_for(jobs, name, is_in("running"))
+    time.sleep(0.2)
+    assert launched == [name]
 
 
 def failure(jobs: Jobs, name: str) -> str:
@@ -210,6 +292,14 @@ def test_a_killed_task_is_no_riddle(data: Path, make: Callable[..., Jobs], monke
     (process,) = jobs._live[name].processes.values()
     os.kill(process.pid, signal.SIGKILL)
     assert failure(jobs, name) == "The run was ended from outside (exit code -9)."
+
+
+def test_a_failure_that_found_no_room_for_its_word_is_said(
+    data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_tasks(monkeypatch, "import sys; open(f'{sys.argv[1]}/{sys.argv[2]}.error', 'w'); sys.exit(1)")
+    jobs = make()
+    assert failure(jobs, start(jobs, [long_run(data)])) == "The run was ended from outside (exit code 1)."
 
 
 @pytest.mark.fault

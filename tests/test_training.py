@@ -367,8 +367,12 @@ def test_without_augmentation_training_sees_what_inference_sees(data: Path) -> N
     assert batch["pixel_values"].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_pixels_are_normalised_as_the_processor_does() -> None:
-    transform = PixelTransform({"shortest_edge": 8}, {"height": 8, "width": 8}, (0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+@pytest.mark.parametrize("sized", [True, False])
+def test_pixels_are_normalised_as_the_processor_does(sized: bool) -> None:
+    """Also by one that neither resizes nor crops."""
+    size: Any = ({"shortest_edge": 8}, {"height": 8, "width": 8}) if sized else ({}, {})
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.1)
+    transform = PixelTransform(size[0], size[1], mean, std, do_resize=sized, do_center_crop=sized)
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     offset, scale = affine(transform)
     ours = torch.from_numpy(pixels).permute(2, 0, 1) * scale + offset

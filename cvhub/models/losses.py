@@ -28,10 +28,16 @@ def classification_loss(
     if labels.is_floating_point():
         if labels.shape != logits.shape:
             raise ValueError(f"soft labels have shape {tuple(labels.shape)}, expected {tuple(logits.shape)}.")
-        labels, known = labels.float(), labels.sum(-1) > 0
+        labels = labels.float()
     elif labels.shape == logits.shape[:1]:
-        labels, known = labels.long(), labels != UNKNOWN
+        labels = labels.long()
     else:
         raise ValueError(f"class labels have shape {tuple(labels.shape)}, expected {tuple(logits.shape[:1])}.")
     each = F.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing, ignore_index=UNKNOWN)
-    return (each * known).sum() / known.sum().clamp(min=1)
+    counted = known(labels)
+    return (each * counted).sum() / counted.sum().clamp(min=1)
+
+
+def known(labels: Tensor) -> Tensor:
+    """Which samples' labels, of integers (N,) or probabilities (N, K), are known, (N,)."""
+    return labels.sum(-1) > 0 if labels.is_floating_point() else labels != UNKNOWN

@@ -105,7 +105,8 @@ def _check_facts(folder: Path, facts: dict[str, Any]) -> None:
     differing = sorted(name for name in {*ours, *found} if ours.get(name) != found.get(name))
     if differing:
         name = differing[0]
+        theirs, wanted = found.get(name), ours.get(name)
         raise CvhubError(
-            f"{folder} holds answers to something else: their {name} is {found.get(name)!r}, not {ours.get(name)!r}. "
+            f"{folder} holds answers to something else: their {name} is {theirs!r:.99}, not {wanted!r:.99}. "
             "Name another folder in distillation.answers."
         )

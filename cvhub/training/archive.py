@@ -1,9 +1,11 @@
 """A visitor's zip of class folders becomes a folder of pictures: nothing outside of it, and no more than the limits."""
 
+import itertools
 import lzma
 import re
 import zipfile
 import zlib
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from cvhub.errors import CvhubError
@@ -20,9 +22,10 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplemen
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, int]:
-    """Writes the pictures of `archive` into `folder`, a folder a class; returns how many each class has.
+    """Writes the pictures of `archive` into `folder`, a folder a class; returns how many each of these folders has.
 
-    The class of a picture is the folder that it lies in; folders around all of them count for nothing. Raises
+    The class of a picture is the folder that it lies in; folders around all of them count for nothing. Its name is that
+    of the folder written, which is that in the archive but for what a file system may not take. Raises
     `CvhubError` for what is no zip, for too many or too large files, and for less than two classes or a class of less
     than five pictures. A class may have no folder in the archive for itself: an empty one is said to be empty.
     """
@@ -33,19 +36,22 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
             pictures = [info for info in members if PurePosixPath(info.filename).suffix.lower() in SUFFIXES]
             _check_size(pictures)
             counts: dict[str, int] = {}
+            names: dict[str, str] = {}  # of the folders, by those in the archive
             for info in pictures:
                 label = PurePosixPath(info.filename).parent.name
                 if not label:
                     raise CvhubError(f"{info.filename} lies in no folder, which would name its class.")
+                if label not in names:
+                    names[label] = _new_name(label, names.values())
                 counts[label] = counts.get(label, 0) + 1
-                _extract(opened, info, folder / _safe(label), counts[label])
+                _extract(opened, info, folder / names[label], counts[label])
     except (*DAMAGED, OSError) as error:
         if getattr(error, "errno", None):  # it is the disk that fails
             raise
         raise CvhubError(f"This is no zip that can be read: {str(error).rstrip('.') or 'it is damaged'}.") from None
     parents = {part for info in pictures for part in PurePosixPath(info.filename).parts[:-2]}
     _check_classes(counts, empty - set(counts) - parents)
-    return counts
+    return {names[label]: count for label, count in counts.items()}
 
 
 def _unseen(name: str) -> bool:
@@ -72,9 +78,13 @@ def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path, numbe
             left -= len(piece)
 
 
-def _safe(label: str) -> str:
-    """A folder's name that means no other place."""
-    return re.sub(r"[^\w .,()+-]", "_", label)[:LONGEST_NAME].strip(" .") or "_"
+def _new_name(label: str, taken: Collection[str]) -> str:
+    """A folder's name that means no other place, that is seen, and that none has yet, in capitals neither."""
+    kept = re.sub(r"[^\w .,()'&+-]", "_", label)[:LONGEST_NAME].strip(" .")
+    name = re.sub(r"^_+", "_", kept) or "_"
+    others = {other.casefold() for other in taken}
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(new for new in itertools.chain([name], numbered) if new.casefold() not in others)
 
 
 def _check_classes(counts: dict[str, int], empty: set[str]) -> None:

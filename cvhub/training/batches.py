@@ -224,9 +224,9 @@ def timm_parts(size: tuple[int, int], transform: PixelTransform, augmentation: A
 
 def affine(transform: PixelTransform) -> tuple[Tensor, Tensor]:
     """What the value 0 becomes, and what each further one of 255 adds, (C, 1, 1), read off the transform itself."""
-    height, width = transform.crop_size["height"], transform.crop_size["width"]
-    plain = (Image.new(transform.mode, (width, height), shade) for shade in ("black", "white"))
-    black, white = (torch.from_numpy(transform([image])[0, :, height // 2, width // 2]) for image in plain)
+    plain = (transform([Image.new(transform.mode, (32, 32), shade)])[0] for shade in ("black", "white"))
+    # The middle is the picture's, whatever its size: a crop that is larger is black around it.
+    black, white = (torch.from_numpy(x[:, x.shape[1] // 2, x.shape[2] // 2]) for x in plain)
     return black[:, None, None], ((white - black) / 255)[:, None, None]
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from cvhub.errors import CvhubError
-from cvhub.evaluation.dataset import LabelledPicture, Split, open_split, opened
+from cvhub.errors import CvhubError, one_line
+from cvhub.evaluation.dataset import LabelledPicture, Split, open_split, opened, source_of
 from cvhub.models.losses import UNKNOWN
 from cvhub.models.pixels import to_mode
 from cvhub.training.recipe import Data
@@ -53,6 +54,15 @@ class Pictures:
 
     def __iter__(self) -> Iterator[Image.Image]:
         return (self[index] for index in range(len(self)))
+
+    def file(self, index: int) -> bytes:
+        """What a picture was before it was decoded."""
+        row = int(self.rows[index])
+        try:
+            source = source_of(self.split.rows[row][self.split.picture_column])
+            return source.read_bytes() if isinstance(source, Path) else source.getvalue()
+        except OSError as error:
+            raise CvhubError(f"row {row} of {self.split.name} of {self.split.dataset}: {one_line(error)}.") from None
 
     def _bytes(self) -> float:
         probes = range(0, len(self), max(1, len(self) // PROBES))

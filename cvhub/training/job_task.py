@@ -23,10 +23,11 @@ from cvhub.training.judging import ClassifierJudge
 from cvhub.training.recipe import Data
 from cvhub.training.recipe_file import read_recipe
 from cvhub.training.run import train
-from cvhub.training.trainer import RecipeTrainer
+from cvhub.training.trainer import RecipeTrainer, writing
 
-# Pictures that a teacher learns its classes from; more would not change a linear layer much.
-MOST_LEARNED = 1000
+# Pictures that a teacher learns its classes from, about so many and of each class at least so many; more would not
+# change a linear layer much.
+MOST_LEARNED, LEAST_OF_A_CLASS = 1000, 2
 
 
 class Showing(TrainerCallback):
@@ -46,9 +47,10 @@ class Showing(TrainerCallback):
         if not isinstance(judge, ClassifierJudge) or "eval_loss" not in kwargs["logs"]:
             return
         made = self.file.with_suffix(".partial")
-        with made.open("wb") as opened:
-            np.save(opened, judge.answers)
-        made.replace(self.file)
+        with writing("What the net answers"):
+            with made.open("wb") as opened:
+                np.save(opened, judge.answers)
+            made.replace(self.file)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,10 +86,19 @@ def make_teacher(model: str, data: Data, folder: Path) -> None:
         return
     classifier = Classifier(model)
     pictures = load_pictures(data, classifier.processor.mode)
-    few = np.random.default_rng(0).permutation(len(pictures.train))[:MOST_LEARNED]
+    few = draw(pictures.train.targets)
     features = frozen_features(classifier, [pictures.train[int(index)] for index in few])
     learned = learn_classes(features, pictures.train.targets[few].tolist(), pictures.labels)
     write_model(folder, str(classifier.folder), learned, f"{model}, taught {', '.join(pictures.labels)}"[:80], model)
+
+
+def draw(targets: np.ndarray) -> np.ndarray:
+    """Indices of some pictures by their classes (N,): the same share of each class."""
+    share, chance = min(1.0, MOST_LEARNED / len(targets)), np.random.default_rng(0)
+    classes = (np.flatnonzero(targets == target) for target in np.unique(targets))
+    return np.concatenate(
+        [chance.permutation(members)[: max(LEAST_OF_A_CLASS, round(share * len(members)))] for members in classes]
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock, Thread
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 from cvhub.training.curves import read_curve
 from cvhub.training.folder import CURVES
 from cvhub.training.recipe import Data, Recipe
@@ -92,6 +93,7 @@ class _Running:
     job: Job
     folder: Path
     seen: float
+    looked_at: float = 0.0  # when its seconds were last counted
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
 
 
@@ -111,6 +113,7 @@ class Jobs:
         self.root = root
         self.limits = limits or Limits()
         self._live: dict[str, _Running] = {}  # waiting and running ones, in the order in which they came
+        self._unwritten: dict[str, Job] = {}  # whose end the disk had no room for
         self._lock = Lock()
         self._thread: Thread | None = None
 
@@ -123,21 +126,22 @@ class Jobs:
         return folder
 
     def start(self, folder: Path, stages: Stages, about: dict[str, Any]) -> str:
-        """Queues a job in its `new_folder`; returns its name. Raises `CvhubError` where the queue is full."""
+        """Queues a job in its `new_folder`; returns its name. Raises `CvhubError` where queue or disk are full."""
         job = Job(folder.name, [[task.name for task in stage] for stage in stages], about)
-        for task in (task for stage in stages for task in stage):
-            (folder / f"{task.name}.json").write_text(json.dumps(task.as_dict()), encoding="utf-8")
-        self._enqueue(job, folder)
+        with _told():
+            for task in (task for stage in stages for task in stage):
+                (folder / f"{task.name}.json").write_text(json.dumps(task.as_dict()), encoding="utf-8")
+            with self._lock:
+                self._enqueue(job, folder)
         return job.name
 
     def resume(self, name: str) -> None:
         """Goes on with a job that was stopped, or that failed, from its last checkpoint."""
-        job, folder = self._read(name)
-        with self._lock:
-            alive = name in self._live
-        if not alive and job.state in ("stopped", "failed"):
-            job.error = ""
-            self._enqueue(job, folder)
+        with self._lock, _told():  # held while it looks: another tab may ask for the same
+            job, folder = self._read(name)
+            if name not in self._live and job.state in ("stopped", "failed"):
+                job.error = ""
+                self._enqueue(job, folder)
 
     def stop(self, name: str) -> None:
         """Stops a job; what it has learnt up to its last checkpoint stays."""
@@ -174,16 +178,16 @@ class Jobs:
     # -- the queue
 
     def _enqueue(self, job: Job, folder: Path) -> None:
-        with self._lock:
-            waiting = sum(live.job.state == "waiting" for live in self._live.values())
-            if waiting >= self.limits.waiting:
-                raise CvhubError(f"{waiting} runs are waiting already, which is the limit: try again in some minutes.")
-            job.state = "waiting"
-            self._live[job.name] = _Running(job, folder, time.monotonic())
-            self._write(job, folder)
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = Thread(target=self._work, name="jobs", daemon=True)
-                self._thread.start()
+        """Whoever calls this holds the lock, as for all that follows here."""
+        waiting = sum(live.job.state == "waiting" for live in self._live.values())
+        if waiting >= self.limits.waiting:
+            raise CvhubError(f"{waiting} runs are waiting already, which is the limit: try again in some minutes.")
+        job.state = "waiting"
+        self._write(job, folder)
+        self._live[job.name] = _Running(job, folder, time.monotonic())
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = Thread(target=self._work, name="jobs", daemon=True)
+            self._thread.start()
 
     def _place(self, name: str) -> int:
         waiting = [live.job.name for live in self._live.values() if live.job.state == "waiting"]
@@ -193,17 +197,28 @@ class Jobs:
         while True:
             with self._lock:
                 for live in list(self._live.values()):
-                    self._look_after(live)
+                    with self._failing(live):
+                        self._look_after(live)
                 running = sum(live.job.state == "running" for live in self._live.values())
                 for live in list(self._live.values()):
                     if live.job.state == "waiting" and running < self.limits.jobs_at_once:
                         running += 1
-                        live.job.state = "running"
-                        self._launch(live)
+                        live.job.state, live.looked_at = "running", time.monotonic()
+                        with self._failing(live):
+                            self._launch(live)
                 if not self._live:
                     self._thread = None
                     return
             time.sleep(TICK)
+
+    @contextmanager
+    def _failing(self, live: _Running) -> Iterator[None]:
+        """What the system denies to one job ends that one, and not the thread that looks after all."""
+        try:
+            with _told():
+                yield
+        except CvhubError as error:
+            self._end(live, "failed", str(error))
 
     def _look_after(self, live: _Running) -> None:
         limits, job = self.limits, live.job
@@ -211,7 +226,9 @@ class Jobs:
             return self._end(live, "stopped")
         if job.state != "running":
             return None
-        job.seconds += TICK
+        now = time.monotonic()
+        job.seconds += now - live.looked_at
+        live.looked_at = now
         if job.seconds > 60 * limits.minutes:
             return self._end(live, "failed", f"The run took more than {limits.minutes:g} minutes, which is the limit.")
         if _megabytes(live.processes.values()) > limits.memory_mb:
@@ -250,7 +267,10 @@ class Jobs:
                 _kill(process)
         live.job.state, live.job.error = state, error
         self._live.pop(live.job.name, None)
-        self._write(live.job, live.folder)
+        try:
+            self._write(live.job, live.folder)
+        except OSError:
+            self._unwritten[live.job.name] = live.job
         self._forget_old()
 
     # -- folders
@@ -259,12 +279,13 @@ class Jobs:
         partial = folder / f"{STATE}.partial"
         partial.write_text(json.dumps(asdict(job)), encoding="utf-8")
         partial.replace(folder / STATE)
+        self._unwritten.pop(job.name, None)
 
     def _read(self, name: str) -> tuple[Job, Path]:
         folder = self.root / name
         if not name or Path(name).name != name or not (folder / STATE).is_file():
             raise CvhubError("There is no such run any more.")
-        job = Job(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+        job = self._unwritten.get(name) or Job(**json.loads((folder / STATE).read_text(encoding="utf-8")))
         if job.state in ("waiting", "running") and name not in self._live:  # a server that is gone left it so
             job.state = "stopped"
         return job, folder
@@ -275,16 +296,26 @@ class Jobs:
 
     def _forget_old(self) -> None:
         for file in self.root.glob(f"*/{STATE}"):
-            old = time.time() - file.stat().st_mtime > 60 * self.limits.kept_minutes
-            if old and file.parent.name not in self._live:
-                shutil.rmtree(file.parent, ignore_errors=True)
+            with suppress(OSError):  # whoever started it may just have deleted it
+                old = time.time() - file.stat().st_mtime > 60 * self.limits.kept_minutes
+                if old and file.parent.name not in self._live:
+                    shutil.rmtree(file.parent, ignore_errors=True)
+                    self._unwritten.pop(file.parent.name, None)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the system denies, such as room on the disk or a process more, in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise CvhubError(f"The server can't run this: {error.strerror or one_line(error)}.") from error
 
 
 def _sentence(file: Path, code: int | None) -> str:
     """Why a task failed, as it said itself, or as the system tells."""
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    return f"The run was ended from outside (exit code {code})."
+    told = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return told or f"The run was ended from outside (exit code {code})."  # a full disk may have taken no word
 
 
 def _megabytes(processes: Any) -> float:
@@ -302,5 +333,6 @@ def _kill(process: subprocess.Popen) -> None:
     if sys.platform == "win32":
         process.kill()
     else:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):  # it has just ended
+            os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -3,6 +3,7 @@
 Nothing here needs torch.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,6 +86,8 @@ def _check_distillation(recipe: Recipe) -> None:
     if taught.teacher_weights and len(taught.teacher_weights) != len(taught.teachers):
         weights, count = list(taught.teacher_weights), len(taught.teachers)
         raise CvhubError(f"distillation.teacher_weights are {weights}, expected {count} numbers, one a teacher.")
+    if taught.teacher_weights and not 0 < sum(taught.teacher_weights) < math.inf:
+        raise CvhubError(f"distillation.teacher_weights are {list(taught.teacher_weights)}, expected a sum above 0.")
 
 
 def _check_values(recipe: Recipe) -> None:

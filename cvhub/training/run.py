@@ -69,7 +69,7 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe", watch: "Watch | No
 
 
 def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Outcome:
-    from cvhub.training.trainer import training_arguments
+    from cvhub.training.trainer import training_arguments, writing
 
     arguments = training_arguments(recipe, folder)
     first = arguments.process_index == 0
@@ -86,7 +86,8 @@ def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Ou
         if first:
             from cvhub.training.result import write_result
 
-            write_result(trainer, recipe, folder / WORK / FINISHED, name)
+            with writing("The result"):
+                write_result(trainer, recipe, folder / WORK / FINISHED, name)
     if first and not finished:
         move_up(folder)
     _wait()

@@ -50,13 +50,15 @@ class Teacher:
     @cached_property
     def runtime(self) -> Runtime:
         """The fastest that this machine has: it computes forward only, so it need not be the student's."""
-        made = build_runtime(self.folder)
+        with _undisturbed():
+            made = build_runtime(self.folder)
         log.debug("%s teaches: %s", self.model, made.reason)
         return made
 
     def answer(self, pixels: Tensor) -> Tensor:
         """`pixel_values` (N, C, H, W) as the student has them → logits (N, K) float32 of the student's classes."""
-        logits = self.runtime.run(self.view(pixels).contiguous().numpy())["logits"]
+        with _undisturbed():
+            logits = self.runtime.run(self.view(pixels).contiguous().numpy())["logits"]
         return torch.from_numpy(logits[:, self.columns])
 
     @torch.no_grad()
@@ -83,3 +85,9 @@ class Teacher:
     @cached_property
     def _affine(self) -> tuple[Tensor, Tensor]:
         return affine(self.transform)
+
+
+def _undisturbed() -> torch.autocast:
+    """Without a training step's bf16, which is the student's business: a net that is traced under it keeps casts that
+    OpenVINO can't convert, and what a teacher answers would depend on whether it had been converted before."""
+    return torch.autocast("cpu", enabled=False)

@@ -3,6 +3,8 @@
 import itertools
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, NoReturn
 
 import torch
 import torch.distributed
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2, get_optimizer_class
 from timm.utils import ModelEmaV3
@@ -33,6 +36,10 @@ WEIGHTS = "weights.pt"
 BATCH = "not-a-number.safetensors"  # whose loss was none
 # A run of minutes is planned by the median of so many steps, after a few that find their memory and kernels.
 WARM_UP_STEPS, MEASURED_STEPS = 3, 8
+# All rows of the curves are written anew, which takes the longer the more there are: at most this share of the time.
+CURVES_SHARE = 0.02
+# Words of what is no OSError where a disk takes no more: torch's, as of 2.9, and safetensors'.
+UNWRITTEN = ("write", "writing", "unexpected pos", "I/O error")
 # timm's advice for runs that are not very long: the average of step n spans about n^(3/4) steps at first.
 EMA_WARMUP_POWER = 0.75
 
@@ -66,6 +73,7 @@ class RecipeTrainer(Trainer):
             self.ema = ModelEmaV3(model, decay, use_warmup=True, warmup_power=EMA_WARMUP_POWER)
         self.plan: Plan | None = None
         self.curves: Path | None = None
+        self.curves_due = 0.0  # when they are written again
         self.stopwatch = Stopwatch()
         self.seconds_waited = 0.0  # for data
         self.terms: list[dict[str, Tensor]] = []  # of the steps since the last row of the curves
@@ -187,7 +195,18 @@ class RecipeTrainer(Trainer):
             logs = logs | self._mean_terms()
         super().log(logs | self.stopwatch.read(), start_time)
         if self.is_world_process_zero() and self.curves is not None:
-            write_curve(curve(self.state.log_history), self.curves)
+            self._write_curves(self.curves)
+
+    def _write_curves(self, file: Path) -> None:
+        """For whoever looks on; the result has them whole."""
+        assert self.plan is not None
+        start = time.monotonic()
+        if start < self.curves_due and self.state.global_step < self.plan.steps:
+            return
+        with writing(f"The curve of step {self.state.global_step}"):
+            write_curve(curve(self.state.log_history), file)
+        end = time.monotonic()
+        self.curves_due = end + (end - start) / CURVES_SHARE
 
     def _mean_terms(self) -> dict[str, float]:
         """Over the steps since they were last asked for, and all processes."""
@@ -225,15 +244,11 @@ class RecipeTrainer(Trainer):
             shutil.rmtree(partial, ignore_errors=True)
         self.accelerator.wait_for_everyone()
         try:
-            super()._save_checkpoint(model, trial)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError where it can't write to its end
-            if not isinstance(error, OSError) and "write" not in str(error):
-                raise
+            with writing(f"The checkpoint of step {self.state.global_step}"):
+                super()._save_checkpoint(model, trial)
+        except CvhubError:
             shutil.rmtree(partial, ignore_errors=True)
-            raise CvhubError(
-                f"The checkpoint of step {self.state.global_step} can't be written ({one_line(error)}): "
-                "with room on the disk the run goes on from the one before when it is started again."
-            ) from None
+            raise
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             older = list(self.work.glob(f"{CHECKPOINT}*"))
@@ -255,6 +270,20 @@ class RecipeTrainer(Trainer):
         self.model.load_state_dict(weights["model"])
         if self.ema:
             self.ema.module.load_state_dict(weights["ema"])
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Says in a sentence that the disk doesn't take `what`."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not isinstance(error, OSError) and not any(words in str(error) for words in UNWRITTEN):
+            raise
+        raise CvhubError(
+            f"{what} can't be written ({one_line(error)}): "
+            "with room on the disk the run goes on from its last checkpoint when it is started again."
+        ) from None
 
 
 def last_checkpoint(work: Path) -> Path | None:

@@ -138,6 +138,7 @@ MESSAGES = {
     "The run took more than {} MB, which is the limit.": "训练超过了 {} MB 的上限。",
     "The run was ended from outside (exit code {}).": "训练被外部终止（退出码 {}）。",
     "The run failed unexpectedly ({}: {}).": "训练意外失败（{}：{}）。",
+    "The server can't run this: {}.": "服务器无法运行它：{}。",
     "The run has no checkpoint yet.": "该训练还没有检查点。",
     "The budget is {} seconds, expected {} to {}.": "预算为 {} 秒，应为 {} 至 {}。",
     "There are {} teachers, expected one or two.": "有 {} 个教师，应为一个或两个。",
