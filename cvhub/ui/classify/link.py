@@ -8,7 +8,7 @@ from cvhub.catalog import CATALOG
 from cvhub.ui.samples import SAMPLES, TILE
 
 DEFAULT_MODELS: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
-ZOO = tuple(entry.name for entry in CATALOG if entry.dataset == "eurosat")  # an architecture each
+ZOO = tuple(entry.name for entry in CATALOG if entry.name == f"eurosat_{entry.family}")  # an architecture each
 MAX_MODELS = 9
 TEMPERATURES = (0.1, 5.0)
 EPSILONS = (0.0, 0.5)
