@@ -375,6 +375,7 @@ class TestInChromium:
         second.close()
         expect(page.locator("#lesson-view .summary")).to_contain_text("Finished", timeout=FIRST_ANSWER)
         expect(page.locator("#lesson-view .summary strong")).to_contain_text("Distilled")
+        page.wait_for_timeout(1000)  # colours change gradually
         no_violation(page)
         page.locator("#theme-switch").click()
         page.wait_for_timeout(1000)  # colours change gradually

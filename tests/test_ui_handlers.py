@@ -342,7 +342,7 @@ def test_the_app_starts_where_its_environment_says_and_leaves_nothing_behind(tmp
             urlopen(f"http://127.0.0.1:{port}/gradio_api/monitoring/summary")
         assert len(list(tmp_path.glob("cvhub-page-*"))) == 1
         app.terminate()
-        app.wait(60)
+        assert app.wait(60) == 0
         assert list(tmp_path.glob("cvhub-*")) == []
     finally:
         app.kill()

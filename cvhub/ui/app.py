@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -116,9 +117,11 @@ def main() -> None:
     """Serve the page until Ctrl-C or SIGTERM, which is how Docker and systemd ask; then it tidies up behind itself."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     memory.share_heaps()
-    with uploads.folder_of_its_own():
+    with suppress(SystemExit), uploads.folder_of_its_own():
         demo = build()
         launch(demo)
         Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
         Thread(target=warm_up, name="warm up", daemon=True).start()
         demo.block_thread()
+    sys.stdout.flush()
+    os._exit(0)  # an orderly end would take torch from under the threads that still compute
