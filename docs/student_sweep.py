@@ -2,10 +2,12 @@
 
 Each of three students learns for a quarter of its epochs with several learning rates, and with more weight decay, and
 is judged on what is held out of the tiles to train on, never on the test split. Results are written into
-cvhub/explain/students/sweep.csv, a line a run; what is there already is left as it is, and an interrupted run goes on.
+cvhub/explain/students/sweep.csv, a line a run, and into the page; what is there already is left as it is, and an
+interrupted run goes on.
 """
 
 import csv
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +22,8 @@ COLUMNS: tuple[str, ...] = ("run", "recipe", "lr", "weight_decay", "epochs", "va
 ROWS = ("plain", "recipe", "hard_conv")
 SETTINGS = ((1e-3, 0.05), (2e-3, 0.05), (4e-3, 0.05), (2e-3, 0.2))  # learning rate, weight decay
 PART = 4  # of the epochs one in so many
+PAGE = Path(__file__).parent / "distillation.md"
+TABLE = re.compile(r"(?<=<!-- made by docs/student_sweep.py -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 # Run → recipe, learning rate and weight decay.
 RUNS: dict[str, tuple[str, float, float]] = {
@@ -30,6 +34,21 @@ RUNS: dict[str, tuple[str, float, float]] = {
 def main(arguments: list[str] | None = None) -> None:
     experiments = {row: tuple(run for run, (name, _, _) in RUNS.items() if name == row) for row in ROWS}
     run_command(arguments, Script("student_sweep", __doc__, "EuroSAT", experiments, RUNS, FOLDER, read_sweep, make))
+    PAGE.write_text(TABLE.sub(table(read_sweep()), PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def table(lines: dict[str, dict[str, str]]) -> str:
+    """A row a student, a column a setting, each with the accuracy on what is held out; – where none was made."""
+    heads = ["recipe", *(f"rate {lr:g}, decay {decay:g}" for lr, decay in SETTINGS)]
+    rows = [heads, [":---", *["---:"] * len(SETTINGS)]]
+    for row in ROWS:
+        found = (lines.get(f"{row}-{lr:g}-{decay:g}") for lr, decay in SETTINGS)
+        rows.append([f"`students/{row}`", *(_percent(line["validation_accuracy"]) if line else "–" for line in found)])
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
+
+
+def _percent(share: str) -> str:
+    return f"{100 * float(share):.1f} %"
 
 
 def read_sweep(into: Path = FOLDER) -> dict[str, dict[str, str]]:

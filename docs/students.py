@@ -26,7 +26,7 @@ from docs.curves import Script, keep, run_command
 BATCH_JUDGED = 200
 ROOT = Path(__file__).parents[1]
 PAGES = {ROOT / "docs" / "distillation.md": "en", ROOT / "README.md": "en", ROOT / "README.zh.md": "zh"}
-TABLE = re.compile(r"(?<=<!-- made by docs/students.py -->\n).*(?=<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(?<=<!-- made by docs/students.py -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 # Run → recipe and seed.
 RUNS: dict[str, tuple[str, int]] = {

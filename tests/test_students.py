@@ -14,6 +14,7 @@ from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe, read_recipe
 from cvhub.ui.figures import students as figure
 from cvhub.ui.strings import speaker
+from docs import student_sweep as sweep
 from docs import students as script
 
 MADE = read_students()
@@ -55,6 +56,21 @@ def test_the_page_has_the_table_of_what_ships(page: Path) -> None:
     found = script.TABLE.search(page.read_text(encoding="utf-8"))
     assert found
     assert found[0] == script.table(script.PAGES[page]), "see docs/students.py"
+
+
+def test_the_sweep_that_ships_is_whole_and_stands_on_the_page() -> None:
+    lines = sweep.read_sweep()
+    assert list(lines) == list(sweep.RUNS)
+    for name, line in lines.items():
+        recipe = sweep.recipe_of(name, "eurosat", Path("answers"))
+        assert (line["recipe"], float(line["lr"])) == (sweep.RUNS[name][0], recipe.optimiser.lr)
+        assert (float(line["weight_decay"]), float(line["epochs"])) == (
+            recipe.optimiser.weight_decay,
+            recipe.budget.epochs,
+        )
+    found = sweep.TABLE.search(sweep.PAGE.read_text(encoding="utf-8"))
+    assert found
+    assert found[0] == sweep.table(lines), "see docs/student_sweep.py"
 
 
 def student(row: str, seed: int, accuracy: float) -> Student:
