@@ -511,9 +511,12 @@ def test_the_card_tells_how_the_weights_came_about(finished: Path, data: Path) -
 
 
 def test_a_finished_run_is_not_run_again(finished: Path, data: Path) -> None:
+    """What a kill left as the run cleared up goes."""
     before = (finished / "model.safetensors").stat().st_mtime_ns
+    (finished / run.DONE / "checkpoint-9").mkdir(parents=True)
     again = train(tiny_recipe(data, budget={"epochs": 6}), finished, "tiny")
     assert again == outcome(finished)
+    assert not (finished / run.DONE).exists()
     assert (finished / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(CvhubError, match=r"holds the model of another recipe: its seed is 0, not 1"):
         train(tiny_recipe(data, budget={"epochs": 6}, seed=1), finished)

@@ -90,6 +90,8 @@ def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Ou
                 write_result(trainer, recipe, folder / WORK / FINISHED, name)
     if first and not finished:
         move_up(folder)
+    if first:
+        shutil.rmtree(folder / DONE, ignore_errors=True)  # also what a run left that was killed as it cleared up
     _wait()
     return outcome(folder)
 
@@ -209,11 +211,10 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
 
 
 def move_up(folder: Path) -> None:
-    """The finished model takes its place; what was needed on the way goes."""
+    """The finished model takes its place; what was needed on the way is put aside."""
     for file in sorted((folder / WORK / FINISHED).iterdir()):
         file.replace(folder / file.name)
     (folder / WORK).replace(folder / DONE)  # in one step: half of it would look like a run that can't go on
-    shutil.rmtree(folder / DONE)
 
 
 def outcome(folder: Path) -> Outcome:
