@@ -133,6 +133,8 @@ def test_keyboard_alone_is_enough(open_page):
     for _ in range(10):
         page.keyboard.press("ArrowRight")
     page.wait_for_function("b => document.querySelector('.bar .percent').textContent < b", arg=before)
+    unchanged = "() => window.last === (window.last = document.querySelector('#results').innerHTML)"
+    page.wait_for_function(unchanged, polling=1000)  # the answers to all ten keys have come
     tab_to(f'.card[data-model="{MODELS[0]}"] .bar')
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
@@ -119,6 +120,35 @@ def test_a_newer_question_silences_the_one_before(models, picture: str):
     assert "ResNet-34 says cat" in cards
     slow.ready.set()
     assert list(before) == []
+
+
+def test_a_class_picked_while_a_model_loads_stays_picked(models, picture: str):
+    slow = MadeUp(Event())
+    models |= {"resnet18": slow, "resnet34": ready()}
+    session = Session()
+    answers = handlers.answer(session, picture, ["resnet18", "resnet34"], *CHOICES)
+    assert "Loading." in next(answers)[2]
+    _, _, picked, _ = handlers.show(session, 3.0, "dog", "", 0.1, "en")
+    slow.ready.set()
+    *_, (_, _, cards, _, heat_class, _) = answers
+    assert picked["value"] == heat_class["value"] == "dog"
+    assert "Loading." not in cards
+    assert cards.count('aria-pressed="true"') == cards.count('data-class="dog"') == 2
+
+
+def test_a_view_that_was_overtaken_is_not_shown(models, picture: str, monkeypatch):
+    models |= {"resnet18": ready()}
+    session, results = Session(), handlers.results
+    list(handlers.answer(session, picture, ["resnet18"], *CHOICES))
+
+    def results_meanwhile(answers: list[Any], view: View) -> str:
+        monkeypatch.setattr(handlers, "results", results)
+        assert 'data-class="dog"' in handlers.show(session, 1.0, "dog", "", 0.1, "en")[0]
+        return results(answers, view)
+
+    monkeypatch.setattr(handlers, "results", results_meanwhile)
+    assert handlers.show(session, 3.0, "", "", 0.1, "en") == (gr.skip(), gr.skip(), gr.skip(), gr.skip())
+    assert session.view == View(heat_class="dog")
 
 
 def test_a_view_is_whole_although_a_model_answers_while_it_is_drawn(models, picture: str, monkeypatch):

@@ -74,6 +74,7 @@ class Session:
     checkpoints: dict[str, Path] = field(default_factory=dict)  # this visit's own: name → folder
     colours: dict[str, int] = field(default_factory=dict)  # each model's place in the palette
     turn: int = 0  # counts the questions, so that a newer one silences those before it
+    view: View = View()  # the newest that was wished for, perhaps while a model was still answering
 
     def answered(self) -> list[Answer]:
         return [answer for answer in self.answers.values() if answer.answered]

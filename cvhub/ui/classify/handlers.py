@@ -77,12 +77,13 @@ def answer(
 ) -> Iterator[tuple[Session, str | Update, *Shown]]:
     """Ask the chosen models about the picture; what is known is shown at once, the rest as it comes.
 
-    A new picture takes back the choice of classes, which belonged to the old one. A newer question ends this one.
+    A new picture takes back the choice of classes, which belonged to the old one. A newer question ends this one; a
+    newer view, such as a class picked while a model loads, is what the rest is shown under.
     """
     say = speaker(language)
     if session.picture not in (None, picture):
         heat_class = true_class = ""
-    view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+    session.view = View(temperature, heat_class or "", true_class or "", epsilon, language)
     prepare(session, picture, models or [], runtime, precision)
     turn = session.turn
     try:
@@ -92,19 +93,17 @@ def answer(
         for _ in ask_missing(session, image, say):
             if session.turn != turn:
                 return
-            add_heats(session, view, say, image)
-            yield session, style, *show_view(session, view)
+            yield session, style, *show_newest(session, image)
             style = gr.skip()
         if session.turn == turn:
-            add_heats(session, view, say, image)
-            yield session, style, *show_view(session, view)
+            yield session, style, *show_newest(session, image)
     except CvhubError as error:
         session.answers.clear()
-        yield session, gr.skip(), *blank(translated(str(error), language), view)
+        yield session, gr.skip(), *blank(translated(str(error), language), session.view)
     except Exception as error:  # the page would wait for ever
         log.exception("the answers could not be shown")
         session.answers.clear()
-        yield session, gr.skip(), *blank(say("unexpected_view", kind=type(error).__name__), view)
+        yield session, gr.skip(), *blank(say("unexpected_view", kind=type(error).__name__), session.view)
 
 
 def prepare(session: Session, picture: str | None, models: list[str], runtime: str, precision: str) -> None:
@@ -131,6 +130,13 @@ def open_for(session: Session, say: Say) -> Image.Image:
     return open_picture(session.picture)
 
 
+def show_newest(session: Session, image: Image.Image) -> Shown:
+    """What the session's answers look like under the view that was asked for last."""
+    view = session.view
+    add_heats(session, view, speaker(view.language), image)
+    return show_view(session, view)
+
+
 def show_view(session: Session, view: View) -> Shown:
     """What the session's answers look like under a view."""
     answers = list(session.answers.values())
@@ -154,12 +160,15 @@ def list_classes(session: Session, language: str) -> tuple[Update, Update]:
 def show(
     session: Session, temperature: float, heat_class: str, true_class: str, epsilon: float, language: str
 ) -> Shown:
-    """The kept answers under another temperature, class, ε or language: no forward pass."""
-    view = View(temperature, heat_class or "", true_class or "", epsilon, language)
-    if not session.answers:
-        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-    add_heats(session, view, speaker(language))
-    return show_view(session, view)
+    """The kept answers under another temperature, class, ε or language: no forward pass. Nothing, where a newer view
+    was asked for before this one was drawn."""
+    session.view = view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+    if session.answers:
+        add_heats(session, view, speaker(language))
+        shown = show_view(session, view)
+        if session.view is view:
+            return shown
+    return gr.skip(), gr.skip(), gr.skip(), gr.skip()
 
 
 def pick_class(
