@@ -1,8 +1,10 @@
 """The runs of students that ship: each is what its recipe leaves, and the view says what they say."""
 
 import json
+import re
 import tomllib
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from cvhub.explain.figures import students
 from cvhub.explain.figures.students import FOLDER, ROWS, RUNS, TEACHERS, Student, read_students
 from cvhub.training.curves import read_curve
 from cvhub.training.recipe import Recipe
-from cvhub.training.recipe_file import load_recipe, read_recipe
+from cvhub.training.recipe_file import load_recipe, read_recipe, recipe_text
 from cvhub.ui.figures import students as figure
 from cvhub.ui.strings import speaker
 from docs import student_sweep as sweep
@@ -91,7 +93,30 @@ def test_the_view_gives_means_and_intervals(monkeypatch: pytest.MonkeyPatch) -> 
         assert "87.0 % (85.5 to 88.4; 2 seeds 86.0 to 88.0)" in drawing.charts  # Wilson, 1740 of 2000
         assert "92.0 % (90.7 to 93.1)" in drawing.charts
         assert "worth" not in drawing.see
-        assert drawing.charts.count('href="#student-soft_conv"') == drawing.charts.count('id="student-soft_conv"') == 1
+        assert drawing.charts.count('id="student-soft_conv"') == 1
+        assert drawing.charts.count('href="#student-soft_conv"') == 2  # the mark, and the table's row
+
+
+def test_every_mark_leads_to_a_card_that_says_how_the_run_was_made() -> None:
+    for language in ("en", "zh"):
+        charts = figure.draw(speaker(language), "minutes").charts
+        cards = dict(re.findall(r'<details id="student-(\w+)">(.*?)</details>', charts, re.S))
+        assert set(cards) == {*ROWS, *TEACHERS}
+        assert set(re.findall(r'href="#student-(\w+)"', charts)) == set(cards)
+        for name, card in cards.items():
+            assert escape(recipe_text(figure.known_as(name))) in card
+            assert "apache-2.0" in card
+    english = figure.draw(speaker("en"), "minutes").charts
+    told = re.findall(r'<details id="student-(\w+)">(.*?)</details>', english, re.S)
+    cards = {name: re.sub("<.*?>", " ", card) for name, card in told}
+    assert "0.8 teacher, 0.2 labels; soft: its distribution, τ = 2 " in cards["soft_conv"]
+    assert "hard: the teacher&#x27;s decision, those that are right " in cards["dual_agreement"]
+    assert "VGG (EuroSAT), Swin (EuroSAT)" in cards["dual_agreement"]
+    assert " 10.0 % of EuroSAT&#x27;s training tiles " in cards["few_labels"]
+    assert "labels of 10.0 % of them" in cards["few_labels_taught"]
+    assert "cvhub predict eurosat_deit_distilled PICTURE" in cards["dual_fixed"]
+    assert "cvhub train students/plain data=EUROSAT" in cards["plain"]
+    assert "muon, rate 0.002, decay 0.05, batches of 64, 42 epochs" in cards["eurosat_vgg"]
 
 
 def test_the_view_says_what_recipe_and_teacher_are_worth(monkeypatch: pytest.MonkeyPatch) -> None:

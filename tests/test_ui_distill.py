@@ -399,11 +399,14 @@ class TestInChromium:
         assert loaded == [["CvDeiTModel", "head", 10], ["CvDeiTForImageClassification", "head", 10]]
         jobs.close()
 
-    def test_a_point_of_the_results_leads_to_its_row(self, distill) -> None:
+    def test_a_point_of_the_results_leads_to_its_card(self, distill) -> None:
         page = distill()
         page.get_by_role("tab", name=text("part_results", "en")).click()
         page.locator("#results-drawing .mark").last.click()
-        expect(page.locator("#results-drawing tr").last).to_be_focused()
+        last = page.locator("#results-drawing details").last
+        expect(last).to_be_focused()
+        expect(last.locator("pre")).to_be_visible()
+        expect(last.locator("dl")).to_contain_text("cvhub predict eurosat_swin PICTURE")
         no_violation(page)
 
     def test_it_fits_a_phone_in_chinese(self, distill) -> None:

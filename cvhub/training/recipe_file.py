@@ -29,6 +29,11 @@ def names() -> list[str]:
     return sorted(file.relative_to(RECIPES).with_suffix("").as_posix() for file in files)
 
 
+def recipe_text(name: str) -> str:
+    """The file of a recipe that comes with cvhub, as it was written."""
+    return (RECIPES / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def load_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
     """A shipped recipe by name, or a file; `overrides` are KEY=VALUE. Raises `CvhubError` for what it can't say."""
     tables = _tables_of(recipe)

@@ -7,7 +7,7 @@ that it keeps its size on a phone. Colours are places in the palette, so a chart
 import cmath
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -82,11 +82,12 @@ class Bar:
 @dataclass(frozen=True)
 class Cell:
     """What is written in a table, and a bar under it where it is a share of the column's most; `aside` is a name that
-    other places know it by."""
+    other places know it by, `to` the element of the page that it leads to."""
 
     written: str
     share: float | None = None
     aside: str = ""
+    to: str = ""
 
 
 def from_zero(title: str, most: float, steps: int = 5) -> Axis:
@@ -128,17 +129,10 @@ def track(share: float) -> str:
     return f'<span class="track"><span class="fill" style="width:{100 * share:.2f}%"></span></span>'
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str, ids: Sequence[str] = ()) -> str:
-    """A row a thing, named by its first cell. Each cell carries its column's head, for pages that are narrow.
-
-    `ids`, one a row, make the rows places that links lead to.
-    """
+def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> str:
+    """A row a thing, named by its first cell. Each cell carries its column's head, for pages that are narrow."""
     heads = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    opened = [f'<tr id="{escape(name)}">' for name in ids] or ["<tr>"] * len(rows)
-    body = "".join(
-        f"{opening}{''.join(map(_cell, head, row, range(len(row))))}</tr>"
-        for opening, row in zip(opened, rows, strict=True)
-    )
+    body = "".join(f"<tr>{''.join(map(_cell, head, row, range(len(row))))}</tr>" for row in rows)
     inner = f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody>"
     return f'<table class="figures" aria-label="{escape(caption)}">{inner}</table>'
 
@@ -147,8 +141,15 @@ def _cell(title: str, cell: Cell, place: int) -> str:
     opening, closing = ('<th scope="row">', "</th>") if place == 0 else ("<td>", "</td>")
     bar = "" if cell.share is None else track(cell.share)
     aside = f' <code class="aside">{escape(cell.aside)}</code>' if cell.aside else ""
-    written = f"<span>{escape(cell.written)}{aside}</span>"
+    said = f'<a href="#{escape(cell.to)}">{escape(cell.written)}</a>' if cell.to else escape(cell.written)
+    written = f"<span>{said}{aside}</span>"
     return f'{opening}<span class="narrow">{escape(title)}</span>{written}{bar}{closing}'
+
+
+def definitions(told: Mapping[str, str]) -> str:
+    """Facts about a model: names as plain text, values as HTML."""
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in told.items())
+    return f'<dl class="model-facts">{rows}</dl>'
 
 
 def plot(series: Sequence[Series], x: Axis, y: Axis, alt: str) -> str:

@@ -25,11 +25,12 @@
     next.click();
   });
 
-  // A link to a place in the page leads there. (By itself it would open the page anew: Gradio's base address has no query.)
+  // A link to a place in the page leads there, and unfolds it. (By itself it would open the page anew: Gradio's base address has no query.)
   document.addEventListener("click", (event) => {
     const place = document.getElementById(event.target.closest("a[href^='#']")?.hash.slice(1));
     if (!place) return;
     event.preventDefault();
+    if ("open" in place) place.open = true;
     place.tabIndex = -1;
     place.focus({ preventScroll: true });
     place.scrollIntoView({ block: "center" });

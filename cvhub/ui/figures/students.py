@@ -8,8 +8,10 @@ from cvhub.catalog import Entry, find_entry
 from cvhub.evaluation.metrics import wilson_interval
 from cvhub.ui import numerals
 from cvhub.ui.charts import DASHES, Cell, Mark, Series, around, canvas, from_zero, legend, table
+from cvhub.ui.figures import student_cards
 from cvhub.ui.figures.figure import Choice, Drawing, Say
 from cvhub.ui.figures.photos import note
+from cvhub.ui.figures.student_cards import cards, known_as, place
 
 if TYPE_CHECKING:
     from cvhub.explain.figures.students import Student
@@ -41,7 +43,7 @@ TAUGHT_BY = {
     "few_labels_taught": "conv",
 }
 COLOURS = {"nobody": 0, "conv": 1, "transformer": 2, "both": 3, "teacher": 4}
-STRINGS = {
+STRINGS = student_cards.STRINGS | {
     "students_title": ("What a teacher adds", "教师带来了什么"),
     "students_source": ("Touvron et al. 2021, sections 4 and 5", "Touvron 等，2021，第 4、5 节"),
     "students_cost": ("Against", "横轴"),
@@ -117,10 +119,9 @@ STRINGS = {
     "students_note": (
         "EuroSAT, {n} test tiles; 95 % intervals (Wilson 1927) by how few these are; beside them the least and the "
         "best of several seeds. Differences within them say nothing. An arrow leads from a student to the same with a "
-        "teacher, a number to its row, which names the recipe; numbers that would "
-        "hide each other stand aside, with a line to their place.",
+        "teacher, a number to its card; numbers that would hide each other stand aside, with a line to their place.",
         "EuroSAT，{n} 张测试图块；95 % 区间（Wilson 1927）来自图块数量有限，旁边是多个种子的最低与最高。区间内的差别"
-        "不说明问题。箭头从一个学生指向有教师的同一学生，数字指向它在表中的一行（写有配方名）；会互相遮挡的数字移到旁边，以细线指向原位。",
+        "不说明问题。箭头从一个学生指向有教师的同一学生，数字指向它的卡片；会互相遮挡的数字移到旁边，以细线指向原位。",
     ),
 }
 
@@ -153,7 +154,7 @@ def draw(say: Say, cost: str) -> Drawing:
         written = {"taught": numerals.percent(with_teacher), "alone": numerals.percent(alone)}
         see += " " + say("students_see_few", gain=gain(alone, with_teacher), **written)
     below = note(say("students_note", n=f"{tested:,}"))
-    return Drawing(see, points(say, rows, cost) + verdicts(say, rows) + below)
+    return Drawing(see, points(say, rows, cost) + verdicts(say, rows) + below + told_in_full(say, rows))
 
 
 def gain(before: float, after: float) -> str:
@@ -216,19 +217,9 @@ def taught_by(name: str) -> str:
     return "teacher" if find_entry(name) else TAUGHT_BY.get(name, "nobody")
 
 
-def place(name: str) -> str:
-    """Of its row in the page."""
-    return f"student-{name}"
-
-
 def title(say: Say, name: str) -> str:
     entry = find_entry(name)
     return say("students_teacher", title=entry.title) if entry else say(f"students_row_{name}")
-
-
-def known_as(name: str) -> str:
-    """A teacher's name in the catalogue, or the recipe that trains a student."""
-    return name if find_entry(name) else f"students/{name}"
 
 
 def told(say: Say, name: str, accuracies: "Mapping[str, float]", costs: "Mapping[str, float]", cost: str) -> str:
@@ -240,10 +231,19 @@ def verdicts(say: Say, rows: "Mapping[str, Sequence[Student]]") -> str:
     """A numbered row for each student, then the teachers."""
     lines = lines_of(say, rows)
     named = [
-        [Cell(f"{number}  {title(say, name)}", aside=known_as(name)), *line]
+        [Cell(f"{number}  {title(say, name)}", aside=known_as(name), to=place(name)), *line]
         for number, (name, line) in enumerate(lines.items(), 1)
     ]
-    return table(heads_of(say), named, say("students_caption"), [place(name) for name in lines])
+    return table(heads_of(say), named, say("students_caption"))
+
+
+def told_in_full(say: Say, rows: "Mapping[str, Sequence[Student]]") -> str:
+    """The cards, by the numbers of the plot."""
+    lines = lines_of(say, rows)
+    costs = {row: (runs[0].parameters, minutes(runs)) for row, runs in rows.items()}
+    costs |= {one.name: (one.parameters, one.training_minutes) for one in teachers()}
+    titles = {name: f"{number}  {title(say, name)}" for number, name in enumerate(lines, 1)}
+    return cards(say, titles, {name: (line[0].written, *costs[name]) for name, line in lines.items()})
 
 
 def heads_of(say: Say) -> list[str]:

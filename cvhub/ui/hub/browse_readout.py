@@ -11,6 +11,7 @@ from cvhub.errors import CvhubError
 from cvhub.load import is_at_hand
 from cvhub.look import Look
 from cvhub.ui import numerals
+from cvhub.ui.charts import definitions
 from cvhub.ui.messages import translated
 from cvhub.ui.readout import message
 from cvhub.ui.strings import Say
@@ -92,8 +93,7 @@ def facts(look: Look, entry: Entry | None, card: dict[str, Any], say: Say) -> st
         "hub_fact_measured": escape(measured(entry)),
         "hub_fact_gated": escape(say("hub_gated")) if look.gated else "",
     }
-    rows = "".join(f"<div><dt>{escape(say(key))}</dt><dd>{value}</dd></div>" for key, value in told.items() if value)
-    return f'<dl class="model-facts">{rows}</dl>'
+    return definitions({say(key): value for key, value in told.items() if value})
 
 
 def link(repo: str) -> str:
