@@ -248,18 +248,33 @@ def begin(mine: str = "", **choices: Any) -> tuple[Any, ...]:
         "data": "digits", "archive": None, "teachers": ["digits_resnet"], "student": "small", "loss": "hard",
         "temperature": 3, "weight": 0.5, "combination": "fixed", "seconds": 20,
     }  # fmt: skip
-    return handlers.start(mine, "en", **(asked | choices))
+    return handlers.start(choices.pop("visitor", ""), mine, choices.pop("language", "en"), **(asked | choices))
 
 
 def test_a_visitor_has_one_run_at_a_time(own_jobs: Jobs) -> None:
-    name = begin()[0]
+    """In whatever tab: one that was opened before the first start knows of no run."""
+    name = begin(visitor="me")[0]
     assert own_jobs.status(name).job.about["teachers"] == ["digits_resnet"]
-    mine, _, said, *_ = begin(name)
-    assert mine == name
-    assert "Your other run goes on" in said
+    for mine in (name, ""):
+        kept, _, said, *_ = begin(mine, visitor="me")
+        assert kept == mine
+        assert "Your other run goes on" in said
+    assert "你的另一次训练还在进行" in begin(visitor="me", language="zh")[2]
+    other = begin(visitor="you")[0]
+    assert other
     handlers.stop(name, name, "", "en")
     assert own_jobs.status(name).job.state == "stopped"
-    assert begin(name)[0] != name
+    next_one = begin(name, visitor="me")[0]
+    assert next_one != name
+    said = handlers.resume(name, name, "", "en")[0]
+    assert "Your other run goes on" in said
+    assert own_jobs.status(name).job.state == "stopped"
+    assert len(list(own_jobs.root.glob("*"))) == 3
+
+
+def test_programs_without_a_page_are_one_visitor(own_jobs: Jobs) -> None:
+    assert begin()[0]
+    assert "Your other run goes on" in begin()[2]
 
 
 @pytest.mark.parametrize(
@@ -398,6 +413,22 @@ class TestInChromium:
         loaded = [json.loads(line) for line in said.stdout.splitlines()[-2:]]
         assert loaded == [["CvDeiTModel", "head", 10], ["CvDeiTForImageClassification", "head", 10]]
         jobs.close()
+
+    def test_two_tabs_of_a_browser_start_one_run(self, distill, own_jobs: Jobs) -> None:
+        """Also where both were opened before."""
+        first = distill()
+        second = first.context.new_page()
+        second.goto(first.url)
+        for page in (first, second):
+            page.get_by_role("tab", name=text("tab_distill", "en")).click()
+            page.get_by_role("tab", name=text("part_lesson", "en")).click()
+            page.locator("#lesson-start").wait_for()
+        first.locator("#lesson-start").click()
+        first.locator("#lesson-stop").wait_for(timeout=FIRST_ANSWER)
+        second.locator("#lesson-start").click()
+        expect(second.locator("#lesson-note")).to_contain_text("Your other run goes on", timeout=FIRST_ANSWER)
+        assert len(list(own_jobs.root.glob("*"))) == 1
+        second.close()
 
     def test_a_point_of_the_results_leads_to_its_card(self, distill) -> None:
         page = distill()

@@ -75,7 +75,8 @@ Stages = Sequence[Sequence[Task]]  # one after another; the tasks of one side by
 
 @dataclass
 class Job:
-    """As `STATE` holds it. `stage` counts from 0; `seconds` are those in which its tasks ran."""
+    """As `STATE` holds it. `stage` counts from 0; `seconds` are those in which its tasks ran. Of the jobs of one
+    `owner` one waits or runs at a time; those of nobody in particular, "", are not counted."""
 
     name: str
     stages: list[list[str]]
@@ -84,6 +85,7 @@ class Job:
     stage: int = 0
     seconds: float = 0.0
     error: str = ""
+    owner: str = ""
 
 
 @dataclass
@@ -125,9 +127,10 @@ class Jobs:
         folder.mkdir(parents=True)
         return folder
 
-    def start(self, folder: Path, stages: Stages, about: dict[str, Any]) -> str:
-        """Queues a job in its `new_folder`; returns its name. Raises `CvhubError` where queue or disk are full."""
-        job = Job(folder.name, [[task.name for task in stage] for stage in stages], about)
+    def start(self, folder: Path, stages: Stages, about: dict[str, Any], owner: str = "") -> str:
+        """Queues a job in its `new_folder`; returns its name. Raises `CvhubError` where queue or disk are full, and
+        where another job of its owner goes on."""
+        job = Job(folder.name, [[task.name for task in stage] for stage in stages], about, owner=owner)
         with _told():
             for task in (task for stage in stages for task in stage):
                 (folder / f"{task.name}.json").write_text(json.dumps(task.as_dict()), encoding="utf-8")
@@ -179,6 +182,8 @@ class Jobs:
 
     def _enqueue(self, job: Job, folder: Path) -> None:
         """Whoever calls this holds the lock, as for all that follows here."""
+        if job.owner and any(live.job.owner == job.owner for live in self._live.values()):
+            raise CvhubError("Your other run goes on: stop it first, or wait for its end.")
         waiting = sum(live.job.state == "waiting" for live in self._live.values())
         if waiting >= self.limits.waiting:
             raise CvhubError(f"{waiting} runs are waiting already, which is the limit: try again in some minutes.")

@@ -133,6 +133,7 @@ MESSAGES = {
     "{} doesn't end in a linear layer, which new classes need.": "{} 的末层不是线性层，无法学习新类别。",
     # lessons (training/)
     "There is no such run any more.": "该训练已不存在。",
+    "Your other run goes on: stop it first, or wait for its end.": "你的另一次训练还在进行：请先停止它，或等它结束。",
     "{} runs are waiting already, which is the limit: try again in some minutes.": "已有 {} 个训练在排队，已达上限：请几分钟后再试。",
     "The run took more than {} minutes, which is the limit.": "训练超过了 {} 分钟的上限。",
     "The run took more than {} MB, which is the limit.": "训练超过了 {} MB 的上限。",

@@ -43,6 +43,15 @@
       return language;
     },
 
+    // Who trains here: made once, kept by the browser, known to no other page.
+    visitor() {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      const made = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      const known = localStorage.getItem("cvhub-visitor") ?? made;
+      localStorage.setItem("cvhub-visitor", known);
+      return known;
+    },
+
     // The heat maps' opacity follows its slider without asking the server.
     fade(percent) {
       document.documentElement.style.setProperty("--opacity", percent / 100);

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cvhub.training.jobs import Jobs, Status
 
 ARCHIVE = "cvhub-student"
+NO_NAME = "nobody"  # all that call without a page are one visitor
 UNSEEN = ""  # what was drawn last, when nothing was
 
 log = logging.getLogger(__name__)
@@ -136,6 +137,7 @@ def choose_data(data: str) -> tuple[Update, Update]:
 
 
 def start(
+    visitor: str,
     mine: str,
     language: str,
     data: str,
@@ -148,7 +150,7 @@ def start(
     combination: str,
     seconds: float,
 ) -> tuple[Any, ...]:
-    """Queues a lesson; the browser keeps its name. Who has one that goes on starts no second."""
+    """Queues a lesson; the browser keeps its name. A `visitor`, one browser in all its tabs, has one at a time."""
     from cvhub.training.archive import unpack
     from cvhub.training.lesson import Lesson, plan
 
@@ -156,7 +158,6 @@ def start(
     hidden = gr.update(visible=False)
     folder = None
     try:
-        refuse_second(mine, say)
         lesson = Lesson(
             data=data,
             teachers=tuple(checked_teacher(model, data, say) for model in teachers or []),
@@ -173,7 +174,7 @@ def start(
                 raise CvhubError(say("lesson_no_archive"))
             lesson = lesson.of_classes(unpack(Path(archive), folder / "pictures"))
         about = {"teachers": list(lesson.teachers), "seconds": lesson.seconds, "loss": loss, "temperature": temperature}
-        name = jobs().start(folder, plan(lesson, folder), about | {"weight": weight})
+        name = jobs().start(folder, plan(lesson, folder), about | {"weight": weight}, visitor or NO_NAME)
         return name, name, "", hidden, *poll(name, name, UNSEEN, language)
     except CvhubError as error:
         sentence = translated(str(error), language)
@@ -183,15 +184,6 @@ def start(
     if folder is not None:
         shutil.rmtree(folder, ignore_errors=True)
     return mine, gr.skip(), note(sentence), gr.skip(), *(gr.skip() for _ in range(8))
-
-
-def refuse_second(mine: str, say: Say) -> None:
-    try:
-        state = jobs().status(mine).job.state
-    except CvhubError:
-        return
-    if state in ("waiting", "running"):
-        raise CvhubError(say("lesson_second"))
 
 
 def checked_teacher(model: str, data: str, say: Say) -> str:

@@ -24,6 +24,7 @@ class LessonPart:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.mine = gr.BrowserState("", storage_key=KEPT, secret=SECRET, render=False)
+        self.visitor = gr.Textbox(visible=False)  # filled as a run is started: all tabs of a browser are one
         self.watched = gr.State("")  # the run that is shown: mine, or the one that a link names
         self.shown = gr.State("")  # what was drawn last, so that nothing is sent twice
         self.timer = gr.Timer(POLL_SECONDS, active=False)
@@ -104,8 +105,9 @@ class LessonPart:
         self.data.change(handlers.choose_data, self.data, [self.archive, self.teachers], queue=False, **quiet)
         self.start.click(
             handlers.start,
-            [self.mine, language, *choices],
+            [self.visitor, self.mine, language, *choices],
             [self.mine, self.watched, self.note, self.download, *self.outputs],
+            js="(nobody, ...asked) => [cvhub.visitor(), ...asked]",
             show_progress="minimal",
             show_progress_on=[self.note],
             api_visibility="private",

@@ -133,10 +133,6 @@ DISTILL: dict[str, tuple[str, str]] = {
     "lesson_stopped": ("Stopped; it can go on from where it was.", "已停止，可以从停下处继续。"),
     "lesson_failed": ("The run has ended: {reason}", "训练已终止：{reason}"),
     "lesson_finished": ("Finished.", "已完成。"),
-    "lesson_second": (
-        "Your other run goes on: stop it first, or wait for its end.",
-        "你的另一次训练还在进行：请先停止它，或等它结束。",
-    ),
     "lesson_no_archive": (
         "Upload a zip that has a folder of pictures for each class.",
         "请上传一个 zip 文件，其中每个类别有一个图片文件夹。",
