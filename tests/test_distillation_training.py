@@ -32,6 +32,7 @@ from cvhub.training import run
 from cvhub.training.batches import Batches, Deal, Loader
 from cvhub.training.curves import read_curve, write_curve
 from cvhub.training.data import load_pictures
+from cvhub.training.disk import writing
 from cvhub.training.distillation_trainer import DistillationTrainer, view_facts
 from cvhub.training.nets import picture_transform
 from cvhub.training.recipe import Recipe
@@ -39,7 +40,7 @@ from cvhub.training.recipe_file import load_recipe
 from cvhub.training.result import write_unfinished
 from cvhub.training.run import train
 from cvhub.training.teachers import Teacher
-from cvhub.training.trainer import step_of, training_arguments, writing
+from cvhub.training.trainer import WEIGHTS, step_of, training_arguments
 from tests.test_inference import save
 from tests.test_training import CLASSES, assert_same_weights, start, tiny_recipe, without_times
 from tests.test_training import data as data  # a fixture
@@ -600,6 +601,29 @@ def test_a_loss_that_is_no_number_keeps_its_batch(data: Path, finished: Path, tm
     assert set(batch) == {"pixel_values", "labels", "keys"}
 
 
+def test_weights_that_are_no_numbers_are_no_checkpoint(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a loss that was one, with a gradient that was none."""
+    prepare = run.prepare
+
+    def prepare_for_the_worst(*arguments: Any) -> Any:
+        trainer = prepare(*arguments)
+        weight = next(trainer.model.parameters())
+        weight.register_hook(lambda gradient: gradient * (torch.nan if trainer.state.global_step == 3 else 1))
+        return trainer
+
+    monkeypatch.setattr(run, "prepare", prepare_for_the_worst)
+    recipe = tiny_recipe(data, budget={"epochs": 2, "save_minutes": 1e-6})
+    with pytest.raises(CvhubError, match=r"no numbers any more after step 4: .* The batch is in (.*)\.$") as said:
+        train(recipe, tmp_path / "run")
+    assert len(load_file(str(said.value).rpartition(" in ")[2].removesuffix("."))["labels"]) == 8
+    (checkpoint,) = (tmp_path / "run" / run.WORK).glob("checkpoint-*")
+    assert step_of(checkpoint) == 3
+    weights = torch.load(checkpoint / WEIGHTS, weights_only=True)["model"]
+    assert all(value.isfinite().all() for value in weights.values())
+
+
 @pytest.mark.fault
 def test_a_full_disk_is_said_and_the_run_goes_on_later(
     data: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -643,7 +667,7 @@ def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path: Path) -> None
     """torch and safetensors have errors of their own, which are no OSErrors; others are not taken for it."""
     script = (
         "import resource, signal, sys, torch\nfrom safetensors.torch import save_file\n"
-        "from cvhub.errors import CvhubError\nfrom cvhub.training.trainer import writing\n"
+        "from cvhub.errors import CvhubError\nfrom cvhub.training.disk import writing\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
         "for save in (save_file, torch.save):\n"
         "    try:\n"

@@ -294,6 +294,16 @@ def test_a_killed_task_is_no_riddle(data: Path, make: Callable[..., Jobs], monke
     assert failure(jobs, name) == "The run was ended from outside (exit code -9)."
 
 
+def test_a_failure_does_not_tell_where_the_server_keeps_its_runs(
+    data: Path, make: Callable[..., Jobs], tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(data, optimiser={"name": "sgd", "lr": 1e30}, budget={"epochs": 20})
+    jobs = make()
+    told = failure(jobs, start(jobs, [TrainingTask("alone", recipe)]))
+    assert "The batch is in alone" in told
+    assert str(tmp_path) not in told
+
+
 def test_a_failure_that_found_no_room_for_its_word_is_said(
     data: Path, make: Callable[..., Jobs], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ PACKAGE = Path(cvhub.__file__).parent
 ROOMS = ("inference/*.py", "load.py", "convert/*.py", "hub/failures.py", "hub/download.py", "explain/**/*.py")
 ROOMS += ("training/few_shot.py", "evaluation/truth.py", "ui/segment/*.py", "ui/distill/*.py", "training/archive.py")
 ROOMS += ("ui/words/*.py",)
+ROOMS += ("training/disk.py", "training/trainer.py")
 ROOMS += ("training/job*.py", "training/lesson.py", "training/teachers.py", "training/result.py")
 ROOMS += ("evaluation/picture_rows.py", "evaluation/dataset.py", "limits.py", "loading.py", "json_file.py", "cache.py")
 ROOMS += ("look.py", "hub/push.py", "hub/folder.py", "hub/complete.py", "hub/account.py", "ui/hub/*.py")

@@ -18,12 +18,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from cvhub.errors import CvhubError, one_line
 from cvhub.inference.classify import Classifier
 from cvhub.training.data import load_pictures
+from cvhub.training.disk import writing
 from cvhub.training.few_shot import frozen_features, learn_classes, write_model
 from cvhub.training.judging import ClassifierJudge
 from cvhub.training.recipe import Data
 from cvhub.training.recipe_file import read_recipe
 from cvhub.training.run import train
-from cvhub.training.trainer import RecipeTrainer, writing
+from cvhub.training.trainer import RecipeTrainer
 
 # Pictures that a teacher learns its classes from, about so many and of each class at least so many; more would not
 # change a linear layer much.

@@ -318,8 +318,9 @@ def _told() -> Iterator[None]:
 
 
 def _sentence(file: Path, code: int | None) -> str:
-    """Why a task failed, as it said itself, or as the system tells."""
+    """Why a task failed, as it said itself, or as the system tells; where the server keeps its runs is its own."""
     told = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    told = told.replace(f"{file.parent}{os.sep}", "")
     return told or f"The run was ended from outside (exit code {code})."  # a full disk may have taken no word
 
 

@@ -69,7 +69,8 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe", watch: "Watch | No
 
 
 def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Outcome:
-    from cvhub.training.trainer import training_arguments, writing
+    from cvhub.training.disk import writing
+    from cvhub.training.trainer import training_arguments
 
     arguments = training_arguments(recipe, folder)
     first = arguments.process_index == 0

@@ -3,8 +3,6 @@
 import itertools
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from inspect import signature
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any, NoReturn
 
 import torch
 import torch.distributed
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from timm.optim import create_optimizer_v2, get_optimizer_class
 from timm.utils import ModelEmaV3
@@ -26,6 +23,7 @@ from cvhub.inference.torch_runtime import best_device, has_native_bf16
 from cvhub.models.pixels import PixelTransform
 from cvhub.training.batches import Loader, borrowed_chance
 from cvhub.training.curves import curve, write_curve
+from cvhub.training.disk import writing
 from cvhub.training.judging import Judge
 from cvhub.training.plan import Plan, validation_interval
 from cvhub.training.progress import Stopwatch
@@ -33,13 +31,11 @@ from cvhub.training.recipe import Recipe
 
 CHECKPOINT = "checkpoint-"
 WEIGHTS = "weights.pt"
-BATCH = "not-a-number.safetensors"  # whose loss was none
+BATCH = "not-a-number.safetensors"  # whose loss, or gradient, was none
 # A run of minutes is planned by the median of so many steps, after a few that find their memory and kernels.
 WARM_UP_STEPS, MEASURED_STEPS = 3, 8
 # All rows of the curves are written anew, which takes the longer the more there are: at most this share of the time.
 CURVES_SHARE = 0.02
-# Words of what is no OSError where a disk takes no more: torch's, as of 2.9, and safetensors'.
-UNWRITTEN = ("write", "writing", "unexpected pos", "I/O error")
 # timm's advice for runs that are not very long: the average of step n spans about n^(3/4) steps at first.
 EMA_WARMUP_POWER = 0.75
 
@@ -76,6 +72,7 @@ class RecipeTrainer(Trainer):
         self.curves_due = 0.0  # when they are written again
         self.stopwatch = Stopwatch()
         self.seconds_waited = 0.0  # for data
+        self.batch: dict[str, Any] = {}  # of this step
         self.terms: list[dict[str, Tensor]] = []  # of the steps since the last row of the curves
         self.head_only = recipe.model.train == "head"
         if self.head_only:
@@ -106,18 +103,18 @@ class RecipeTrainer(Trainer):
         if self.head_only:  # a frozen body's normalisation has no business with the batch
             self.model.base_model.eval()
         loss, terms = self.loss_and_terms(model, inputs)
+        self.batch = inputs
         if not loss.isfinite():
-            self._keep_batch(inputs)
+            self._keep_batch(f"The loss is no number any more at step {self.state.global_step + 1}")
         self.terms.append(terms)
         return loss
 
-    def _keep_batch(self, inputs: dict[str, Tensor]) -> NoReturn:
-        """The batch whose loss is no number outlives the run, which ends here: its checkpoints are from before."""
+    def _keep_batch(self, what: str) -> NoReturn:
+        """The batch that ends the run outlives it; the checkpoints are from before."""
         file = self.work / BATCH
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in inputs.items()}, file)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in self.batch.items()}, file)
         raise CvhubError(
-            f"The loss is no number any more at step {self.state.global_step + 1}: "
-            f"a lower optimiser.lr or an optimiser.clip such as 1.0 may help. The batch is in {file}."
+            f"{what}: a lower optimiser.lr or an optimiser.clip such as 1.0 may help. The batch is in {file}."
         )
 
     def loss_and_terms(self, model: nn.Module, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -239,6 +236,8 @@ class RecipeTrainer(Trainer):
         return str(self.work / "partial")
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        if not all(bool(weight.isfinite().all()) for weight in self.model.parameters()):  # a gradient was none
+            self._keep_batch(f"The weights are no numbers any more after step {self.state.global_step}")
         partial = Path(self._get_output_dir(trial))
         if self.args.should_save:
             shutil.rmtree(partial, ignore_errors=True)
@@ -270,20 +269,6 @@ class RecipeTrainer(Trainer):
         self.model.load_state_dict(weights["model"])
         if self.ema:
             self.ema.module.load_state_dict(weights["ema"])
-
-
-@contextmanager
-def writing(what: str) -> Iterator[None]:
-    """Says in a sentence that the disk doesn't take `what`."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not isinstance(error, OSError) and not any(words in str(error) for words in UNWRITTEN):
-            raise
-        raise CvhubError(
-            f"{what} can't be written ({one_line(error)}): "
-            "with room on the disk the run goes on from its last checkpoint when it is started again."
-        ) from None
 
 
 def last_checkpoint(work: Path) -> Path | None:

@@ -138,6 +138,19 @@ MESSAGES = {
     "The run took more than {} minutes, which is the limit.": "训练超过了 {} 分钟的上限。",
     "The run took more than {} MB, which is the limit.": "训练超过了 {} MB 的上限。",
     "The run was ended from outside (exit code {}).": "训练被外部终止（退出码 {}）。",
+    "{}: a lower optimiser.lr or an optimiser.clip such as 1.0 may help. The batch is in {}.": (
+        "{}：较低的 optimiser.lr 或 1.0 之类的 optimiser.clip 或许有用。该批数据在 {} 中。"
+    ),
+    "The loss is no number any more at step {}": "第 {} 步的损失已不是数字",
+    "The weights are no numbers any more after step {}": "第 {} 步之后权重已不是数字",
+    "{} can't be written ({}): with room on the disk the run goes on from its last checkpoint when it is started again.": (
+        "{} 无法写入（{}）：磁盘有空间后再次启动，训练会从最后一个检查点继续。"
+    ),
+    "The checkpoint of step {}": "第 {} 步的检查点",
+    "The curve of step {}": "第 {} 步的曲线",
+    "What the net answers": "网络的回答",
+    "optimiser.name is {}, which timm doesn't know.": "optimiser.name 为 {}，timm 中没有它。",
+    "The optimiser {} refuses its numbers: {}.": "优化器 {} 不接受这些数值：{}。",
     "The run failed unexpectedly ({}: {}).": "训练意外失败（{}：{}）。",
     "The server can't run this: {}.": "服务器无法运行它：{}。",
     "The run has no checkpoint yet.": "该训练还没有检查点。",
