@@ -216,6 +216,22 @@ def test_emoji_and_right_to_left_text_are_labels_and_markup_is_none(tiny: dict[s
     assert "<img src=x" not in html
 
 
+def test_a_word_too_long_for_a_heat_map_leaves_the_answer(tiny: dict[str, Path]) -> None:
+    told = view_of(name_picture(WordsSession(), word="one " * 100))
+    assert "tokens, this model reads 40 at most." in told
+    assert "apple" in told
+    assert "Several pictures by these labels" in told
+
+
+def test_the_formula_has_the_nets_own_numbers(tiny: dict[str, Path]) -> None:
+    """Also the bias, which a net that learned by a sigmoid adds."""
+    net = nets.contrastive("tiny_siglip", speaker("en"))
+    told = view_of(name_picture(WordsSession(), model="tiny_siglip"))
+    assert f"z = {numerals.three_digits(net.scale)} cos − {numerals.three_digits(-net.bias)}, cos being" in told
+    scale = nets.contrastive("tiny_clip", speaker("en")).scale
+    assert f"z = {numerals.three_digits(scale)} cos, cos being" in view_of(name_picture(WordsSession()))
+
+
 def test_a_newer_question_ends_the_one_before(tiny: dict[str, Path]) -> None:
     session = WordsSession()
     name_picture(session)
@@ -312,8 +328,22 @@ def test_a_sentence_is_judged_among_the_drawings(tiny: dict[str, Path]) -> None:
     found = contrast(images, net.embed_texts(["a red thing", *prompts.CAPTIONS["en"][1:]]), 1 / net.scale)
     pays = (found.picture_losses[0] + found.text_losses[0]) / 2
     assert f"<b>{numerals.nats(float(pays))}</b>" in html
-    assert "no head that judges a single pair" in html
+    assert "no head that judges a single pair; BLIP (drawings), " in html
     assert "(ITM)" not in html
+
+
+def test_a_net_that_reads_english_compares_english_captions(tiny: dict[str, Path]) -> None:
+    assert [nets.language_of(name, "zh") for name in ("drawings_clip", "drawings_blip", "clip_vit_b32", None)] == [
+        "zh", "en", "en", "en",
+    ]  # fmt: skip
+    session, say = MatchSession(), speaker("zh")
+    for model, language, expected in (
+        ("tiny_clip", "zh", prompts.CAPTIONS["zh"]),
+        ("owner/name", "en", prompts.CAPTIONS["en"]),
+    ):
+        net = nets.contrastive("tiny_clip", say)
+        matched, _ = match_handlers.judge(session, net, APPLE, "x", nets.language_of(model, language), say)
+        assert matched.texts[1:] == list(expected[1:])
 
 
 def test_a_net_with_a_matching_head_says_whether_it_fits(
@@ -394,6 +424,11 @@ def test_what_makes_no_batch_is_one_sentence(choices: dict[str, Any], sentence: 
 def test_alike_texts_are_said_to_be_wrong_for_each_other(tiny: dict[str, Path]) -> None:
     html = measure(files=[APPLE, sample_file("sun")], texts="same\nsame")[2]
     assert "Some texts are alike" in html
+
+
+def test_another_loss_that_the_net_learned_is_named(tiny: dict[str, Path]) -> None:
+    assert "This net learned another one" in measure(WordsSession(model="tiny_siglip"), model="tiny_siglip")[2]
+    assert "This net learned another one" not in measure()[2]
 
 
 def test_programs_get_the_loss(tiny: dict[str, Path]) -> None:

@@ -155,6 +155,7 @@ def test_lengths_are_few(clip: Path) -> None:
         ([], ["{}"], "There are no labels"),
         (["cat", " "], ["{}"], "Label 2 of 2 is empty"),
         (["cat", "dog", "cat"], ["{}"], "The label 'cat' is given twice"),
+        (["cat", "dog", "Cat"], ["{}"], "The net reads the labels 'cat' and 'Cat' alike"),
         (["cat"], [], "There are no templates"),
         (["cat"], ["a photo"], "The template 'a photo' has no {}"),
     ],

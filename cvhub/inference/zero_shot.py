@@ -84,9 +84,17 @@ class ZeroShot:
         """(K, E): of each label the mean over the sentences that the templates make of it (section 3.1.4)."""
         check_labels(labels)
         check_templates(templates)
+        self._check_apart(labels)
         sentences = [template.replace("{}", label) for label in labels for template in templates]
         parts = self.embed_texts(sentences).reshape(len(labels), len(templates), -1).mean(1)
         return parts / np.linalg.norm(parts, axis=1, keepdims=True)
+
+    def _check_apart(self, labels: Sequence[str]) -> None:
+        """Raises `CvhubError` where two labels are the same to the net, as those that differ in capitals may be."""
+        read: dict[bytes, str] = {}
+        for label, row in zip(labels, self.tokens(labels), strict=True):
+            if (other := read.setdefault(row.tobytes(), label)) is not label:
+                raise CvhubError(f"The net reads the labels {other!r} and {label!r} alike: each would have half.")
 
     # --- Answers ---
 

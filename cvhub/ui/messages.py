@@ -35,6 +35,7 @@ MESSAGES = {
     "There are no labels, expected at least one.": "没有标签，至少应有一个。",
     "Label {} of {} is empty.": "第 {} 个标签（共 {} 个）为空。",
     "The label {} is given twice: its probability would be shared.": "标签 {} 重复出现：其概率会被分摊。",
+    "The net reads the labels {} and {} alike: each would have half.": "网络把标签 {} 与 {} 读成一样：每个只会得到一半。",
     "There are no templates, expected at least one.": "没有模板，至少应有一个。",
     "The template {} has no {}, where the label goes.": "模板 {} 中没有放置标签的 {}。",
     "{}; torch writes, since {}": "{}；由 torch 书写，因为{}",

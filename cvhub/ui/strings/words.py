@@ -85,8 +85,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "zero_shot_cosine": ("cos {cosine}", "cos {cosine}"),
     "zero_shot_rest": ("{n} other labels share {percent}.", "其余 {n} 个标签共占 {percent}。"),
     "zero_shot_note": (
-        "{choice}, where z is {scale} times the cosine of picture and label, τ = {temperature}.",
-        "{choice}，其中 z 为图片与标签余弦的 {scale} 倍，τ = {temperature}。",
+        "{choice}, where z = {scale} cos{bias}, cos being the cosine of picture and label, and τ = {temperature}.",
+        "{choice}，其中 z = {scale} cos{bias}，cos 为图片与标签的余弦，τ = {temperature}。",
     ),
     "zero_shot_note_heat": (
         "Heat: Grad-CAM of the cosine, {formula}, on the image tower's last map (Selvaraju et al. 2017).",
@@ -126,9 +126,9 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "caption_note": (
         "Under each word the probability that the net gave it after the words before; over the picture its cross "
-        "attention, the mean over the heads of the last three layers, each map from its own least to its greatest. "
-        "Attention says where a word took from, not what that did to it.",
-        "每个词下方是网络在前文之后给它的概率；图片上是它的交叉注意力，为最后三层各头的平均，每张图从自身最小值到"
+        "attention, the mean over the heads of the last layers, three at most, each map from its own least to its "
+        "greatest. Attention says where a word took from, not what that did to it.",
+        "每个词下方是网络在前文之后给它的概率；图片上是它的交叉注意力，为最后几层（至多三层）各头的平均，每张图从自身最小值到"
         "最大值缩放。注意力说明词从何处取信息，而非其影响。",
     ),
     "caption_loss": ("What the net would pay for its own sentence", "网络为自己的句子付出的损失"),
@@ -144,8 +144,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "match_no_sentence": ("Type a sentence about the picture.", "请输入一句关于图片的话。"),
     "match_fits": ("It fits with a probability of {percent}.", "相符的概率为 {percent}。"),
     "match_alone": (
-        "This net compares, it has no head that judges a single pair.",
-        "此网络只作比较，没有评判单独一对的头。",
+        "This net compares, it has no head that judges a single pair; {others} have.",
+        "此网络只作比较，没有评判单独一对的头；{others} 有。",
     ),
     "match_chosen": (
         "Of {n} sentences the picture chooses it with {text}; of {n} pictures it chooses this one with {picture}.",
@@ -157,8 +157,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "match_fits_term": ("fits or not", "相符与否"),
     "match_note": (
         "In nats; i is the picture, t the text, 1 that they fit; logits are cosines ⁄ τ at the net's own "
-        "τ = {temperature}. The other pairs are sample drawings with their captions. All {n} pairs together would pay "
-        "{loss}.",
+        "τ = {temperature}. The other pairs are sample drawings with their captions. All {n} pairs would pay {loss} on "
+        "average.",
         "单位 nat；i 为图片，t 为文本，1 表示相符；logits 为余弦 ⁄ τ，取网络自己的 τ = {temperature}。"
         "其余各对为示例图画及其描述。全部 {n} 对平均为 {loss}。",
     ),
@@ -196,6 +196,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "In nats, over N = {n} pairs; c are cosines. τ = {temperature}, and the net learned {learned} (Radford et al. "
         "2021, figure 3).",
         "单位 nat，N = {n} 对；c 为余弦。τ = {temperature}，网络学到的是 {learned}（Radford 等，2021，图 3）。",
+    ),
+    "contrast_other_loss": (
+        "This net learned another one, of each pair by itself (a sigmoid, Zhai et al. 2023).",
+        "此网络学的是另一种损失：每一对各自计算（sigmoid，Zhai 等，2023）。",
     ),
     "contrast_cosines": ("Similarity of all pictures and texts: cosines", "所有图片与文本的相似度：余弦"),
     "contrast_rows": ("Rows softmaxed: each picture among the texts", "按行 softmax：每张图片选文本"),

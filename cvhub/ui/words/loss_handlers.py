@@ -49,7 +49,7 @@ def contrast_batch(
         net = nets.contrastive(model, say)
         found = measure(session, net, batch, written, temperature)
         names = [picture_name(file, say) for file in batch]
-        view = contrast_html(found, names, written, temperature, 1 / net.scale, say)
+        view = contrast_html(found, names, written, temperature, 1 / net.scale, net.choose, say)
         yield session, session.style(VIEW, batch) or gr.skip(), view, known, slider
     except Exception as error:  # the page would wait for ever
         yield session, gr.skip(), failure(error, language), known, gr.skip()
@@ -96,7 +96,7 @@ def contrast(files: list[str] | None, texts: str, model: str | None, temperature
         files: The pictures, files, of which the first belongs to the first text, and so on.
         texts: The texts, one a line.
         model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
-        temperature: What logits are divided by; 1 leaves the model's own.
+        temperature: What cosines are divided by, such as 0.05; what a model learned is 1 / exp(logit_scale).
 
     Returns:
         {"model", "loss", "picture_losses", "text_losses", "cosines"}; losses in nats, cosines with a picture a row.

@@ -32,15 +32,18 @@ def contrast_html(
     texts: Sequence[str],
     temperature: float,
     learned: float,
+    by_this_loss: bool,
     say: Say,
 ) -> str:
-    """`learned`: the net's own temperature."""
+    """`learned`: the net's own temperature, which it found by this loss or by another."""
     n = len(texts)
     lead = say("contrast_costs", n=n, loss=numerals.nats(contrast.loss))
     aside = say("contrast_chance", n=n, loss=numerals.nats(math.log(n)))
     if len(set(texts)) < n:
         aside += " " + say("contrast_twice")
     note = say("contrast_note", n=n, temperature=f"{temperature:g}", learned=f"{learned:.3g}")
+    if not by_this_loss:
+        note += " " + say("contrast_other_loss")
     return (
         message(f"<strong>{escape(lead)}</strong> {escape(aside)}")
         + terms_table(say("contrast_losses", temperature=f"{temperature:g}"), [("", terms(contrast, say))], note, say)

@@ -52,7 +52,7 @@ def judge_sentence(
         if model and model != session.model:
             yield session, gr.skip(), asking(model, say), known
         net = nets.contrastive(model, say)
-        matched, files = judge(session, net, picture, sentence.strip(), language, say)
+        matched, files = judge(session, net, picture, sentence.strip(), nets.language_of(model, language), say)
         session.model = model or ""
         yield session, session.style(VIEW, files) or gr.skip(), matched_html(matched, say), known
     except Exception as error:  # the page would wait for ever
@@ -62,7 +62,7 @@ def judge_sentence(
 def judge(
     session: MatchSession, net: "ZeroShot", picture: str, sentence: str, language: str, say: Say
 ) -> tuple[Matched, list[str]]:
-    """The pair among the sample drawings with their captions, and the files of the pictures."""
+    """The pair among the sample drawings with their captions in a language, and the files of the pictures."""
     from cvhub.explain.contrast import contrast
 
     others = [sample for sample in DRAWINGS if sample_file(sample) != picture]
@@ -71,7 +71,8 @@ def judge(
     images = np.stack([seen.embedding for seen in session.embed(net, files)])
     found = contrast(images, net.embed_texts(texts), 1 / net.scale)
     names = [picture_name(file, say) for file in files]
-    return Matched(found, names, texts, fitting(session, net, picture, sentence), 1 / net.scale), files
+    fits, judges = fitting(session, net, picture, sentence), ", ".join(nets.judges())
+    return Matched(found, names, texts, fits, judges, 1 / net.scale), files
 
 
 def fitting(session: MatchSession, net: "ZeroShot", picture: str, sentence: str) -> float | None:

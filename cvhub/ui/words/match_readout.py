@@ -25,13 +25,15 @@ class Matched:
     """How well a sentence goes with a picture.
 
     - `contrast`: of a batch whose first pair they are; `pictures`, `texts`: what its pairs are called.
-    - `fits`: what the head that judges pairs says, None of a net without one. `temperature`: the net's own.
+    - `fits`: what the head that judges pairs says, None of a net without one; `others`: nets that have one.
+    - `temperature`: the net's own.
     """
 
     contrast: "Contrast"
     pictures: Sequence[str]
     texts: Sequence[str]
     fits: float | None
+    others: str
     temperature: float
 
 
@@ -41,7 +43,7 @@ def matched_html(matched: Matched, say: Say) -> str:
         "text": numerals.percent(float(contrast.among_texts[0, 0])),
         "picture": numerals.percent(float(contrast.among_pictures[0, 0])),
     }
-    lead, aside = say("match_chosen", n=n, **chosen), say("match_alone")
+    lead, aside = say("match_chosen", n=n, **chosen), say("match_alone", others=matched.others)
     if matched.fits is not None:
         lead, aside = say("match_fits", percent=numerals.percent(matched.fits)), lead
     table = terms_table(

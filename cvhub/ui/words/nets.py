@@ -51,6 +51,18 @@ def knowledge(model: str | None, say: Say) -> str:
     return say("words_photos") + fetched
 
 
+def language_of(model: str | None, language: str) -> str:
+    """In which a net is asked where the visitor has typed nothing: all but ours of names in both read English."""
+    entry = catalog.find_entry(model or "")
+    reads_both = entry is not None and entry.source == "bundled" and CAPTIONS not in _tasks(entry)
+    return language if reads_both else "en"
+
+
+def judges() -> list[str]:
+    """The titles of those that have a head for whether a text fits: BLIPs that compare, too."""
+    return [entry.title for entry in rows(CONTRASTIVE) if entry.family == "blip"]
+
+
 def contrastive(model: str | None, say: Say) -> "ZeroShot":
     """A net that tells which texts belong to a picture, ready to answer."""
     from cvhub.inference.pool import default_pool

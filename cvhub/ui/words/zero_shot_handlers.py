@@ -11,6 +11,7 @@ import numpy as np
 
 from cvhub.errors import CvhubError
 from cvhub.ui import answering
+from cvhub.ui.messages import translated
 from cvhub.ui.pictures import heat_layer, picture_on, seen_part
 from cvhub.ui.samples import DRAWINGS, sample_file
 from cvhub.ui.state import Heat
@@ -104,7 +105,11 @@ def answer(session: WordsSession, asked: Question, say: Say) -> Iterator[tuple[s
     known = session.heats.get(heat_key(net, asked, word))
     yield style, named_html(named, word, known, matrices, asked.language, say)
     if known is None:
-        heat = find_heat(session, net, asked, word)
+        heat: Heat | str
+        try:
+            heat = find_heat(session, net, asked, word)
+        except CvhubError as error:  # of a word too long; what the labels got stands
+            heat = translated(str(error), asked.language)
         yield gr.skip(), named_html(named, word, heat, matrices, asked.language, say)
 
 
@@ -141,6 +146,7 @@ def compare(session: WordsSession, net: "ZeroShot", asked: Question) -> Named:
         competing=net.choose,
         temperature=asked.temperature,
         scale=net.scale,
+        bias=net.bias,
         sentences=len(asked.labels) * len(asked.templates),
         picture_milliseconds=seen.milliseconds,
         texts_milliseconds=milliseconds,

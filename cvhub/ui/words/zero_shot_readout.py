@@ -24,7 +24,7 @@ class Named:
     """What a net says of one picture.
 
     - `cosines`, `probabilities` (K,): of the labels, at `temperature`; `competing`: whether they share one whole.
-    - `scale`: what the net multiplies cosines by. `sentences`: how many texts were compared, `new` ones among them.
+    - `scale`, `bias`: a logit is scale · cosine + bias. `sentences`: how many texts were compared.
     - milliseconds for the picture, when it was seen first, and for the texts, this time; `runtime`: what ran and why.
     """
 
@@ -35,6 +35,7 @@ class Named:
     competing: bool
     temperature: float
     scale: float
+    bias: float
     sentences: int
     picture_milliseconds: float
     texts_milliseconds: float
@@ -45,8 +46,8 @@ class Named:
         return self.labels[int(self.probabilities.argmax())]
 
 
-def named_html(named: Named, word: str, heat: Heat | None, matrices: str, language: str, say: Say) -> str:
-    """`word`: whose heat map is shown, which may be still to come."""
+def named_html(named: Named, word: str, heat: Heat | str | None, matrices: str, language: str, say: Say) -> str:
+    """`word`: whose `heat` map is shown, which may be still to come, or a sentence on why there is none."""
     best = numerals.percent(float(named.probabilities.max()))
     sentence = say("one_says", title=named.title, label=named.likeliest, percent=best)
     return (
@@ -69,12 +70,14 @@ def facts(named: Named, language: str, say: Say) -> str:
     return f'<p class="facts">{escape(told)}</p><p class="facts why">{escape(reason(named.runtime, language))}</p>'
 
 
-def heat_figure(word: str, heat: Heat | None, say: Say) -> str:
-    alt = escape(say("zero_shot_heat_alt", word=word))
-    layer = heat_layer(heat) if heat else ""
+def heat_figure(word: str, heat: Heat | str | None, say: Say) -> str:
+    alt, told = say("zero_shot_heat_alt", word=word), say("zero_shot_heat", word=word)
+    if isinstance(heat, str):
+        alt = told = heat
+    layer = heat_layer(heat) if isinstance(heat, Heat) else ""
     return (
-        f'<figure class="card"><div class="heat-map" role="img" aria-label="{alt}">{layer}</div>'
-        f'<figcaption class="facts" dir="auto">{escape(say("zero_shot_heat", word=word))}</figcaption></figure>'
+        f'<figure class="card"><div class="heat-map" role="img" aria-label="{escape(alt)}">{layer}</div>'
+        f'<figcaption class="facts" dir="auto">{escape(told)}</figcaption></figure>'
     )
 
 
@@ -106,7 +109,11 @@ def _bar(named: Named, index: int, word: str, say: Say) -> str:
 def explanation(named: Named, say: Say) -> str:
     choice = f'<span class="formula">{CHOICE if named.competing else QUESTIONS}</span>'
     told = say(
-        "zero_shot_note", choice=choice, scale=numerals.three_digits(named.scale), temperature=f"{named.temperature:g}"
+        "zero_shot_note",
+        choice=choice,
+        scale=numerals.three_digits(named.scale),
+        bias=f" {'−' if named.bias < 0 else '+'} {numerals.three_digits(abs(named.bias))}" if named.bias else "",
+        temperature=f"{named.temperature:g}",
     )
     grad = say("zero_shot_note_heat", formula=f'<span class="formula">{GRAD_CAM}</span>')
     return f'<p class="facts">{told} {grad}</p>'
