@@ -15,6 +15,7 @@ from cvhub.catalog import CATALOG, CHECKPOINTS, TASKS, Entry
 from cvhub.convert import convert_checkpoint
 from cvhub.evaluation.pairs import FILE as PAIRS
 from cvhub.evaluation.truth import FILE as TRUTH
+from cvhub.hub.card import model_card
 from cvhub.inference.classify import Classifier
 from cvhub.inference.segment import Segmenter
 from cvhub.inference.writing import CAPTIONS, Writer
@@ -23,6 +24,7 @@ from cvhub.inference.zero_shot import ZeroShot
 from cvhub.load import load_model, resolve
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import load_recipe
+from tests.cards import run_card
 
 BUNDLED = [entry for entry in CATALOG if entry.source == "bundled"]
 AUTO_CLASSES = dict(TASKS.values())
@@ -106,6 +108,26 @@ def test_the_cards_metrics_are_the_rows(entry: Entry) -> None:
     assert f"{entry.tested:,}" in card
 
 
+def test_the_card_of_a_net_of_words_says_what_it_knows_and_how_to_ask(
+    entry: Entry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card that is written now does; the code in it runs."""
+    if not has_words(entry):
+        return
+    folder = CHECKPOINTS / entry.location
+    knows = load_recipe(entry.name).result.knows
+    assert knows == "drawings (emoji, clip art), no photos"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"\n\nThe net knows {knows}.\n\n## Use\n" in card
+    assert use_of(card) == use_of(model_card(folder, title=entry.title, knows=knows))
+    assert "predict" in run_card(folder, tmp_path, monkeypatch)
+    assert entry.dataset == "emoji and clipart"
+
+
+def use_of(card: str) -> str:
+    return card.partition("\n## Use\n")[2].partition("\n## ")[0]
+
+
 def test_the_recipe_that_made_it_is_the_one_that_ships(entry: Entry) -> None:
     shipped = load_recipe(entry.name)
     made = load_recipe(str(CHECKPOINTS / entry.location / "recipe.toml"))
@@ -113,8 +135,10 @@ def test_the_recipe_that_made_it_is_the_one_that_ships(entry: Entry) -> None:
 
 
 def without_places(recipe: Recipe) -> Recipe:
+    """What decides on the weights: neither places nor a sentence for the card."""
     return replace(
         recipe,
+        result=replace(recipe.result, knows=""),
         data=replace(recipe.data, source=""),
         words=replace(recipe.words, sources=()),
         distillation=replace(recipe.distillation, answers=""),

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import AutoModel, AutoProcessor, AutoTokenizer, CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from cvhub.convert import convert_checkpoint, export_checkpoint
+from cvhub.convert.clip import FAMILY
 from cvhub.convert.clip_tokenizer import make_tokenizer
 from cvhub.convert.family import NoForeignForm
 from cvhub.errors import CvhubError
@@ -157,20 +158,47 @@ def test_open_clip_folders(kind: str, fields: dict[str, Any], tmp_path: Path) ->
         export_checkpoint(tmp_path / "ours", tmp_path / "back", "open_clip")
 
 
-@pytest.mark.parametrize("arch", ["ViT-B/32", "RN50", "ViT-B-32"])
-def test_bare_state_dicts(arch: str, tmp_path: Path) -> None:
-    """OpenAI's, whose nets have QuickGELU and whose files may tell their sizes in scalars, and open_clip's."""
-    quick = arch != "ViT-B-32"
-    vision = {"layers": [3, 4, 6, 3], "width": 8} if arch == "RN50" else {"layers": 12, "width": 64, "patch_size": 16}
+@pytest.mark.parametrize(
+    ("arch", "scalars", "quick"),
+    [
+        ("ViT-B/32", True, True),
+        ("ViT-B/32", False, True),
+        ("ViT-B-32", False, False),
+        ("ViT-B-32-quickgelu", False, True),
+        ("RN50", True, True),
+        ("RN50", False, False),
+        ("RN50-quickgelu", False, True),
+    ],
+)
+def test_bare_state_dicts(
+    arch: str, scalars: bool, quick: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """OpenAI's, whose nets have QuickGELU and whose files may tell their sizes in scalars, and open_clip's, which call
+    the ViTs otherwise and the ResNets the same."""
+    layers = [3, 4, 6, 3] if "RN50" in arch else 12
+    vision = {"layers": layers, "width": 8} if "RN50" in arch else {"layers": 12, "width": 64, "patch_size": 16}
     _, config = open_clip_model(vision, quick_gelu=quick)
     config["text_cfg"]["layers"] = 12
     model = open_clip.CLIP(**config)
     tensors = contiguous(randomise(model))
-    if quick:
+    if scalars:
         tensors |= {"input_resolution": torch.tensor(64), "context_length": torch.tensor(77)}
     save_file(tensors, tmp_path / "weights.safetensors")
     convert_checkpoint(tmp_path / "weights.safetensors", tmp_path / "ours", arch)
+    told = "The tensors fit RN50 of open_clip as well as that of openai, which is another net: the former is taken."
+    assert (told in caplog.text) == (arch == "RN50" and not scalars)
     compare(tmp_path / "ours", lambda: model, torch.randn(2, 3, 64, 64), ids((3,), (1, 2), end=49407, length=77))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_activations_of_open_clips_names_are_theirs(name: str) -> None:
+    (layout,) = (layout for layout in FAMILY.layouts if layout.library == "open_clip")
+    plain = name.replace("/", "-").replace("@336px", "-336")
+    for known in (plain, f"{plain}-quickgelu"):
+        config = open_clip.get_model_config(known)
+        assert config is not None
+        expected = "quick_gelu" if config.get("quick_gelu") else "gelu"
+        assert layout.architectures[known]["text_config"].hidden_act == expected
 
 
 def compare(folder: Path, reference: Callable[[], nn.Module], pixels: Tensor, texts: Tensor) -> None:

@@ -466,6 +466,18 @@ def test_files_that_are_no_state_dicts(tmp_path: Path) -> None:
     assert "neither a .safetensors nor a .pth" in refused(tmp_path, tmp_path / "weights.h5", "resnet18")
 
 
+def test_a_torchscript_program_is_told_from_a_damaged_file(tmp_path: Path) -> None:
+    """OpenAI distributes CLIP as such programs."""
+    program = torch.jit.script(torch.nn.Linear(2, 3))
+    torch.jit.save(program, tmp_path / "RN50.pt")
+    told = "RN50.pt is a TorchScript program, expected its weights: save its state_dict() by torch.save."
+    assert refused(tmp_path, tmp_path / "RN50.pt", "RN50") == told
+    torch.save(program.state_dict(), tmp_path / "weights.pt")
+    assert read_file(tmp_path / "weights.pt").keys() == {"weight", "bias"}
+    (tmp_path / "short.pt").write_bytes((tmp_path / "RN50.pt").read_bytes()[:500])
+    assert "damaged or cut short" in refused(tmp_path, tmp_path / "short.pt", "RN50")
+
+
 def test_a_destination_in_use_is_left_alone(resnet18: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(CvhubError, match="exists and is not an empty folder"):

@@ -28,6 +28,7 @@ from cvhub.hub.download import download, fetch_description, fetched
 from cvhub.hub.push import push
 from cvhub.load import load_model, resolve
 from cvhub.models.image_processing import CvImageProcessor
+from tests.cards import run_card
 from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 ROOT = Path(__file__).parents[1]
@@ -270,12 +271,8 @@ def test_a_card_names_few_classes_and_counts_many(folder: Path) -> None:
 
 
 def test_the_code_in_a_card_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = read_card(folder).text.replace("path/to/this/folder", str(folder))
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    monkeypatch.chdir(folder)
-    Image.new("RGB", (90, 70), "teal").save("photo.jpg")
-    names: dict[str, Any] = {}
-    exec(code, names)
+    read_card(folder)
+    names = run_card(folder, folder, monkeypatch)
     assert {answer["label"] for answer in names["predict"]("photo.jpg")} == {f"LABEL_{i}" for i in range(5)}
 
 

@@ -18,7 +18,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from cvhub import telling
+from cvhub.catalog import find_entry
 from cvhub.cli import main
+from cvhub.commands import index as index_command
 from cvhub.errors import CvhubError
 from cvhub.evaluation.dataset import Rows
 from cvhub.evaluation.picture_rows import DatasetPictures, open_source
@@ -547,6 +549,31 @@ def indexed(photos: Path, clip: Path, capsys: pytest.CaptureFixture[str]) -> Pat
     assert captured.out == f"{photos / HIDDEN}: 5 pictures (5 added)\n"
     assert "5 of 5 pictures" in captured.err
     return photos
+
+
+def test_a_new_index_says_what_its_model_knows(
+    photos: Path, clip: Path, said: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody chose the model, and not again when the index is brought up to date."""
+    monkeypatch.setattr(index_command, "SEARCH_MODEL", str(clip))
+    expected = f"{clip} is taken, which knows drawings and no photos; --model clip_vit_b32 knows photos."
+    assert main(["index", str(photos), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert expected in captured.err.splitlines()
+    assert [json.loads(line)["added"] for line in captured.out.splitlines()] == [5]
+    assert main(["index", str(photos)]) == 0
+    assert main(["index", str(photos), "--model", str(clip), "--out", f"{photos}-index"]) == 0
+    assert "no photos" not in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["index", "--help"])
+    assert "knows drawings and no photos; clip_vit_b32 knows photos" in " ".join(capsys.readouterr().out.split())
+    monkeypatch.undo()
+    assert find_entry(index_command.PHOTO_MODEL).location == "openai/clip-vit-base-patch32"  # pyright: ignore
+
+
+def test_a_search_for_no_unicode_is_refused(indexed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", str(indexed), "\udcff"]) == 1
+    assert "the text “\ufffd” has the lone surrogate U+DCFF, expected valid Unicode." in capsys.readouterr().err
 
 
 def test_index_and_search(indexed: Path, said: Any, net: ZeroShot, monkeypatch: pytest.MonkeyPatch) -> None:

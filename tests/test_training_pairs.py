@@ -312,7 +312,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str]
         if family not in made:
             made[family] = tmp_path_factory.mktemp(family) / "run"
             words = {"columns": ["label", "label_zh"], "one_per": "base_label"}
-            more = {"words": words, "data": {"holdout": "base_label:0.1:0"}}
+            more = {"words": words, "data": {"holdout": "base_label:0.1:0"}, "result": {"knows": "squares, no photos"}}
             if family == "blip":
                 more["words"] = {"columns": ["label"], "one_per": "base_label"}
                 more["budget"] = {"epochs": 90}
@@ -327,6 +327,7 @@ def test_a_clip_learns_and_leaves_a_complete_folder(runs: Any, data: Path, capsy
     curve = read_curve(folder / "curves.csv")
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
     assert read_pairing(folder) == Pairing("label", "base_label:0.1:0", "base_label")
+    assert "The net knows squares, no photos." in (folder / "README.md").read_text(encoding="utf-8")
     model = transformers.AutoModelForZeroShotImageClassification.from_pretrained(folder)
     assert model.config.text_config.vocab_size <= 700
     assert transformers.AutoProcessor.from_pretrained(folder).tokenizer("红方块")["input_ids"]

@@ -16,8 +16,9 @@ from cvhub.inference import openvino_decoder
 from cvhub.inference.openvino_decoder import OpenVINODecoder
 from cvhub.inference.pool import ModelPool
 from cvhub.inference.runtime import RuntimeUnavailable
-from cvhub.inference.writing import Writer
+from cvhub.inference.writing import MOST_WORDS, Writer
 from cvhub.inference.zero_shot import ZeroShot
+from tests.cards import run_card
 from tests.parity import load_any
 from tests.test_blip import theirs_of, words
 
@@ -172,6 +173,7 @@ def test_predict_writes_a_caption_a_line(
         ("captions", ["--top-k", "2"], "--top-k is for classifiers"),
         ("questions", [], "--question says what is asked"),
         ("matching", ["--labels", "a", "--beams", "2"], "--beams is for nets that write"),
+        ("captions", ["--beams", "17"], "beams are 17, expected 1 to 16."),
     ],
 )
 def test_options_of_other_tasks_are_bad_usage(
@@ -181,3 +183,27 @@ def test_options_of_other_tasks_are_bad_usage(
         main(["predict", str(folders[kind]), "picture.png", *options])
     assert ended.value.code == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_question_that_is_no_unicode_is_refused(folders: dict[str, Path], photos: Path) -> None:
+    with pytest.raises(CvhubError, match=r"the text “w9 �” has the lone surrogate U\+DCFF, expected valid Unicode"):
+        Writer(str(folders["questions"]), "torch").write(images(photos), "w9 \udcff")
+
+
+@pytest.mark.parametrize("kind", ["captions", "matching", "questions"])
+def test_the_code_in_a_card_runs(
+    kind: str, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each head's own way to be asked, on a vocabulary of no real words."""
+    names = run_card(folders[kind], tmp_path, monkeypatch)
+    if kind == "matching":
+        said = names["predict"]("photo.jpg", candidate_labels=["w5", "w6"])
+        assert {answer["label"] for answer in said} == {"w5", "w6"}
+        return
+    if kind == "captions":
+        said = names["predict"]("photo.jpg", text="", max_new_tokens=MOST_WORDS)[0]["generated_text"]
+    else:
+        said = names["processor"].decode(names["answer"][0], skip_special_tokens=True)
+    with Image.open("photo.jpg") as image:
+        expected = Writer(str(folders[kind]), "torch", "fp32").write([image], "what is this?")
+    assert [said] == expected

@@ -24,6 +24,7 @@ from cvhub.inference.tokens import Tokens
 from cvhub.inference.zero_shot import ZeroShot
 from cvhub.models.clip import CvClipConfig, CvClipModel
 from cvhub.models.image_processing import CvImageProcessor
+from tests.cards import run_card
 from tests.parity import difference, randomise
 from tests.test_clip import RESNET, TINY, TOWERS, VIT
 
@@ -249,7 +250,7 @@ def test_options_of_other_tasks_are_bad_usage(
     assert sentence in capsys.readouterr().err
 
 
-def test_the_card_shows_how_to_ask(clip: Path, tmp_path: Path) -> None:
+def test_the_card_shows_how_to_ask(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert_checkpoint(clip, tmp_path / "copy")
     write_card(tmp_path / "copy", title="T", task=None, licence=None, dataset=None, metrics={}, source="owner/name")
     card = ModelCard.load(tmp_path / "copy" / "README.md")
@@ -257,6 +258,26 @@ def test_the_card_shows_how_to_ask(clip: Path, tmp_path: Path) -> None:
     assert "AutoModelForZeroShotImageClassification.from_pretrained(name" in card.text
     assert 'predict("photo.jpg", candidate_labels=["cat", "dog"])' in card.text
     assert "arxiv.org/abs/2103.00020" in card.text
+    said = run_card(tmp_path / "copy", tmp_path, monkeypatch)["predict"]("photo.jpg", candidate_labels=["cat", "dog"])
+    assert {answer["label"] for answer in said} == {"cat", "dog"}
+    asked = {"title": "T", "task": None, "licence": None, "dataset": None, "metrics": {}, "source": None}
+    write_card(tmp_path / "copy", **asked, knows="drawings, no photos")
+    text = (tmp_path / "copy" / "README.md").read_text()
+    assert "The net knows drawings, no photos." in text
+    assert "photo.jpg" not in text
+    assert "predict" in run_card(tmp_path / "copy", tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("options", [["--labels", "\udcff,a"], ["--labels", "a", "--template", "\ud83d {}"]])
+def test_what_is_no_unicode_is_refused_in_a_sentence(
+    options: list[str], clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As bytes of the command line that are no UTF-8 come, and half an emoji on the page."""
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
+    assert main(["predict", str(clip), str(tmp_path / "one.png"), *options]) == 1
+    told = capsys.readouterr().err
+    assert "expected valid Unicode." in told
+    assert "\ufffd" in told
 
 
 def test_info_shows_both_towers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

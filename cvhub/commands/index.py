@@ -5,14 +5,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cvhub.catalog import SEARCH_MODEL
+from cvhub.catalog import PHOTO_MODEL, SEARCH_MODEL
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, print_json
 
 
 def add(commands: Any) -> None:
     index = add_command(commands, "index", run, "make pictures searchable, or take up what changed since")
     index.add_argument("source", metavar="SOURCE", help="a folder of pictures, or a data set: a folder or a Hub id")
-    index.add_argument("--model", metavar="MODEL", help=f"{MODEL}, of CLIP's kind (the index's, else {SEARCH_MODEL})")
+    index.add_argument(
+        "--model", metavar="MODEL",
+        help=f"{MODEL}, of CLIP's kind (the index's, else {SEARCH_MODEL}, which knows drawings and no photos; "
+        f"{PHOTO_MODEL} knows photos)",
+    )  # fmt: skip
     index.add_argument(
         "--out", type=Path, metavar="DIR",
         help="the folder of the index (.cvhub-index in the folder SOURCE, NAME-index of OWNER/NAME on the Hub)",
@@ -48,7 +52,11 @@ def net_for(into: Path, options: argparse.Namespace) -> Any:
     from cvhub.inference.picture_index import made_by
     from cvhub.inference.zero_shot import ZeroShot
 
-    model, precision = made_by(into) or (SEARCH_MODEL, "auto")
+    made = made_by(into)
+    if made is None and options.model is None:
+        told = f"{SEARCH_MODEL} is taken, which knows drawings and no photos; --model {PHOTO_MODEL} knows photos."
+        print(told, file=sys.stderr)
+    model, precision = made or (SEARCH_MODEL, "auto")
     if options.precision != "auto":
         precision = options.precision
     return ZeroShot(options.model or model, options.runtime, precision)

@@ -23,5 +23,5 @@ def run(options: argparse.Namespace) -> int:
             print_json({key: getattr(entry, key) for key in KEYS})
         else:
             millions = f"{entry.parameters / 1e6:.2f} M"
-            print(f"{entry.name:<22}{millions:>9}  {entry.source:<8} {entry.dataset:<12} {entry.location}")
+            print(f"{entry.name:<22}{millions:>9}  {entry.source:<8} {entry.dataset:<17} {entry.location}")
     return 0

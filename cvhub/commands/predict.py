@@ -12,6 +12,7 @@ from typing import Any
 from cvhub.catalog import DEFAULT_MODEL
 from cvhub.commands.calibration import add_calibrate_option, calibrate
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, positive, print_json
+from cvhub.errors import CvhubError
 
 TOP_K = 5
 TASKS = ("semantic", "instance", "panoptic")
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_engine(options)
     task = checked_task(options)
+    check_beams(options)
     calibrate(options, [path for path in options.paths if isinstance(path, Path)])
     if options.engine == "ray":
         from cvhub.commands.predict_ray import run_on_ray
@@ -161,6 +163,17 @@ def checked_task(options: argparse.Namespace) -> str:
         if problem:
             options.command.error(problem)
     return task if task not in tasks[:1] else ""
+
+
+def check_beams(options: argparse.Namespace) -> None:
+    """Ends with the usage where there are more than the page lets follow."""
+    from cvhub.inference import writing
+
+    if options.beams is not None:
+        try:
+            writing.check_beams(options.beams)
+        except CvhubError as error:
+            options.command.error(str(error))
 
 
 def problem_of_out(out: Path, paths: list[Path]) -> str:

@@ -1,6 +1,7 @@
 """Reads a foreign checkpoint from disk: its tensors, config and preprocessing, and nothing that could run code."""
 
 import pickle
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,10 @@ def read_file(file: Path) -> dict[str, Tensor]:
         return read_safetensors(file)
     if file.suffix not in PICKLES:
         raise CvhubError(f"{file.name} is neither a .safetensors nor a .pth file.")
+    if _is_program(file):
+        raise CvhubError(
+            f"{file.name} is a TorchScript program, expected its weights: save its state_dict() by torch.save."
+        )
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -127,6 +132,18 @@ def read_file(file: Path) -> dict[str, Tensor]:
     if all(name.startswith(PARALLEL) for name in names):
         names = [name.removeprefix(PARALLEL) for name in names]
     return dict(zip(names, content.values(), strict=True))
+
+
+def _is_program(file: Path) -> bool:
+    """Whether torch.jit.save wrote it, whose archives hold code, as OpenAI distributes CLIP: it could run."""
+    if not zipfile.is_zipfile(file):
+        return False
+    try:
+        with zipfile.ZipFile(file) as archive:
+            parts = [name.partition("/")[2] for name in archive.namelist()]
+    except zipfile.BadZipFile:  # damaged, which torch will say
+        return False
+    return "constants.pkl" in parts and any(part.startswith("code/") for part in parts)
 
 
 def _first_line(error: Exception) -> str:

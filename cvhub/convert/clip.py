@@ -301,7 +301,7 @@ FAMILY = Family(
             library="open_clip",
             architectures={
                 "CLIP": {},
-                **{_open_clip_name(name): _row(name, "gelu") for name in VARIANTS if name.startswith("ViT")},
+                **{_open_clip_name(name): _row(name, "gelu") for name in VARIANTS},
                 **{f"{_open_clip_name(name)}-quickgelu": _row(name) for name in VARIANTS},
             },
             names=_original_names,

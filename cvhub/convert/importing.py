@@ -92,7 +92,7 @@ def import_file(
         raise CvhubError(f"{file.name} doesn't say what it is: name its architecture, e.g. --arch resnet50.")
     with explained(file):
         tensors = read_file(file)
-        family, layout = max(find_layouts(arch), key=lambda candidate: _known_tensors(*candidate, arch, tensors))
+        family, layout = _layout_of(arch, tensors)
         _write(Checkpoint(layout.library, arch, tensors), family, layout, folder, overrides, origin or file.name, card)
 
 
@@ -116,11 +116,34 @@ def find_layouts(architecture: str, library: str | None = None) -> Iterator[tupl
     yield from found
 
 
+def _layout_of(architecture: str, tensors: Mapping[str, Tensor]) -> tuple[Family, Layout]:
+    """Of the layouts that know `architecture` the one that most tensors of a bare file have names of, which says no
+    more about the library that wrote it. Of two as good it is the one whose files have no unused tensors: where these
+    are missing the other library's own file isn't likely.
+    """
+    found = [
+        (*candidate, _known_tensors(*candidate, architecture, tensors)) for candidate in find_layouts(architecture)
+    ]
+    family, layout, known = max(found, key=lambda candidate: (candidate[2], -len(candidate[1].unused)))
+    fields = _row_config(family, layout, architecture).to_dict()
+    for other_family, other, as_many in found:
+        if as_many == known and _row_config(other_family, other, architecture).to_dict() != fields:
+            log.warning(
+                "The tensors fit %s of %s as well as that of %s, which is another net: the former is taken.",
+                *(architecture, layout.library, other.library),
+            )
+    return family, layout
+
+
 def _known_tensors(family: Family, layout: Layout, architecture: str, tensors: Mapping[str, Tensor]) -> int:
-    """How many tensors have names of this layout: a bare file says no more about which library wrote it."""
-    config = make_config(_class(family, "Config"), dict(layout.architectures[architecture]))
+    """How many tensors have names of this layout, unused ones included."""
+    config = _row_config(family, layout, architecture)
     _, unknown = rename(tensors, ((theirs, ours) for ours, theirs in layout.names(config)))
-    return len(tensors) - len(unknown)
+    return len(tensors) - sum(not name.startswith(layout.unused) for name in unknown)
+
+
+def _row_config(family: Family, layout: Layout, architecture: str) -> Any:
+    return make_config(_class(family, "Config"), dict(layout.architectures[architecture]))
 
 
 def _write(

@@ -26,6 +26,9 @@ MEASURED = "## Measured"
 BY = "By `cvhub evaluate`"
 TABLE = re.compile(f"^(?={BY})", re.MULTILINE)  # where each begins
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+PHOTO, PICTURE = "photo.jpg", "picture.png"  # what examples ask about; a net that doesn't know all isn't shown a photo
+RETRIEVAL, CAPTIONS = "zero-shot-image-classification", "image-text-to-text"
+ANSWERS = "visual-question-answering"
 
 
 def write_card(
@@ -39,6 +42,7 @@ def write_card(
     source: str | None,
     base_model: str | None = None,
     training: str | None = None,
+    knows: str | None = None,
 ) -> None:
     """Writes README.md into a folder that has its config.json and, if it is to have one, its processor's file."""
     card = model_card(
@@ -51,6 +55,7 @@ def write_card(
         source=source,
         base_model=base_model,
         training=training,
+        knows=knows,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 
@@ -108,6 +113,7 @@ def model_card(
     source: str | None = None,
     base_model: str | None = None,
     training: str | None = None,
+    knows: str | None = None,
 ) -> str:
     """The text of a card.
 
@@ -115,6 +121,7 @@ def model_card(
     - `dataset`: what the weights were trained and measured on, several joined by `AND`; `metrics`: name → value.
     - `source`: where the weights come from: a Hub id becomes the card's `base_model`.
     - `base_model`: the Hub id of what was fine-tuned; `training`: a section on how, in Markdown.
+    - `knows`: what kinds of picture the net knows, and which it doesn't: "drawings (emoji, clip art), no photos".
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     family = config["model_type"].removeprefix("cvhub_")
@@ -127,7 +134,8 @@ def model_card(
         f"# {title}",
         _paper(family),
         _origin(licence, dataset, source),
-        _usage(folder, task, auto_class),
+        f"The net knows {knows}." if knows else None,
+        _usage(folder, task, auto_class, PICTURE if knows else PHOTO),
         _preprocessing(folder),
         _labels(config),
         training,
@@ -208,26 +216,39 @@ def _origin(licence: str | None, dataset: str | None, source: str | None) -> str
     return " ".join(sentences)
 
 
-def _usage(folder: Path, task: str | None, auto_class: str) -> str:
+def _usage(folder: Path, task: str | None, auto_class: str, picture: str) -> str:
     trust = "trust_remote_code=True"
     with_processor = (folder / "preprocessor_config.json").is_file()
     words = (folder / "processor_config.json").is_file()
     processor = "AutoProcessor" if words else "AutoImageProcessor"
-    imports = [auto_class] + ([processor, "pipeline"] if with_processor else [])
-    lines = [f"from transformers import {', '.join(sorted(imports, key=str.lower))}", "", f'name = "{FOLDER}"']
+    example = _example(task, words, picture, trust) if with_processor and task else []
+    imports = [auto_class] + ([processor] if with_processor else [])
+    imports += ["pipeline"] if any("pipeline(" in line for line in example) else []
+    lines = ["from PIL import Image"] if any("Image.open(" in line for line in example) else []
+    lines += [f"from transformers import {', '.join(sorted(imports, key=str.lower))}", "", f'name = "{FOLDER}"']
     lines.append(f"model = {auto_class}.from_pretrained(name, {trust})")
     if with_processor:
         lines.append(f"processor = {processor}.from_pretrained(name, {trust})")
-    if with_processor and task and words:
-        lines += ["", f'predict = pipeline("{task}", model=name, {trust})']
-        lines.append('predict("photo.jpg", candidate_labels=["cat", "dog"])')
-    elif with_processor and task:
-        lines += ["", f'predict = pipeline("{task}", model=model, image_processor=processor)', 'predict("photo.jpg")']
+    lines += ["", *example] if example else []
     note = (
         f"`{trust}` lets transformers run the `.py` files that lie beside the weights; "
         "where the package cvhub is installed and imported, its own code is used instead."
     )
     return "\n".join(["## Use", "", "```python", *lines, "```", "", note])
+
+
+def _example(task: str, words: bool, picture: str, trust: str) -> list[str]:
+    """How a picture is asked about, by transformers' pipeline of the task where it has one."""
+    if task == ANSWERS:  # which lost its pipeline in transformers 5
+        return [
+            f'inputs = processor(images=Image.open("{picture}"), text="what is this?", return_tensors="pt")',
+            "answer = model.generate(input_ids=inputs.input_ids, pixel_values=inputs.pixel_values, max_new_tokens=20)",
+            "processor.decode(answer[0], skip_special_tokens=True)",
+        ]
+    if not words:
+        return [f'predict = pipeline("{task}", model=model, image_processor=processor)', f'predict("{picture}")']
+    asked = {RETRIEVAL: 'candidate_labels=["cat", "dog"]', CAPTIONS: 'text=""'}  # a caption goes on with the text
+    return [f'predict = pipeline("{task}", model=name, {trust})', f'predict("{picture}", {asked[task]})']
 
 
 def _preprocessing(folder: Path) -> str | None:

@@ -16,6 +16,7 @@ from cvhub.inference.classify import softmax
 from cvhub.inference.passes import Passes
 from cvhub.inference.runtime import RuntimeUnavailable, build_runtime
 from cvhub.inference.stream import answer_all
+from cvhub.inference.tokens import check_unicode
 from cvhub.load import load_config, load_model, load_processor, load_tokenizer, require_complete, resolve, task_of
 
 Item = TypeVar("Item")
@@ -141,8 +142,7 @@ class Writer:
 
         from cvhub.models.blip import write
 
-        if not 1 <= beams <= MOST_BEAMS:
-            raise CvhubError(f"beams are {beams}, expected 1 to {MOST_BEAMS}.")
+        check_beams(beams)
         tokens, grid = self._look(image)
         begun = torch.tensor([[self._config.text_config.bos_token_id]])
         with self._computing():
@@ -217,6 +217,7 @@ class Writer:
         """A question as ids (1, T)."""
         if not question.strip():
             raise CvhubError(f"{self.name} answers questions, but none was asked.")
+        check_unicode([question])
         ids = self.tokenizer(question, return_tensors="pt").input_ids
         most = self._config.text_config.max_position_embeddings
         if ids.shape[1] > most:
@@ -228,6 +229,11 @@ class Writer:
             return self.processor([image])[0]
         except ValueError as error:
             raise CvhubError(f"{self.name} can't take the picture: {error}") from error
+
+
+def check_beams(beams: int) -> None:
+    if not 1 <= beams <= MOST_BEAMS:
+        raise CvhubError(f"beams are {beams}, expected 1 to {MOST_BEAMS}.")
 
 
 def choose_token(p: np.ndarray, top_p: float | None, chance: np.random.Generator) -> int:

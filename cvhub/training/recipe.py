@@ -157,6 +157,7 @@ class Result:
 
     title: str = ""
     licence: str = ""  # of the weights
+    knows: str = ""  # what kinds of picture, for the card: "drawings (emoji, clip art), no photos"
     dtype: str = "float16"
     processor: dict[str, Any] = field(default_factory=dict)  # further fields of the processor
 

@@ -74,6 +74,7 @@ def write_result(trainer: "RecipeTrainer", recipe: Recipe, folder: Path, name: s
             source=None,
             base_model=start if is_hub_id(start) else None,
             training=describe(trainer, shared, name),
+            knows=recipe.result.knows or None,
         )
 
     write_folder(folder, build)
@@ -109,6 +110,7 @@ def write_unfinished(run: Path, folder: Path, name: str) -> None:
             base_model=None,
             training=f"## Training\n\nStopped after {step_of(checkpoint):,} steps by the settings of `{RECIPE}`: "
             "the learning rate had not come down to its end.",
+            knows=recipe.result.knows or None,
         )
 
     write_folder(folder, build)

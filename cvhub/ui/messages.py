@@ -32,6 +32,9 @@ MESSAGES = {
     # words (inference/tokens.py, zero_shot.py, writing.py, convert/)
     "the folder {} has no {}, so that no text can be read.": "文件夹 {} 中没有 {}，因此无法读取文本。",
     "the text “{}” has {} tokens, this model reads {} at most.": "文本“{}”有 {} 个 token，此模型最多读取 {} 个。",
+    "the text “{}” has the lone surrogate U+{}, expected valid Unicode.": (
+        "文本“{}”含有孤立的代理码位 U+{}，应为有效的 Unicode。"
+    ),
     "There are no labels, expected at least one.": "没有标签，至少应有一个。",
     "Label {} of {} is empty.": "第 {} 个标签（共 {} 个）为空。",
     "The label {} is given twice: its probability would be shared.": "标签 {} 重复出现：其概率会被分摊。",
@@ -242,6 +245,9 @@ MESSAGES = {
     "{} is neither a .safetensors nor a .pth file.": "{} 既不是 .safetensors 文件，也不是 .pth 文件。",
     "{} is damaged or holds more than tensors, which could run code: refused.": (
         "{} 已损坏，或含有张量以外可能执行代码的内容：已拒绝。"
+    ),
+    "{} is a TorchScript program, expected its weights: save its state_dict() by torch.save.": (
+        "{} 是 TorchScript 程序，应为其权重：请用 torch.save 保存其 state_dict()。"
     ),
     "{} is not a PyTorch checkpoint, or is damaged or cut short.": "{} 不是 PyTorch 检查点，或已损坏、被截断。",
     "{} is not a state dict: a mapping of names to tensors was expected.": "{} 不是状态字典：应为名称到张量的映射。",

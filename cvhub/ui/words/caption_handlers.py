@@ -146,7 +146,8 @@ def caption_picture(
 
     Args:
         picture: The picture, a file.
-        model: A captioner of the catalogue, which list_models gives, or its Hub id.
+        model: A captioner of the catalogue, which list_models gives, or its Hub id; the default, drawings_blip,
+            knows drawings and no photos.
         method: How words are chosen; "greedy", "beams" or "nucleus".
         beams: How many texts are followed side by side, where method is "beams".
         top_p: The probability that the words chosen among have together, where method is "nucleus".

@@ -95,7 +95,8 @@ def contrast(files: list[str] | None, texts: str, model: str | None, temperature
     Args:
         files: The pictures, files, of which the first belongs to the first text, and so on.
         texts: The texts, one a line.
-        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
+            knows drawings and no photos.
         temperature: What cosines are divided by, such as 0.05; what a model learned is 1 / exp(logit_scale).
 
     Returns:

@@ -203,7 +203,8 @@ def search_pictures(
         by: What to look for; "words" or "picture".
         words: What the pictures should show, where by is "words".
         picture: A picture that they should resemble, a file, where by is "picture".
-        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
+            knows drawings and no photos.
         top_k: How many of the nearest.
 
     Returns:

@@ -207,7 +207,8 @@ def zero_shot(
 
     Args:
         picture: The picture, a file.
-        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id.
+        model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
+            knows drawings and no photos.
         labels: The labels, one a line, in any words.
         templates: Sentences, one a line, with {} where the label goes; embeddings are averaged over them.
         temperature: What logits are divided by; 1 leaves the model's own probabilities.
