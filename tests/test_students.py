@@ -115,6 +115,7 @@ def test_every_mark_leads_to_a_card_that_says_how_the_run_was_made() -> None:
     assert " 10.0 % of EuroSAT&#x27;s training tiles " in cards["few_labels"]
     assert "labels of 10.0 % of them" in cards["few_labels_taught"]
     assert "cvhub predict eurosat_deit_distilled PICTURE" in cards["dual_fixed"]
+    assert "cvhub predict eurosat_mobilenet_v2_distilled PICTURE" in cards["mobilenet_v2_taught"]
     assert "cvhub train students/plain data=EUROSAT" in cards["plain"]
     assert "muon, rate 0.002, decay 0.05, batches of 64, 42 epochs" in cards["eurosat_vgg"]
 

