@@ -116,7 +116,7 @@ def test_peaks_of_pieces_are_those_of_the_whole_map(seed: int, kernel: int, rows
     finder = PeakFinder(CvPanopticProcessor(nms_kernel=kernel), *centres.shape)
     found = [finder.add(piece) for row in centres.split(rows) for piece in row.split(columns, dim=1)]
     points, heights = (torch.cat(parts) for parts in zip(*found, strict=True))
-    expected, their_heights = find_centres(centres, 0.1, kernel, centres.numel())
+    expected, their_heights = find_centres(centres.numpy(), 0.1, kernel, centres.numel())
     known = dict(zip(map(tuple, expected.tolist()), their_heights.tolist(), strict=True))
     assert dict(zip(map(tuple, points.tolist()), heights.tolist(), strict=True)) == known
     assert len(points) == len(expected) > 0

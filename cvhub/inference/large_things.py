@@ -81,8 +81,8 @@ class ThingRows:
         inside = (self.points >= origin - REACH) & (self.points < origin + torch.tensor(classes.shape) + REACH)
         near = inside.all(1).nonzero()[:, 0]
         of_things = torch.isin(classes, self.thing_ids)
-        found = group_pixels(offsets, self.points[near] - origin, of_things)
-        ids = torch.cat([near.new_zeros(1), near + 1])[found]
+        found = group_pixels(offsets.numpy(), (self.points[near] - origin).numpy(), of_things.numpy())
+        ids = torch.cat([near.new_zeros(1), near + 1])[torch.from_numpy(found)]
         self._count(ids, classes, of_things, probabilities.double())
         return torch.where(of_things, ids, -1 - classes).int().numpy()
 
@@ -148,7 +148,8 @@ class PeakFinder:
         block = torch.cat([self.beside, rows], dim=1) if self.left else rows
         self.above[self.left] = _last(rows, 2 * self.halo, 0)
         self.beside = _last(block, 2 * self.halo, 1)
-        points, heights = find_centres(block, self.threshold, self.kernel, block.numel())
+        found = find_centres(block.numpy(), self.threshold, self.kernel, block.numel())
+        points, heights = map(torch.from_numpy, found)
         points += end - torch.tensor(block.shape)
         until = torch.where(end == self.shape, end, end - self.halo)
         sure = ((points >= start - self.halo) & (points < until)).all(1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.image_processing_utils import BatchFeature
 
-from .grouping import find_centres, find_owners, look_up
+from .grouping import find_centres, find_owners
 from .image_processing import CvImageProcessor
 from .pixels import PixelTransform
 
@@ -20,14 +20,23 @@ Sizes = Sequence[tuple[int, int]] | None
 
 
 class Things(NamedTuple):
-    """`ids` (H, W) from 1 on, 0 where there is none; of each thing its class, its area in pixels, and two scores:
-    the mean probability of its class over its pixels, and the height of its centre."""
+    """The things of a picture of `size`: `places` (P,) of their pixels in the flat map, and of each pixel the thing
+    that owns it; of each thing its class, its area in pixels, which may be 0, and two scores: the mean probability of
+    its class over its pixels, and the height of its centre."""
 
-    ids: Tensor
-    labels: Tensor
-    areas: Tensor
-    scores: Tensor
-    heights: Tensor
+    size: tuple[int, int]
+    places: np.ndarray
+    owners: np.ndarray
+    labels: np.ndarray
+    areas: np.ndarray
+    scores: np.ndarray
+    heights: np.ndarray
+
+    def drawn(self, values: np.ndarray, nothing: Any) -> Tensor:
+        """(H, W), at each pixel of a thing the one of `values` (things,) that is the thing's, else `nothing`."""
+        flat = np.full(self.size[0] * self.size[1], nothing, values.dtype)
+        flat[self.places] = values.take(self.owners)
+        return torch.from_numpy(flat.reshape(self.size))
 
 
 class CvSemanticProcessor(CvImageProcessor):
@@ -108,10 +117,10 @@ class CvPanopticProcessor(CvSemanticProcessor):
         results = []
         for _, things in self._answers(outputs, target_sizes):
             scores = things.scores * things.heights
-            kept = ((scores >= threshold) & (things.areas >= self.smallest_thing)).nonzero()[:, 0]
-            new_ids = scores.new_full((len(scores) + 1,), -1.0)
-            new_ids[kept + 1] = torch.arange(len(kept), dtype=torch.float32, device=kept.device)
-            segmentation: Any = look_up(new_ids, things.ids)
+            kept = np.flatnonzero((scores >= threshold) & (things.areas >= max(1, self.smallest_thing)))
+            new_ids = np.full(len(scores), -1, np.float32)
+            new_ids[kept] = np.arange(len(kept))
+            segmentation: Any = things.drawn(new_ids, -1).to(outputs.logits.device)
             rows = zip(things.labels[kept].tolist(), scores[kept].tolist(), strict=True)
             info = [_info(i, label, False, score) for i, (label, score) in enumerate(rows)]
             if return_coco_annotation:
@@ -140,16 +149,18 @@ class CvPanopticProcessor(CvSemanticProcessor):
         results = []
         for logits, things in self._answers(outputs, target_sizes):
             listed = _Listed(threshold)
-            numbers = torch.zeros(len(things.labels) + 1, dtype=torch.int32)
+            numbers = np.zeros(len(things.labels), np.int32)
             rows = zip(things.labels.tolist(), things.areas.tolist(), things.scores.tolist(), strict=True)
-            for i, (label, area, score) in enumerate(rows, 1):
-                if area >= self.smallest_thing:
+            for i, (label, area, score) in enumerate(rows):
+                if area >= max(1, self.smallest_thing):
                     numbers[i] = listed.add(label, score, label in (label_ids_to_fuse or ()))
-            segmentation = look_up(numbers.to(things.ids.device), things.ids)
+            segmentation = things.drawn(numbers, 0).to(logits.device)
+            of_no_thing = things.drawn(np.zeros(len(numbers), bool), True).to(logits.device)
+            logits = _resized(logits[None], things.size)[0]
             classes = classes_of(logits)
             for label in classes_in(classes):
                 mask = classes == label
-                free = mask & (things.ids == 0)
+                free = mask & of_no_thing
                 if label not in self.thing_ids and mask.sum() >= self.smallest_stuff and free.any():
                     score = logits[:, mask].softmax(0)[label].mean()
                     segmentation[free] = listed.add(label, float(score), True)
@@ -158,36 +169,42 @@ class CvPanopticProcessor(CvSemanticProcessor):
         return results
 
     def _answers(self, outputs: Any, target_sizes: Sizes) -> Iterator[tuple[Tensor, Things]]:
-        """Of each picture its logits (K, H, W) and its things."""
+        """Of each picture its logits (K, h, w) and its things."""
         sizes = _sizes(outputs.logits, target_sizes)
-        rows = zip(outputs.logits, outputs.centres, outputs.offsets, sizes, strict=True)
-        for logits, centres, offsets, size in rows:
-            enlarged = _resized(logits[None], size)[0]
-            points, heights = find_centres(centres[0], self.centre_threshold, self.nms_kernel, self.top_k)
-            yield enlarged, self._things(enlarged, points, heights, offsets.float(), size)
+        for i, size in enumerate(sizes):
+            maps = (outputs.logits, outputs.centres, outputs.offsets)
+            logits, centres, offsets = (values[i].detach().float() for values in maps)
+            yield logits, self._things(logits.cpu(), centres.cpu(), offsets.cpu(), size)
 
-    def _things(self, logits: Tensor, points: Tensor, heights: Tensor, offsets: Tensor, size: Any) -> Things:
-        """Pixels of the classes of things, grouped; a thing has the class that most of its pixels have."""
-        thing_ids = torch.tensor(self.thing_ids, dtype=torch.int64, device=logits.device)
-        of_things = classes_among(logits, self.thing_ids)
-        if not len(thing_ids):
-            return Things(of_things.long(), thing_ids, thing_ids, heights[:0], heights[:0])
-        scale = offsets.new_tensor([size[0] / offsets.shape[1], size[1] / offsets.shape[2]])
-        offsets = _resized(offsets[None], size)[0] * scale[:, None, None]
-        points = (points + 0.5) * scale - 0.5
-        places, owners = find_owners(offsets, points, of_things)
-        probabilities = logits.flatten(1).index_select(1, places).softmax(0)
-        shape = (len(points), len(thing_ids))
-        ballots = owners * shape[1] + highest(probabilities[thing_ids])  # for the likeliest class of a thing
-        votes = torch.bincount(ballots, minlength=shape[0] * shape[1]).reshape(shape)
-        found = votes.sum(1) > 0  # of a centre to which no pixel points nothing is left
-        labels = thing_ids[votes.argmax(1)]
-        likely = probabilities.gather(0, look_up(labels, owners)[None])[0]
-        sums = torch.bincount(owners, likely.double(), minlength=shape[0])
-        ids = torch.zeros_like(of_things, dtype=torch.int64)
-        ids.view(-1).index_copy_(0, places, look_up(found.cumsum(0), owners))
-        areas = votes.sum(1)[found]
-        return Things(ids, labels[found], areas, (sums[found] / areas).float(), heights[found])
+    def _things(self, logits: Tensor, centres: Tensor, offsets: Tensor, size: tuple[int, int]) -> Things:
+        """Pixels of the classes of things, grouped; a thing has the class that most of its pixels have.
+
+        In a larger picture only how far things are ahead takes its size as a whole; the rest is wanted at the pixels
+        of things, which are few.
+        """
+        points, heights = find_centres(centres[0].numpy(), self.centre_threshold, self.nms_kernel, self.top_k)
+        if not self.thing_ids or not len(points):
+            nothing = np.zeros(0, np.int64)
+            return Things(size, nothing, nothing, nothing, nothing, heights[:0], heights[:0])
+        if size[0] * size[1] <= logits[0].numel():
+            lead = lead_of(_resized(logits[None], size)[0], self.thing_ids)
+        else:
+            lead = _resized(lead_of(logits, self.thing_ids)[None, None], size)[0, 0]
+        places = np.flatnonzero(lead.numpy() > 0)
+        pixels = _seen_from(places, size, logits.shape[1:])
+        owners = find_owners(_values_at(offsets, pixels, size, places) + pixels, points)
+        # As many pixels have a say as the maps have at most: more would say the same again.
+        step = max(1, lead.numel() // logits[0].numel())
+        asked, of_asked = pixels[:, ::step], owners[::step]
+        probabilities = torch.from_numpy(_values_at(logits, asked, size, places[::step])).softmax(0)
+        shape = (len(points), len(self.thing_ids))
+        ballots = of_asked * shape[1] + highest(probabilities[self.thing_ids]).numpy()  # for a thing's likeliest class
+        votes = np.bincount(ballots, minlength=shape[0] * shape[1]).reshape(shape)
+        labels, voters = np.asarray(self.thing_ids)[votes.argmax(1)], votes.sum(1)
+        likely = probabilities.numpy()[labels[of_asked], np.arange(len(of_asked))]
+        scores = np.bincount(of_asked, likely, minlength=shape[0]) / voters.clip(1)
+        areas = np.bincount(owners, minlength=shape[0]) * (voters > 0)
+        return Things(size, places, owners, labels, areas, scores.astype(np.float32), heights)
 
 
 def classes_of(logits: Tensor) -> Tensor:
@@ -200,16 +217,16 @@ def classes_in(classes: Tensor) -> list[int]:
     return classes.flatten().bincount().nonzero()[:, 0].tolist()
 
 
-def classes_among(logits: Tensor, ids: Sequence[int]) -> Tensor:
-    """Where (H, W) the class of logits (K, H, W), as `classes_of` tells it, is one of `ids`."""
-    if len(logits) == 1:
-        return logits[0] > 0 if 1 in ids else torch.zeros_like(logits[0], dtype=torch.bool)
-    best, among = logits[0], torch.full(logits.shape[1:], 0 in ids, device=logits.device)
-    for i, values in enumerate(logits[1:], 1):
-        higher = values > best
-        among = among | higher if i in ids else among & ~higher
-        best = torch.maximum(best, values)
-    return among
+def lead_of(logits: Tensor, ids: Sequence[int]) -> Tensor:
+    """How far (H, W) the likeliest class of `ids` is ahead of the likeliest other in logits (K, H, W)."""
+    lowest = torch.full_like(logits[0], torch.finfo(logits.dtype).min)
+    best, other = lowest, lowest
+    for i, values in enumerate(logits):
+        if i in ids:
+            best = torch.maximum(best, values)
+        else:
+            other = torch.maximum(other, values)
+    return best - other
 
 
 def highest(maps: Tensor) -> Tensor:
@@ -270,3 +287,22 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, C, h, w) → (N, C, H, W) float32, bilinear."""
     maps = maps.float()
     return maps if maps.shape[2:] == size else F.interpolate(maps, size, mode="bilinear")
+
+
+def _seen_from(places: np.ndarray, size: tuple[int, int], shape: Sequence[int]) -> np.ndarray:
+    """Places (P,) of a flat picture of `size` → their rows and columns (2, P) in maps of `shape`."""
+    pixels = np.stack(np.divmod(places, size[1])).astype(np.float32)
+    for line, own, other in zip(pixels, size, shape, strict=True):
+        if own != other:
+            line[:] = (line + 0.5) * np.float32(other / own) - 0.5
+    return pixels
+
+
+def _values_at(maps: Tensor, pixels: np.ndarray, size: tuple[int, int], places: np.ndarray) -> np.ndarray:
+    """What maps (C, h, w) say (C, P) at `pixels` of `_seen_from`: bilinear, but where the picture has their size."""
+    if size == maps.shape[1:]:
+        return maps.flatten(1).index_select(1, torch.from_numpy(places)).numpy()
+    height, width = maps.shape[1:]
+    grid = np.stack([(2 * pixels[1] + 1) / width - 1, (2 * pixels[0] + 1) / height - 1], axis=1)
+    grid = torch.from_numpy(grid)[None, None]
+    return F.grid_sample(maps[None], grid, padding_mode="border", align_corners=False)[0, :, 0].numpy()
