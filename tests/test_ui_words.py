@@ -227,7 +227,8 @@ def test_the_formula_has_the_nets_own_numbers(tiny: dict[str, Path]) -> None:
     """Also the bias, which a net that learned by a sigmoid adds."""
     net = nets.contrastive("tiny_siglip", speaker("en"))
     told = view_of(name_picture(WordsSession(), model="tiny_siglip"))
-    assert f"z = {numerals.three_digits(net.scale)} cos − {numerals.three_digits(-net.bias)}, cos being" in told
+    bias = f"{'−' if net.bias < 0 else '+'} {numerals.three_digits(abs(net.bias))}"
+    assert f"z = {numerals.three_digits(net.scale)} cos {bias}, cos being" in told
     scale = nets.contrastive("tiny_clip", speaker("en")).scale
     assert f"z = {numerals.three_digits(scale)} cos, cos being" in view_of(name_picture(WordsSession()))
 
