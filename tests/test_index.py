@@ -34,6 +34,7 @@ from cvhub.inference.picture_index import (
     embed_words,
     find_index,
     place_of,
+    spell_emoji,
 )
 from cvhub.inference.zero_shot import ZeroShot
 from tests.test_zero_shot import save
@@ -137,6 +138,22 @@ def test_a_picture_that_vanished_or_changed_says_so(photos: Path, net: ZeroShot)
     picture(20).resize((40, 40)).save(photos / "b.png")
     states = {hit.place: hit.state for hit in index.search(embed_words(net, "cat"))}
     assert states == dict.fromkeys(NAMES, "same") | {"a.png": "missing", "b.png": "changed"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("🚀", "rocket"),
+        (" 🍎🚀 at night ", "red apple rocket at night"),
+        ("👩‍🚀", "woman astronaut"),
+        ("❤️", "red heart"),
+        ("🇩🇪", "Germany"),
+        ("苹果 #1 :rocket:", "苹果 #1 :rocket:"),
+    ],
+)
+def test_emoji_are_looked_for_by_their_names(text: str, words: str, net: ZeroShot) -> None:
+    assert spell_emoji(text) == words
+    assert embed_words(net, text) == pytest.approx(net.embed_texts([words])[0])
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
@@ -605,6 +622,12 @@ def test_progress_without_a_known_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with telling.Bar("owner/name", "pictures", stream) as bar:
         bar(1234, None)
     assert stream.getvalue() == "owner/name · 1,234 pictures · 0 s\n"
+
+
+def test_search_says_how_it_reads_emoji(indexed: Path, said: Any, caplog: pytest.LogCaptureFixture) -> None:
+    found = said("search", indexed, "🐈")
+    assert "An emoji is looked for by its name: cat." in caplog.text
+    assert said("search", indexed, "cat") == found
 
 
 def test_search_for_people(indexed: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,6 +130,13 @@ def test_the_drawings_are_ranked_by_their_cosine(tiny: dict[str, Path], session:
     assert "for this visit only" in html
 
 
+def test_an_emoji_is_looked_for_by_its_name(tiny: dict[str, Path], session: SearchSession) -> None:
+    asked, named = find(session, words="🍎"), find(session, words="red apple")
+    assert shown(asked) == shown(named)
+    assert "An emoji is looked for by its name: “red apple”." in asked
+    assert "by its name" not in named
+
+
 def test_by_a_picture_that_picture_itself_is_nearest(tiny: dict[str, Path], session: SearchSession) -> None:
     html = find(session, by="picture", picture=FISH)
     assert next(iter(shown(html).items())) == ("Fish, a drawing", "1.000")

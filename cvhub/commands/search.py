@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from cvhub.inference.images import open_picture
-    from cvhub.inference.picture_index import PictureIndex, embed_words, find_index
+    from cvhub.inference.picture_index import PictureIndex, embed_words, find_index, spell_emoji
     from cvhub.inference.zero_shot import ZeroShot
 
     if bool(options.words) == bool(options.image):
@@ -36,7 +36,10 @@ def run(options: argparse.Namespace) -> int:
     index.require_made_by(net)
     if not index.complete:
         log.warning("The index in %s is not complete: `cvhub index` goes on with it.", index.folder)
-    wanted = net.embed_images([image])[0] if image else embed_words(net, " ".join(options.words))
+    words = " ".join(options.words).strip()
+    wanted = net.embed_images([image])[0] if image else embed_words(net, words)
+    if (spelled := spell_emoji(words)) != words:
+        log.warning("An emoji is looked for by its name: %s.", spelled)
     for hit in index.search(wanted, options.top_k):
         told = where(index.origin, hit.place) | {"score": hit.score}
         told |= {} if hit.state == "same" else {hit.state: True}

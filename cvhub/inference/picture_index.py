@@ -189,7 +189,17 @@ def embed_words(net: ZeroShot, text: str) -> np.ndarray:
     """What is looked for, (E,). Raises `CvhubError` for an empty text and for one that the model can't read whole."""
     if not text.strip():
         raise CvhubError("The text to look for is empty.")
-    return net.embed_texts([text.strip()])[0]
+    return net.embed_texts([spell_emoji(text)])[0]
+
+
+def spell_emoji(text: str) -> str:
+    """Each emoji by its name in Unicode's CLDR, "🚀 at night" → "rocket at night": nets know words better."""
+    import emoji
+
+    if not emoji.emoji_count(text):
+        return text.strip()
+    named = emoji.replace_emoji(text, lambda _, data: f" {data['en'].strip(':').replace('_', ' ')} ")
+    return " ".join(named.split())
 
 
 def place_of(source: str) -> Path:

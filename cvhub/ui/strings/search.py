@@ -73,6 +73,7 @@ SEARCH: dict[str, tuple[str, str]] = {
         "“{words}” is nearest to {name}, with a cosine of {cosine}.",
         "与 “{words}” 最接近的是 {name}，余弦为 {cosine}。",
     ),
+    "search_emoji": ("An emoji is looked for by its name: “{words}”.", "emoji 按其名称搜索：“{words}”。"),
     "search_found_picture": (
         "Nearest to your picture is {name}, with a cosine of {cosine}.",
         "与你的图片最接近的是 {name}，余弦为 {cosine}。",

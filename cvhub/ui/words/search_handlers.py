@@ -201,7 +201,7 @@ def search_pictures(
         place: A data set's Hub id, or on one's own machine a folder, where source is "place".
         split: The data set's split; test unless given, else validation, else the only one.
         by: What to look for; "words" or "picture".
-        words: What the pictures should show, where by is "words".
+        words: What the pictures should show, where by is "words"; an emoji is looked for by its name.
         picture: A picture that they should resemble, a file, where by is "picture".
         model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
             knows drawings and no photos.

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from cvhub.inference.indexing import IndexReport
-from cvhub.inference.picture_index import Hit
+from cvhub.inference.picture_index import Hit, spell_emoji
 from cvhub.ui import numerals
 from cvhub.ui.charts import track
 from cvhub.ui.messages import reason, translated
@@ -72,6 +72,7 @@ def found_html(
     items = "".join(result(number, one, say) for number, one in enumerate(listed))
     return (
         lead(found, listed, say)
+        + read_as(found, say)
         + cost(found, len(searched.index.entries), say)
         + f'<p class="facts why">{escape(reason(runtime, language))}</p>'
         + f'<ol class="found" aria-label="{escape(say("search_results"))}">{items}</ol>'
@@ -93,6 +94,14 @@ def lead(found: Found, listed: Sequence[Listed], say: Say) -> str:
         return message(f'<strong dir="auto">{escape(say("search_found_picture", **said))}</strong>')
     words = found.words if len(found.words) <= LONGEST_WORDS else f"{found.words[:LONGEST_WORDS]}…"
     return message(f'<strong dir="auto">{escape(say("search_found_words", words=words, **said))}</strong>')
+
+
+def read_as(found: Found, say: Say) -> str:
+    """What became of emoji among the words."""
+    spelled = spell_emoji(found.words)
+    if found.by != "words" or found.like is not None or spelled == found.words:
+        return ""
+    return f'<p class="facts">{escape(say("search_emoji", words=spelled))}</p>'
 
 
 def cost(found: Found, pictures: int, say: Say) -> str:
