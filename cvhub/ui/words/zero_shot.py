@@ -41,8 +41,11 @@ class ZeroShotPart:
         self.temperature = controls.slider(self.frame, ID, "temperature", 0.1, 10, 0.1, 1)
         self.word = self.frame.add(
             gr.Dropdown,
-            {"label": "zero_shot_word", "info": "zero_shot_word_info"},
-            choices=[(self.frame.say("zero_shot_word_likeliest"), "")],
+            {
+                "label": "zero_shot_word",
+                "info": "zero_shot_word_info",
+                "choices": lambda say: [handlers.likeliest(say)],  # the labels come with the first answer
+            },
             value="",
             allow_custom_value=True,
             elem_id=f"{ID}-word",

@@ -176,12 +176,17 @@ def find_heat(session: WordsSession, net: "ZeroShot", asked: Question, word: str
     return heat
 
 
+def likeliest(say: Say) -> tuple[str, str]:
+    """The choice of a heat map that names no label."""
+    return say("zero_shot_word_likeliest"), ""
+
+
 def word_choices(session: WordsSession, asked: Question, say: Say) -> Update:
     """The labels to choose a heat map of, where they are new."""
     if session.offered == [*asked.labels, asked.language]:
         return gr.skip()
     session.offered = [*asked.labels, asked.language]
-    choices = [(say("zero_shot_word_likeliest"), ""), *((label, label) for label in asked.labels)]
+    choices = [likeliest(say), *((label, label) for label in asked.labels)]
     return gr.update(choices=choices, value=asked.word)
 
 
