@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from contextlib import suppress
@@ -57,6 +58,24 @@ def build() -> gr.Blocks:
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE)
 
 
+def address() -> tuple[str, int]:
+    """Name and port to listen on."""
+    name = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1")
+    return name, int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
+
+
+def problem_of(name: str, port: int) -> str:
+    """Why nothing can listen there, as a sentence; asked before the page is built, which takes seconds."""
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    try:
+        socket.create_server((name.strip("[]"), port), family=family).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]  # then the address follows again
+        another = "GRADIO_SERVER_NAME and GRADIO_SERVER_PORT name another place"
+        return f"cvhub: the page can't listen on {name}:{port}: {reason}; {another}."
+    return ""
+
+
 def launch(demo: gr.Blocks, **arguments: Any) -> None:
     """Serve the page, and return. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens everywhere.
 
@@ -64,9 +83,10 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
     """
     if tools.has_protocol():
         tools.leave_only_tools(demo)
+    name, port = address()
     settings: dict[str, Any] = {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1"),
-        "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
+        "server_name": name,
+        "server_port": port,
         "theme": theme(),
         "css": css(),
         "js": script(),
@@ -115,11 +135,16 @@ def look_after(demo: gr.Blocks) -> None:
 
 def main() -> None:
     """Serve the page until Ctrl-C or SIGTERM, which is how Docker and systemd ask; then it tidies up behind itself."""
+    if problem := problem_of(*address()):
+        sys.exit(problem)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     memory.share_heaps()
     with suppress(SystemExit), uploads.folder_of_its_own():
         demo = build()
-        launch(demo)
+        launch(demo, quiet=True)  # what Gradio says is for who writes an app: to publish the page by `share=True`
+        print(f"cvhub answers on {demo.local_url} until Ctrl-C.", flush=True)
+        if tools.has_protocol():
+            print(f"Its tools for language models: {demo.local_url}gradio_api/mcp/", flush=True)
         Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
         Thread(target=warm_up, name="warm up", daemon=True).start()
         demo.block_thread()
