@@ -81,6 +81,7 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
 
     Where `gradio[mcp]` is installed, its endpoints for programs are tools too, at /gradio_api/mcp/.
     """
+    tools.join_lines(demo)
     if tools.has_protocol():
         tools.leave_only_tools(demo)
     name, port = address()
@@ -105,6 +106,8 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         return settings["server_name"] in LOOPBACK and not is_public() and not demo.share
 
     demo.launch(app_kwargs={"middleware": [Middleware(Protection, is_local=is_local)]}, **settings)
+    if demo.mcp_server_obj:
+        tools.ask_for_what_is_needed(demo, demo.mcp_server_obj.api_info["named_endpoints"])
     sessions.keep_light(demo)
 
 
@@ -143,8 +146,6 @@ def main() -> None:
         demo = build()
         launch(demo, quiet=True)  # what Gradio says is for who writes an app: to publish the page by `share=True`
         print(f"cvhub answers on {demo.local_url} until Ctrl-C.", flush=True)
-        if tools.has_protocol():
-            print(f"Its tools for language models: {demo.local_url}gradio_api/mcp/", flush=True)
         Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
         Thread(target=warm_up, name="warm up", daemon=True).start()
         demo.block_thread()
