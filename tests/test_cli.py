@@ -97,6 +97,13 @@ def test_the_default_model_names_what_photos_show(sample: str, word: str, capsys
     assert word in report["predictions"][0]["label"]
 
 
+def test_predict_says_where_no_picture_is(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    code, reports, told = run(capsys, "predict", folder, tmp_path)
+    assert (code, reports) == (1, [])
+    assert told == f"There is no picture in {tmp_path}.\n"
+
+
 def test_predict_goes_on_after_a_bad_file(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
     Image.new("RGB", (50, 40), "red").save(tmp_path / "a.png")
     (tmp_path / "b.jpg").write_bytes(b"no picture")

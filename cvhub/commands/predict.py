@@ -87,11 +87,13 @@ def run(options: argparse.Namespace) -> int:
         from cvhub.commands.predict_ray import run_on_ray
 
         return run_on_ray(options, task)
-    failed = False
+    found = failed = False
     for report in reports(predictor, options):
-        failed |= "error" in report
+        found, failed = True, failed or "error" in report
         print_json(report) if options.json else print_answer(report)
-    return 1 if failed else 0
+    if not found:
+        print(f"There is no picture in {', '.join(map(str, options.paths))}.", file=sys.stderr)
+    return 1 if failed or not found else 0
 
 
 def check_engine(options: argparse.Namespace) -> None:
