@@ -236,6 +236,11 @@ def _usage(folder: Path, task: str | None, auto_class: str, picture: str) -> str
         f"`{trust}` lets transformers run the `.py` files that lie beside the weights; "
         "where the package cvhub is installed and imported, its own code is used instead."
     )
+    if task == "image-segmentation":
+        note += (
+            " transformers' pipeline writes that the model is not supported, since its list of segmenters has only its "
+            "own; the answer is complete."
+        )
     install = ["```console", f"$ pip install {NEEDED}", "```"]
     return "\n".join(["## Use", "", *install, "", "```python", *lines, "```", "", note])
 
