@@ -18,13 +18,13 @@ COPY requirements.txt .
 # PyTorch's own index has it without what only graphics cards need, which would be gigabytes.
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu --requirement requirements.txt
 
-COPY app.py ./
-# Gradio writes type stubs beside the components that are defined there.
-COPY --chown=cvhub:cvhub cvhub cvhub
+# The page's user reads the program and can't change it.
+COPY app.py LICENSE ./
+COPY cvhub cvhub
 
 USER cvhub
 VOLUME /cache
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:7860/', timeout=5)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"GRADIO_SERVER_PORT\"]}/', timeout=5)"]
 CMD ["python", "app.py"]

@@ -1,14 +1,31 @@
-"""One line on stderr that tells how far long work is: it renews itself on a terminal, elsewhere a new one comes now and
-then."""
+"""What tells on stderr how long work goes on: one line that renews itself on a terminal, elsewhere a new one comes now
+and then; or a sentence on what is waited for."""
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 from types import TracebackType
 from typing import Self, TextIO
 
 TERMINAL_SECONDS = 0.2
 OTHER_SECONDS = 10.0
 CELLS = 24  # of a bar
+SILENT_SECONDS = 2.0  # without a word, after which somebody wonders
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Says what is waited for, where the block takes so long that it must be the first use of a model."""
+    line = f"{model} is being loaded; its first use fetches, converts and compiles the weights, and keeps them."
+    timer = Timer(SILENT_SECONDS, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class TellingLine:

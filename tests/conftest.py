@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from cvhub import telling
 from cvhub.models import FAMILIES
 from tests.tiny import TinyFamily
 
@@ -52,6 +53,12 @@ def _fixed_seeds() -> None:
         sys.modules["numpy"].random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_remarks_on_slowness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine adds no line to what a command says."""
+    monkeypatch.setattr(telling, "SILENT_SECONDS", 3600)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 
+from cvhub import telling
 from cvhub.catalog import CATALOG
 from cvhub.cli import main
 from tests.tiny import TinyFamily
@@ -44,8 +46,19 @@ def test_models_lists_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
     keys = {"name", "family", "task", "source", "dataset", "num_labels", "parameters", "metrics", "licence"}
     assert all(row.keys() == keys for row in rows)
     assert main(["models", "--task", "image-classification"]) == 0
-    classifiers = [entry for entry in CATALOG if entry.task == "image-classification"]
-    assert len(capsys.readouterr().out.splitlines()) == len(classifiers)
+    classifiers = [entry.name for entry in CATALOG if entry.task == "image-classification"]
+    task, head, *rows, blank, sources = capsys.readouterr().out.splitlines()
+    assert (task, blank) == ("image-classification", "")
+    assert head.split() == ["name", "parameters", "weights", "data", "from"]
+    assert [row.split()[0] for row in rows] == classifiers
+    assert {row.index(" M  ") for row in rows} == {head.index("parameters") + len("parameters") - 2}
+    assert "hub: downloaded when first named" in sources
+
+
+def test_models_has_a_table_for_each_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines[:-1] if line[:1].strip()] == list(dict.fromkeys(entry.task for entry in CATALOG))
 
 
 def test_info_counts_layers(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
@@ -55,7 +68,26 @@ def test_info_counts_layers(capsys: pytest.CaptureFixture[str], folder: Path) ->
     assert report["parameters"] == sum(layer["parameters"] for layer in report["layers"])
     assert report["multiply_adds"] == sum(layer["multiply_adds"] for layer in report["layers"])
     assert main(["info", str(folder)]) == 0
-    assert "multiply-adds at 32x32" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert told.split()[:5] == ["layer", "kind", "output", "parameters", "multiply-adds"]
+    assert "multiply-adds at 32x32" in told
+    assert "receptive field of the last map: " in told
+
+
+def test_who_waits_for_a_first_use_is_told_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "SILENT_SECONDS", 0.01)
+    with telling.loading("some_net"):
+        time.sleep(0.2)
+    captured = capsys.readouterr()
+    assert captured.err.startswith("some_net is being loaded; its first use ")
+    assert captured.out == ""
+    monkeypatch.setattr(telling, "SILENT_SECONDS", 0.2)
+    with telling.loading("some_net"):
+        pass
+    time.sleep(0.4)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("sample", "word"), [("chelsea.jpg", "cat"), ("coffee.jpg", "espresso")])
@@ -63,6 +95,13 @@ def test_the_default_model_names_what_photos_show(sample: str, word: str, capsys
     code, (report,), _ = run(capsys, "predict", "efficientnet_lite0", SAMPLES / sample)
     assert code == 0
     assert word in report["predictions"][0]["label"]
+
+
+def test_predict_says_where_no_picture_is(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    code, reports, told = run(capsys, "predict", folder, tmp_path)
+    assert (code, reports) == (1, [])
+    assert told == f"There is no picture in {tmp_path}.\n"
 
 
 def test_predict_goes_on_after_a_bad_file(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from transformers import AutoModelForImageClassification, ResNetConfig, ResNetFo
 
 from cvhub.cli import main
 from cvhub.errors import CvhubError
-from cvhub.hub.card import write_card
+from cvhub.hub.card import NEEDED, write_card
 from cvhub.hub.download import download, fetch_description, fetched
 from cvhub.hub.push import push
 from cvhub.load import load_model, resolve
@@ -268,6 +268,13 @@ def test_a_card_names_few_classes_and_counts_many(folder: Path) -> None:
     assert expected in read_card(folder).text
     CvImageProcessor(**grey | {"size": {"longest_edge": 90}}).save_pretrained(folder)
     assert "resized to a longer side of 90 pixels" in read_card(folder).text
+
+
+def test_a_card_says_what_its_code_needs() -> None:
+    listed = (Path(__file__).parents[1] / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    torch, pillow, transformers = NEEDED.split()
+    assert {torch, pillow} <= {line.partition(">")[0] for line in listed}
+    assert transformers.strip('"') in listed
 
 
 def test_the_code_in_a_card_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """How the page is served: what Gradio does for each question is kept small, and visitors wait in one line."""
 
 import platform
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -186,3 +187,12 @@ libc.fflush(stdout)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc makes a heap a thread")
 def test_threads_share_heaps() -> None:
     assert heaps("memory.share_heaps()") <= memory.ARENAS < heaps("")
+
+
+@pytest.mark.parametrize(("name", "port"), [("127.0.0.1", 0), ("nowhere.invalid", 7860)])
+def test_where_nothing_can_listen_is_one_sentence(name: str, port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        problem = app.problem_of(name, port or taken.getsockname()[1])
+    assert problem.startswith(f"cvhub: the page can't listen on {name}:")
+    assert problem.endswith("GRADIO_SERVER_NAME and GRADIO_SERVER_PORT name another place.")
+    assert app.problem_of("127.0.0.1", 0) == ""

@@ -108,6 +108,14 @@ def test_an_extra_may_install_what_the_page_does_without(project: Path) -> None:
     assert "extra.py imports fsspec" in problem
 
 
+def test_an_extra_that_is_not_installed_is_known_by_its_name(project: Path) -> None:
+    """As in a clone that only ever ran `make app`."""
+    (project / "cvhub" / "extra.py").write_text("def late():\n    import no_such_package_anywhere\n")
+    pyproject = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(pyproject.replace('"fsspec>=', '"no-such-package-anywhere", "fsspec>='))
+    assert check(project) == []
+
+
 def test_a_requirement_that_is_gone_is_missed(project: Path) -> None:
     requirements = (project / "requirements.txt").read_text()
     (project / "requirements.txt").write_text(requirements.replace("numpy", "# numpy"))

@@ -52,3 +52,25 @@ def test_where_the_protocol_is_spoken_only_tools_are_listed() -> None:
     tools.leave_only_tools(page)
     assert set(public(page)) == TOOLS | FIGURE_TOOLS
     assert set(page.get_api_info()["named_endpoints"]) == {f"/{name}" for name in TOOLS | FIGURE_TOOLS}
+
+
+def test_what_a_tool_says_is_whole(page: gr.Blocks) -> None:
+    tools.join_lines(page)
+    _, takes, _ = get_function_description(public(page)["caption"])
+    assert takes["model"].endswith("the default, drawings_blip, knows drawings and no photos.")
+    for name in sorted(TOOLS | FIGURE_TOOLS):
+        _, takes, returns = get_function_description(public(page)[name])
+        assert [argument for argument, told in takes.items() if not told.endswith((".", "…)."))] == [], name
+        assert len(returns) == 1, name  # else Gradio puts commas between its lines
+
+
+def test_a_language_model_has_to_name_a_picture_and_may_name_any_model(page: gr.Blocks) -> None:
+    endpoints = page.get_api_info()["named_endpoints"]
+    tools.ask_for_what_is_needed(page, endpoints)
+    for endpoint, picture, models in (("/classify", "image", "models"), ("/caption", "picture", "model")):
+        told = {argument["parameter_name"]: argument for argument in endpoints[endpoint]["parameters"]}
+        assert not told[picture]["parameter_has_default"]
+        assert "enum" not in str(told[models]["type"])
+        assert told[models]["parameter_has_default"]
+    assert all(argument["parameter_has_default"] for argument in endpoints["/search_pictures"]["parameters"])
+    assert page.get_api_info()["named_endpoints"]["/classify"]["parameters"][0]["parameter_has_default"]

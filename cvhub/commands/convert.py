@@ -9,7 +9,12 @@ from cvhub.commands.command import add_command, print_json
 
 
 def add(commands: Any) -> None:
-    convert = add_command(commands, "convert", run, "a checkpoint of timm, torchvision, transformers, or to one")
+    convert = add_command(
+        commands,
+        "convert",
+        run,
+        "turn a checkpoint of timm, torchvision or transformers into a folder of cvhub, or back",
+    )
     convert.add_argument("source", metavar="SOURCE", help="folder, Hub id, or weights file with --arch")
     convert.add_argument("dest", metavar="DEST", type=Path, help="new folder")
     convert.add_argument("--arch", metavar="NAME", help="architecture of a bare weights file, e.g. resnet50")

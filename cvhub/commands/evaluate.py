@@ -7,6 +7,7 @@ from typing import Any
 from cvhub.commands.calibration import add_calibrate_option, calibrate
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, print_json
 from cvhub.errors import CvhubError
+from cvhub.telling import loading
 
 SEGMENTERS_METRICS = {
     "iou": "intersection over union of the foreground",
@@ -111,7 +112,8 @@ def run(options: argparse.Namespace) -> int:
 
         check_card(Path(options.model))  # before the work
     calibrate(options)
-    predictor = default_pool().get(options.model, options.runtime, options.precision)
+    with loading(options.model):
+        predictor = default_pool().get(options.model, options.runtime, options.precision)
     check_words(predictor, options)
     if isinstance(predictor, Writer):
         evaluation, show = measure_captions(predictor, options), print_captions

@@ -52,10 +52,13 @@ def run(options: argparse.Namespace) -> int:
             }
         )
         return 0
+    print(f"{'layer':<52}{'kind':<18}{'output':>16}{'parameters':>12}{'multiply-adds':>15}")
     for layer in cost.layers:
         # A map's height and width, or how many tokens there are and how wide.
         sides = layer.output_shape if len(layer.output_shape) == 2 else layer.output_shape[1:]
         shape = "×".join(map(str, sides))
         print(f"{layer.name:<52}{layer.kind:<18}{shape:>16}{layer.parameters:>12,}{layer.multiply_adds:>15,}")
+    field = f"{cost.receptive_field} pixels a side" if cost.receptive_field else "the whole picture"
     print(f"{cost.parameters:,} parameters, {cost.multiply_adds:,} multiply-adds at {height}x{width}")
+    print(f"receptive field of the last map: {field}")
     return 0

@@ -13,6 +13,7 @@ from cvhub.catalog import DEFAULT_MODEL
 from cvhub.commands.calibration import add_calibrate_option, calibrate
 from cvhub.commands.command import BATCH_SIZE, MODEL, add_command, add_runtime_options, positive, print_json
 from cvhub.errors import CvhubError
+from cvhub.telling import loading
 
 TOP_K = 5
 TASKS = ("semantic", "instance", "panoptic")
@@ -76,19 +77,23 @@ def run(options: argparse.Namespace) -> int:
     from cvhub.inference.pool import default_pool
 
     check_engine(options)
-    task = checked_task(options)
-    check_beams(options)
-    calibrate(options, [path for path in options.paths if isinstance(path, Path)])
+    with loading(options.model):
+        task = checked_task(options)
+        check_beams(options)
+        calibrate(options, [path for path in options.paths if isinstance(path, Path)])
+        if options.engine == "plain":
+            predictor = default_pool().get(options.model, options.runtime, options.precision, task)
     if options.engine == "ray":
         from cvhub.commands.predict_ray import run_on_ray
 
         return run_on_ray(options, task)
-    predictor = default_pool().get(options.model, options.runtime, options.precision, task)
-    failed = False
+    found = failed = False
     for report in reports(predictor, options):
-        failed |= "error" in report
+        found, failed = True, failed or "error" in report
         print_json(report) if options.json else print_answer(report)
-    return 1 if failed else 0
+    if not found:
+        print(f"There is no picture in {', '.join(map(str, options.paths))}.", file=sys.stderr)
+    return 1 if failed or not found else 0
 
 
 def check_engine(options: argparse.Namespace) -> None:

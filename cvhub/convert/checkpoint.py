@@ -89,7 +89,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         files = sorted(file for file in folder.glob("*.safetensors") if file.is_file())[:1]
     if not files:
         pickles = [file.name for file in folder.iterdir() if file.suffix in PICKLES] if folder.is_dir() else []
-        told = f", only {pickles[0]}, a pickle, which is never loaded from a folder or repo" if pickles else ""
+        told = ""
+        if pickles:
+            told = f", only {pickles[0]}, a pickle, which is never loaded from a folder or repo: save it as safetensors"
         raise CvhubError(f"{folder.name} has no safetensors weights{told}.")
     tensors: dict[str, Tensor] = {}
     for file in files:

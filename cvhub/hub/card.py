@@ -26,6 +26,8 @@ MEASURED = "## Measured"
 BY = "By `cvhub evaluate`"
 TABLE = re.compile(f"^(?={BY})", re.MULTILINE)  # where each begins
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# What who has no cvhub needs; a test compares it with requirements.txt.
+NEEDED = 'torch pillow "transformers>=5.23"'
 PHOTO, PICTURE = "photo.jpg", "picture.png"  # what examples ask about; a net that doesn't know all isn't shown a photo
 RETRIEVAL, CAPTIONS = "zero-shot-image-classification", "image-text-to-text"
 ANSWERS = "visual-question-answering"
@@ -234,7 +236,13 @@ def _usage(folder: Path, task: str | None, auto_class: str, picture: str) -> str
         f"`{trust}` lets transformers run the `.py` files that lie beside the weights; "
         "where the package cvhub is installed and imported, its own code is used instead."
     )
-    return "\n".join(["## Use", "", "```python", *lines, "```", "", note])
+    if task == "image-segmentation":
+        note += (
+            " transformers' pipeline writes that the model is not supported, since its list of segmenters has only its "
+            "own; the answer is complete."
+        )
+    install = ["```console", f"$ pip install {NEEDED}", "```"]
+    return "\n".join(["## Use", "", *install, "", "```python", *lines, "```", "", note])
 
 
 def _example(task: str, words: bool, picture: str, trust: str) -> list[str]:
@@ -243,12 +251,12 @@ def _example(task: str, words: bool, picture: str, trust: str) -> list[str]:
         return [
             f'inputs = processor(images=Image.open("{picture}"), text="what is this?", return_tensors="pt")',
             "answer = model.generate(input_ids=inputs.input_ids, pixel_values=inputs.pixel_values, max_new_tokens=20)",
-            "processor.decode(answer[0], skip_special_tokens=True)",
+            "print(processor.decode(answer[0], skip_special_tokens=True))",
         ]
     if not words:
-        return [f'predict = pipeline("{task}", model=model, image_processor=processor)', f'predict("{picture}")']
+        return [f'predict = pipeline("{task}", model=model, image_processor=processor)', f'print(predict("{picture}"))']
     asked = {RETRIEVAL: 'candidate_labels=["cat", "dog"]', CAPTIONS: 'text=""'}  # a caption goes on with the text
-    return [f'predict = pipeline("{task}", model=name, {trust})', f'predict("{picture}", {asked[task]})']
+    return [f'predict = pipeline("{task}", model=name, {trust})', f'print(predict("{picture}", {asked[task]}))']
 
 
 def _preprocessing(folder: Path) -> str | None:

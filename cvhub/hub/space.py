@@ -201,9 +201,10 @@ def import_problems(root: Path, installed: Collection[str]) -> Iterator[str]:
             importers.setdefault(module, file.relative_to(root))
     providers = packages_distributions()
     for module, file in sorted(importers.items()):
-        names = {canonicalize_name(name) for name in providers.get(module, ())}
+        # What isn't installed here, such as an extra's package, is taken to be called as it is imported.
+        names = {canonicalize_name(name) for name in providers.get(module, [module])}
         if names.isdisjoint(installed):
-            known = f" ({' or '.join(sorted(names))})" if names else ""
+            known = f" ({' or '.join(sorted(names))})" if module in providers else ""
             yield f"{file} imports {module}{known}, which neither requirements.txt nor an extra installs."
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from contextlib import suppress
@@ -57,16 +58,36 @@ def build() -> gr.Blocks:
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE)
 
 
+def address() -> tuple[str, int]:
+    """Name and port to listen on."""
+    name = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1")
+    return name, int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
+
+
+def problem_of(name: str, port: int) -> str:
+    """Why nothing can listen there, as a sentence; asked before the page is built, which takes seconds."""
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    try:
+        socket.create_server((name.strip("[]"), port), family=family).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]  # then the address follows again
+        another = "GRADIO_SERVER_NAME and GRADIO_SERVER_PORT name another place"
+        return f"cvhub: the page can't listen on {name}:{port}: {reason}; {another}."
+    return ""
+
+
 def launch(demo: gr.Blocks, **arguments: Any) -> None:
     """Serve the page, and return. GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured; a Space listens everywhere.
 
     Where `gradio[mcp]` is installed, its endpoints for programs are tools too, at /gradio_api/mcp/.
     """
+    tools.join_lines(demo)
     if tools.has_protocol():
         tools.leave_only_tools(demo)
+    name, port = address()
     settings: dict[str, Any] = {
-        "server_name": os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0" if in_space() else "127.0.0.1"),
-        "server_port": int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
+        "server_name": name,
+        "server_port": port,
         "theme": theme(),
         "css": css(),
         "js": script(),
@@ -85,6 +106,8 @@ def launch(demo: gr.Blocks, **arguments: Any) -> None:
         return settings["server_name"] in LOOPBACK and not is_public() and not demo.share
 
     demo.launch(app_kwargs={"middleware": [Middleware(Protection, is_local=is_local)]}, **settings)
+    if demo.mcp_server_obj:
+        tools.ask_for_what_is_needed(demo, demo.mcp_server_obj.api_info["named_endpoints"])
     sessions.keep_light(demo)
 
 
@@ -115,11 +138,14 @@ def look_after(demo: gr.Blocks) -> None:
 
 def main() -> None:
     """Serve the page until Ctrl-C or SIGTERM, which is how Docker and systemd ask; then it tidies up behind itself."""
+    if problem := problem_of(*address()):
+        sys.exit(problem)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     memory.share_heaps()
     with suppress(SystemExit), uploads.folder_of_its_own():
         demo = build()
-        launch(demo)
+        launch(demo, quiet=True)  # what Gradio says is for who writes an app: to publish the page by `share=True`
+        print(f"cvhub answers on {demo.local_url} until Ctrl-C.", flush=True)
         Thread(target=look_after, args=[demo], name="upkeep", daemon=True).start()
         Thread(target=warm_up, name="warm up", daemon=True).start()
         demo.block_thread()

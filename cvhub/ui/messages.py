@@ -239,7 +239,9 @@ MESSAGES = {
         "{} 的 config.json 既没有 architecture（timm），也没有 model_type（transformers）。"
     ),
     "{} has no safetensors weights{}.": "{} 中没有 safetensors 权重{}。",
-    ", only {}, a pickle, which is never loaded from a folder or repo": "，只有 pickle 文件 {}，从不加载文件夹或仓库中的 pickle",
+    ", only {}, a pickle, which is never loaded from a folder or repo: save it as safetensors": (
+        "，只有 pickle 文件 {}，从不加载文件夹或仓库中的 pickle：请另存为 safetensors"
+    ),
     "There is no file {}.": "没有文件 {}。",
     "{} is not a whole safetensors file ({}).": "{} 不是完整的 safetensors 文件（{}）。",
     "{} is neither a .safetensors nor a .pth file.": "{} 既不是 .safetensors 文件，也不是 .pth 文件。",

@@ -256,7 +256,7 @@ def classify(image: str, models: list[str], temperature: float, top_k: float) ->
     """Names what is in a picture, by one to nine models.
 
     Args:
-        image: The picture, a file.
+        image: The picture: a file, its https address, or a data URI (data:image/png;base64,…).
         models: Names of the catalogue, which list_models gives, or Hub ids of classifiers.
         temperature: What logits are divided by; 1 leaves a model's own probabilities.
         top_k: How many of the likeliest classes.

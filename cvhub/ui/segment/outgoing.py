@@ -41,7 +41,7 @@ def segment(image: str, model: str, task: str, threshold: float | None = None) -
     """Names each pixel of a picture, and tells things apart.
 
     Args:
-        image: The picture, a file.
+        image: The picture: a file, its https address, or a data URI (data:image/png;base64,…).
         model: A segmenter's name of the catalogue, which list_models gives, or its Hub id.
         task: "semantic" (classes), "instance" (things one by one) or "panoptic" (both), as far as the net can.
         threshold: The score from which on something counts; the task's own unless given.

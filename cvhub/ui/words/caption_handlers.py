@@ -145,7 +145,7 @@ def caption_picture(
     """Writes what a picture shows.
 
     Args:
-        picture: The picture, a file.
+        picture: The picture: a file, its https address, or a data URI (data:image/png;base64,…).
         model: A captioner of the catalogue, which list_models gives, or its Hub id; the default, drawings_blip,
             knows drawings and no photos.
         method: How words are chosen; "greedy", "beams" or "nucleus".

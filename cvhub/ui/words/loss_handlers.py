@@ -93,7 +93,7 @@ def contrast(files: list[str] | None, texts: str, model: str | None, temperature
     """Computes the contrastive loss of a batch of pictures and texts.
 
     Args:
-        files: The pictures, files, of which the first belongs to the first text, and so on.
+        files: The pictures, files or https addresses, of which the first belongs to the first text, and so on.
         texts: The texts, one a line.
         model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
             knows drawings and no photos.

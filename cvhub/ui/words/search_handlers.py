@@ -196,13 +196,13 @@ def search_pictures(
     """Finds the pictures that come nearest to words or to another picture.
 
     Args:
-        files: The pictures to look in, files, where source is "upload".
+        files: The pictures to look in, files or https addresses, where source is "upload".
         source: Where to look; "drawings" (six that come along), "upload" (files) or "place" (a data set).
         place: A data set's Hub id, or on one's own machine a folder, where source is "place".
-        split: The data set's split; test unless given, else validation, else the only one.
+        split: Of the data set, where source is "place"; test unless given, else validation, else the only one.
         by: What to look for; "words" or "picture".
         words: What the pictures should show, where by is "words"; an emoji is looked for by its name.
-        picture: A picture that they should resemble, a file, where by is "picture".
+        picture: A picture that they should resemble, a file or its https address, where by is "picture".
         model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
             knows drawings and no photos.
         top_k: How many of the nearest.

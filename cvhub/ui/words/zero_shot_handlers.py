@@ -211,7 +211,7 @@ def zero_shot(
     """Says which of any labels a picture shows.
 
     Args:
-        picture: The picture, a file.
+        picture: The picture: a file, its https address, or a data URI (data:image/png;base64,…).
         model: A CLIP or BLIP of the catalogue, which list_models gives, or its Hub id; the default, drawings_clip,
             knows drawings and no photos.
         labels: The labels, one a line, in any words.
