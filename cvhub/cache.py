@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -10,9 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-from cvhub.errors import CvhubError
+from cvhub.errors import CvhubError, one_line
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what a disk says that has no room, or may not be written
+# What a disk says that has no room, not for files so large, or may not be written.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# Words of what is no OSError where a disk takes no more: safetensors', torch's and OpenVINO's.
+UNWRITTEN = ("while serializing: I/O error", "unexpected pos", "iostream error")
 
 _elsewhere: ContextVar[Path | None] = ContextVar("elsewhere", default=None)
 
@@ -61,18 +65,49 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
     return target
 
 
+def unwritten(error: BaseException | None) -> str | None:
+    """Why a disk takes no more, where an error or what it came from says so."""
+    while error is not None:
+        text, number = str(error), error.errno if isinstance(error, OSError) else None
+        if not isinstance(error, CvhubError) and any(words in text for words in UNWRITTEN):
+            if not (told := re.search(r"os error (\d+)", text)):
+                return one_line(error)
+            number = int(told[1])
+        if number in FULL:
+            return os.strerror(number)
+        error = error.__cause__
+    return None
+
+
+def _refusal(error: Exception, folder: Path) -> str | None:
+    """Why what `folder` should hold can't be written, if that is what the error says."""
+    if isinstance(error, PermissionError) and str(error.filename).startswith(str(folder)):
+        return error.strerror
+    return unwritten(error)
+
+
 @contextmanager
 def _writable(folder: Path) -> Iterator[None]:
     """A disk that takes nothing more becomes a `CvhubError`."""
     try:
         yield
-    except OSError as error:
-        forbidden = error.errno == errno.EACCES and str(error.filename).startswith(str(folder))
-        if error.errno not in FULL and not forbidden:
+    except Exception as error:  # each library that builds has its own
+        if not (reason := _refusal(error, folder)):
             raise
         raise CvhubError(
-            f"The cache {cache_dir()} can't be written ({error.strerror}): CVHUB_CACHE may name another place."
+            f"The cache {cache_dir()} can't be written ({reason}): CVHUB_CACHE may name another place."
         ) from error
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """A disk that takes no more of what becomes `target` is a `CvhubError`."""
+    try:
+        yield
+    except Exception as error:
+        if not (reason := _refusal(error, target.parent)):
+            raise
+        raise CvhubError(f"{target} can't be written: {reason}.") from error
 
 
 def write_folder(target: Path, build: Callable[[Path], None]) -> None:

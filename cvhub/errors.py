@@ -8,7 +8,7 @@ class CvhubError(Exception):
     """
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """What a library raised, cut to fit a sentence."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text[:160].rstrip(".")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cvhub.cache import FULL
+from cvhub.cache import unwritten
 from cvhub.errors import CvhubError, one_line
 from cvhub.limits import MAX_PARAMETERS, bounded
 
@@ -38,6 +38,6 @@ def explained(source: Path) -> Iterator[None]:
     except CvhubError:
         raise
     except Exception as error:  # transformers and safetensors raise nearly everything, and so may our own rules
-        if isinstance(error, OSError) and error.errno in FULL:  # which is no fault of the model's
+        if unwritten(error):  # which is no fault of the model's
             raise
         raise CvhubError(f"the model in {source.name} can't be loaded: {one_line(error)}.") from error

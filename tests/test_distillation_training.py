@@ -647,8 +647,15 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(
-    ("what", "place"), [("The curve of step", "trainer.write_curve"), ("The result", "result.save_processor")]
+    ("what", "place"),
+    [
+        ("The recipe", "recipe.Recipe.as_toml"),
+        ("The plan", "plan.write_plan"),
+        ("The curve of step", "trainer.write_curve"),
+        ("The result", "result.save_processor"),
+    ],
 )
 def test_a_disk_without_room_is_said(
     what: str, place: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -663,6 +670,7 @@ def test_a_disk_without_room_is_said(
     assert train(tiny_recipe(data), tmp_path / "run").steps == 8
 
 
+@pytest.mark.fault
 def test_what_libraries_say_of_a_full_disk_is_understood(tmp_path: Path) -> None:
     """torch and safetensors have errors of their own, which are no OSErrors; others are not taken for it."""
     script = (

@@ -29,6 +29,7 @@ from cvhub.hub.push import push
 from cvhub.load import load_model, resolve
 from cvhub.models.image_processing import CvImageProcessor
 from tests.cards import run_card
+from tests.faults.disks import no_large_files
 from tests.tiny import CLASSIFIER, TinyFamily, families_with
 
 ROOT = Path(__file__).parents[1]
@@ -501,6 +502,17 @@ def test_what_came_garbled_is_fetched_anew(hub: LoopbackHub, monkeypatch: pytest
     hub.garbled = False
     folder = download("ann/net")
     assert {name: (folder / name).read_bytes() for name in TEXTS | WEIGHTS} == TEXTS | WEIGHTS
+
+
+@pytest.mark.fault
+def test_a_disk_that_takes_no_download_is_no_fault_of_the_hubs(hub: LoopbackHub, tmp_path: Path) -> None:
+    files = {"config.json": b"{}", "model.safetensors": bytes(300_000)}
+    hub.add("ann/net", files)
+    said = rf"The cache {tmp_path / 'cache'} can't be written \(File too large\): HF_HOME may name another place"
+    with no_large_files(), pytest.raises(CvhubError, match=said):
+        download("ann/net")
+    folder = download("ann/net")
+    assert {name: (folder / name).read_bytes() for name in files} == files
 
 
 @pytest.mark.fault

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cvhub.cache import write_folder
+from cvhub.cache import write_file, write_folder, writing
 from cvhub.convert import processor as processors
 from cvhub.convert.checkpoint import read_weights
 from cvhub.convert.family import Fields
@@ -63,17 +63,21 @@ def export_checkpoint(source: Path, dest: Path, library: str) -> None:
             load_tokenizer(source).save_pretrained(folder)
             name_processor(folder, config)
 
-    write_folder(dest, build)
+    with writing(dest):
+        write_folder(dest, build)
 
 
 def _write_file(tensors: Tensors, dest: Path) -> None:
     """One file, in one step."""
-    partial = dest.with_name(f".{dest.name}.partial")
-    if dest.suffix == ".pth":
-        torch.save(tensors, partial)
-    else:
-        save_file(tensors, partial, metadata={"format": "pt"})
-    partial.replace(dest)
+
+    def write(partial: Path) -> None:
+        if dest.suffix == ".pth":
+            torch.save(tensors, partial)
+        else:
+            save_file(tensors, partial, metadata={"format": "pt"})
+
+    with writing(dest):
+        write_file(dest, write)
 
 
 def _describe_timm(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cvhub.cache import write_folder
+from cvhub.cache import write_folder, writing
 from cvhub.convert import processor as processors
 from cvhub.convert.checkpoint import Checkpoint, read_file, read_folder
 from cvhub.convert.family import Family, Fields, Layout
@@ -52,7 +52,8 @@ def convert_checkpoint(
         else:
             import_file(source, folder, arch, overrides or {}, origin)
 
-    write_folder(dest, build)
+    with writing(dest):
+        write_folder(dest, build)
 
 
 def is_own(source: Path) -> bool:

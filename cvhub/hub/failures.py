@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx
 
+from cvhub.cache import unwritten
 from cvhub.errors import CvhubError
 
 # A Hub that hasn't answered a question after so many seconds is taken as out of reach.
@@ -55,7 +56,7 @@ def sentence(failure: BaseException, repo_id: str, revision: str | None = None) 
             "check the connection."
         )
     elif isinstance(failure, OSError):
-        text = f"{repo_id} did not arrive whole ({_first_line(failure)}): try again."
+        text = _not_kept(failure, repo_id)
     elif isinstance(failure, JSONDecodeError):
         text = (
             f"What answers at {constants.ENDPOINT} about {repo_id} is not a Hub: check HF_ENDPOINT and the connection."
@@ -63,6 +64,13 @@ def sentence(failure: BaseException, repo_id: str, revision: str | None = None) 
     else:
         text = f"The Hub does not take {repo_id}: {' '.join(str(failure).split())}"
     return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _not_kept(failure: OSError, repo_id: str) -> str:
+    """A sentence for files that came and are not in the cache."""
+    if reason := unwritten(failure):
+        return f"The cache {constants.HF_HUB_CACHE} can't be written ({reason}): HF_HOME may name another place."
+    return f"{repo_id} did not arrive whole ({_first_line(failure)}): try again."
 
 
 def _refusal(failure: HfHubHTTPError, repo_id: str, revision: str | None) -> str:

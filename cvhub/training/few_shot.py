@@ -97,7 +97,7 @@ def write_model(folder: Path, model: str, learned: LearnedClasses, title: str, b
     """A complete Hub folder: MODEL's body under a head that says the learned classes. Its card calls MODEL `base`."""
     import torch
 
-    from cvhub.cache import write_folder
+    from cvhub.cache import write_folder, writing
     from cvhub.convert.importing import save_processor
     from cvhub.hub.card import write_card
     from cvhub.load import is_hub_id, load_processor
@@ -128,7 +128,8 @@ def write_model(folder: Path, model: str, learned: LearnedClasses, title: str, b
             training=_describe(learned, base),
         )
 
-    write_folder(folder, build)
+    with writing(folder):
+        write_folder(folder, build)
 
 
 def find_heads(model: Any, pixel_values: "Tensor") -> list["nn.Linear"]:

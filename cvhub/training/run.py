@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cvhub.errors import CvhubError
+from cvhub.training.disk import writing
 from cvhub.training.folder import CURVES, RECIPE, WORK, public
 from cvhub.training.recipe import Recipe
 from cvhub.training.recipe_file import read_recipe
@@ -69,7 +70,6 @@ def train(recipe: Recipe, folder: Path, name: str = "recipe", watch: "Watch | No
 
 
 def _train(recipe: Recipe, folder: Path, name: str, watch: "Watch | None") -> Outcome:
-    from cvhub.training.disk import writing
     from cvhub.training.trainer import training_arguments
 
     arguments = training_arguments(recipe, folder)
@@ -123,7 +123,8 @@ def prepare(recipe: Recipe, folder: Path, arguments: "TrainingArguments") -> "Re
     file = folder / WORK / PLAN
     plan = read_plan(file) if file.is_file() else make_plan(recipe, len(deal), deal.batch, trainer.seconds_a_step)
     if trainer.is_world_process_zero():
-        write_plan(plan, file)
+        with writing("The plan"):
+            write_plan(plan, file)
         trainer.add_callback(Progress(plan.steps_per_epoch, lambda: trainer.seconds_waited))
     trainer.follow(plan, folder / CURVES)
     return trainer
@@ -197,10 +198,11 @@ def begin(recipe: Recipe, folder: Path) -> None:
         return
     if folder.exists() and (not folder.is_dir() or any(item.name != WORK for item in folder.iterdir())):
         raise CvhubError(f"{folder} exists and holds no run: name an empty or new folder with --out.")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    made = file.with_suffix(".partial")
-    made.write_text(recipe.as_toml(), encoding="utf-8")
-    made.replace(file)
+    with writing("The recipe"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        made = file.with_suffix(".partial")
+        made.write_text(recipe.as_toml(), encoding="utf-8")
+        made.replace(file)
 
 
 def is_finished(recipe: Recipe, folder: Path) -> bool:

@@ -152,7 +152,28 @@ MESSAGES = {
     ),
     "The checkpoint of step {}": "第 {} 步的检查点",
     "The curve of step {}": "第 {} 步的曲线",
+    "The recipe": "配方",
+    "The plan": "计划",
+    "The result": "结果",
     "What the net answers": "网络的回答",
+    "The recipe names no data: data=FOLDER, or data=OWNER/NAME for a data set on the Hub.": (
+        "配方没有指明数据：请用 data=FOLDER，或用 data=OWNER/NAME 指明 Hub 上的数据集。"
+    ),
+    "Each of {} processes would compare the pairs of its own part of a batch alone: "
+    "train on pairs in one process, without torchrun.": (
+        "{} 个进程会各自只比较自己那部分批次中的配对：请不用 torchrun，在一个进程中训练配对。"
+    ),
+    "picture.size is {}, which the net can't take: the next that it can is {}.": (
+        "picture.size 为 {}，网络无法接受：下一个可用的是 {}。"
+    ),
+    "{} exists and holds no run: name an empty or new folder with --out.": (
+        "{} 已存在，其中没有训练：请用 --out 指定空的或新的文件夹。"
+    ),
+    "{} of another recipe: its {} is {}, not {}. Name another folder with --out.": (
+        "{}，且属于另一份配方：其 {} 为 {}，而不是 {}。请用 --out 指定其他文件夹。"
+    ),
+    "{} holds an unfinished run": "{} 中有一次未完成的训练",
+    "{} holds the model": "{} 中有模型",
     "optimiser.name is {}, which timm doesn't know.": "optimiser.name 为 {}，timm 中没有它。",
     "The optimiser {} refuses its numbers: {}.": "优化器 {} 不接受这些数值：{}。",
     "The run failed unexpectedly ({}: {}).": "训练意外失败（{}：{}）。",
@@ -215,6 +236,7 @@ MESSAGES = {
     "The cache {} can't be written ({}): CVHUB_CACHE may name another place.": (
         "缓存 {} 无法写入（{}）：可用 CVHUB_CACHE 指定其他位置。"
     ),
+    "{} can't be written: {}.": "无法写入 {}：{}。",
     # conversion (convert/)
     "{} has no form for {}={}.": "{} 无法表示 {}={}。",
     "{} exists and is not an empty folder.": "{} 已存在，且不是空文件夹。",
@@ -277,6 +299,9 @@ MESSAGES = {
     "The Hub at {} did not answer in time about {}: try again later.": "{} 处的 Hub 未及时答复 {} 的请求：请稍后再试。",
     "The Hub broke off in the middle of {}: try again.": "Hub 在传输 {} 时中断：请再试一次。",
     "The Hub at {} can't be reached for {} ({}): check the connection.": "无法连接 {} 处的 Hub 以获取 {}（{}）：请检查网络连接。",
+    "The cache {} can't be written ({}): HF_HOME may name another place.": (
+        "缓存 {} 无法写入（{}）：可用 HF_HOME 指定其他位置。"
+    ),
     "{} did not arrive whole ({}): try again.": "{} 未能完整到达（{}）：请再试一次。",
     "What answers at {} about {} is not a Hub: check HF_ENDPOINT and the connection.": (
         "{} 处答复 {} 请求的不是 Hub：请检查 HF_ENDPOINT 和网络连接。"

@@ -10,23 +10,34 @@ from typing import Any
 import pytest
 
 from cvhub import cache
-from cvhub.cache import build_once, cache_in, write_file
+from cvhub.cache import build_once, cache_in, write_file, writing
 from cvhub.cli import main
 from cvhub.errors import CvhubError
 from cvhub.load import resolve
 from cvhub.training.jobs import Jobs, Limits
+from tests.faults.disks import no_large_files
 
 pytestmark = pytest.mark.fault
 
 
-@pytest.fixture
-def theirs(tmp_path: Path) -> Path:
+def save_theirs(folder: Path, width: int) -> Path:
     """A small checkpoint of transformers', which is converted into the cache when it is named."""
     from transformers import ResNetConfig, ResNetForImageClassification
 
-    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3)
-    ResNetForImageClassification(config).save_pretrained(tmp_path / "theirs")
-    return tmp_path / "theirs"
+    sizes: dict[str, Any] = {"embedding_size": width, "hidden_sizes": [width, 2 * width], "depths": [1, 1]}
+    ResNetForImageClassification(ResNetConfig(**sizes, layer_type="basic", num_labels=3)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    return save_theirs(tmp_path / "theirs", width=8)
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """Its weights are larger than what `no_large_files` lets pass, all else is smaller."""
+    return save_theirs(tmp_path / "large", width=32)
 
 
 def refuse(number: int) -> Any:
@@ -63,6 +74,47 @@ def test_the_command_line_says_it_too(
     said = capsys.readouterr().err.strip().splitlines()
     assert said[-1].startswith("cvhub: The cache ")
     assert said[-1].endswith("can't be written (No space left on device): CVHUB_CACHE may name another place.")
+
+
+def test_weights_that_a_disk_does_not_take_are_no_fault_of_the_models(
+    large: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """safetensors has an error of its own for it."""
+    dest = tmp_path / "made" / "net"
+    with cache_in(tmp_path / "cache"):
+        with no_large_files(), pytest.raises(CvhubError, match=r"cache .* can't be written \(File too large\)"):
+            resolve(str(large))
+        with no_large_files():
+            assert main(["convert", str(large), str(dest)]) == 1
+        assert capsys.readouterr().err.strip().splitlines()[-1] == f"cvhub: {dest} can't be written: File too large."
+        assert not list(dest.parent.iterdir())
+        assert (resolve(str(large)) / "model.safetensors").is_file()
+    assert main(["convert", str(large), str(dest)]) == 0
+
+
+def test_what_openvino_can_not_write_is_a_sentence(large: Path, tmp_path: Path) -> None:
+    """It says no more than that its stream has failed."""
+    from cvhub.inference.runtime import build_runtime, example_pixels
+
+    net = tmp_path / "net"
+    assert main(["convert", str(large), str(net)]) == 0
+    with cache_in(tmp_path / "cache"):
+        with no_large_files(), pytest.raises(CvhubError, match=r"cache .* can't be written \(.*iostream error\)"):
+            build_runtime(net, "openvino", "fp32")
+        assert build_runtime(net, "openvino", "fp32").run(example_pixels(net, 1))["logits"].shape == (1, 3)
+
+
+def test_what_torch_can_not_write_is_a_sentence(tmp_path: Path) -> None:
+    import torch
+
+    said, file = r"net\.pth can't be written: .*unexpected pos", tmp_path / "net.pth"
+    with no_large_files(), pytest.raises(CvhubError, match=said), writing(file):
+        torch.save(torch.zeros(100_000), file)
+
+
+def test_another_error_is_not_taken_for_the_disks(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), writing(tmp_path / "net"):
+        (tmp_path / "nowhere" / "net").write_text("")
 
 
 def test_a_file_that_could_not_be_written_is_what_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Damages bytes and numbers as chance would, or somebody who means harm; Hypothesis chooses how."""
 
+import functools
 import hashlib
+import itertools
 import os
 import string
 from collections.abc import Sequence
@@ -21,15 +23,37 @@ HEAD = 96  # bytes at the beginning, where most formats say what they are; half 
 
 
 def fuzzed(few: int, whole: int) -> Any:
-    """Runs a test on so many cases, the same ones each time; on the `whole` number where CVHUB_FUZZ says so."""
+    """Runs a test on so many cases, the same ones each time; on the `whole` number where CVHUB_FUZZ says so. They are
+    counted: Hypothesis runs fewer where it finds no more that differ."""
+    cases = whole if WHOLE else few
     chosen = settings(
-        max_examples=whole if WHOLE else few,
+        max_examples=cases,
         deadline=None,
         database=None,
         phases=[Phase.generate] if WHOLE else [Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    return lambda test: chosen(seed(SEED)(test))
+
+    def counted(test: Any) -> Any:
+        started, inner = itertools.count(), test.hypothesis.inner_test
+
+        @functools.wraps(inner)
+        def start(*case: Any, **named: Any) -> None:
+            next(started)
+            inner(*case, **named)
+
+        test.hypothesis.inner_test = start
+        run = chosen(seed(SEED)(test))
+
+        def check() -> None:
+            run()
+            number = next(started)
+            print(f"{number} cases")
+            assert number >= cases
+
+        return check
+
+    return counted
 
 
 class Content(bytes):

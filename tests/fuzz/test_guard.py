@@ -13,7 +13,7 @@ import pytest
 from cvhub.errors import CvhubError
 from tests.fuzz import guard as guarding
 from tests.fuzz.guard import SECRET, Guard
-from tests.fuzz.page import Stopwatch
+from tests.fuzz.stopwatch import Stopwatch
 
 
 def refuse(sentence: str) -> None:
@@ -33,6 +33,7 @@ def move_out(place: Path) -> None:
 DEEDS: dict[str, Callable[[Path], object]] = {
     "dies": lambda place: ctypes.string_at(0),
     "hangs": lambda place: time.sleep(600),
+    "spins": lambda place: spin(600),
     "grows": lambda place: b"x" * ((guarding.MEGABYTES + 100) * 2**20),
     "asks for all": lambda place: bytearray(2 * guarding.ADDRESSES * 2**20),
     "starts a program": lambda place: subprocess.run(["true"], check=True),
@@ -63,6 +64,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     [
         ("dies", "the process died, exit code -11"),
         ("hangs", "no answer within"),
+        ("spins", "no answer within"),
         ("grows", r"it took 1[56]\d\d MB of memory"),
         ("asks for all", "MemoryError"),
         ("starts a program", "subprocess.Popen"),
@@ -75,7 +77,7 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guard]:
     ],
 )
 def test_what_must_not_be_is_seen(case: str, told: str, guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarding, "LONGEST", 0.5 if case == "hangs" else 10.0)
+    monkeypatch.setattr(guarding, "LONGEST", 0.5 if case in ("hangs", "spins") else 10.0)
     with pytest.raises(AssertionError, match=told):
         guard.ask(case)
     assert guard.ask("writes here") == "done True"
