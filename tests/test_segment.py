@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 import torch
 from PIL import Image
@@ -126,6 +127,19 @@ def test_a_runtime_gives_the_models_maps(runtime: str, folder: Path) -> None:
         assert answer.keys() == set(expected.keys())
         for name, values in answer.items():
             assert relative(values, expected[name].numpy()) < FP32
+
+
+def test_bf16_enlarges_places_and_peaks_in_fp32(
+    panoptic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CVHUB_CACHE", str(tmp_path))
+    build_runtime(panoptic, "openvino", "fp32")
+    (file,) = tmp_path.glob("openvino/*/converted/model.xml")
+    model = openvino.Core().read_model(file)
+    last = {name: model.output(name).get_node().input_value(0).get_node() for name in ("logits", "centres", "offsets")}
+    assert {node.get_type_name() for node in last.values()} == {"MatMul"}
+    marked = {name: any("Precis" in str(key) for key in node.get_rt_info()) for name, node in last.items()}
+    assert marked == {"logits": False, "centres": True, "offsets": True}
 
 
 def test_examples_have_a_size_that_the_network_takes(folder: Path) -> None:

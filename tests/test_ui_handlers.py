@@ -128,12 +128,23 @@ def test_a_class_picked_while_a_model_loads_stays_picked(models, picture: str):
     session = Session()
     answers = handlers.answer(session, picture, ["resnet18", "resnet34"], *CHOICES)
     assert "Loading." in next(answers)[2]
-    _, _, picked, _ = handlers.show(session, 3.0, "dog", "", 0.1, "en")
+    handlers.show(session, 3.0, "dog", "", 0.1, "en")
     slow.ready.set()
     *_, (_, _, cards, _, heat_class, _) = answers
-    assert picked["value"] == heat_class["value"] == "dog"
+    assert heat_class == gr.skip()
     assert "Loading." not in cards
     assert cards.count('aria-pressed="true"') == cards.count('data-class="dog"') == 2
+
+
+def test_a_new_picture_takes_back_the_classes_that_were_chosen(models, picture: str, tmp_path: Path):
+    models["resnet18"] = ready()
+    session, other = Session(), shutil.copy(picture, tmp_path / "other.png")
+    chosen = ("auto", "auto", 1.0, "dog", "dog", 0.1, "en")
+    (*_, first), (*_, heat_class, true_class) = (
+        next(handlers.answer(session, asked, ["resnet18"], *chosen)) for asked in (picture, other)
+    )
+    assert first == gr.skip()
+    assert heat_class["value"] == true_class["value"] == session.view.heat_class == session.view.true_class == ""
 
 
 def test_a_view_that_was_overtaken_is_not_shown(models, picture: str, monkeypatch):
@@ -147,8 +158,18 @@ def test_a_view_that_was_overtaken_is_not_shown(models, picture: str, monkeypatc
         return results(answers, view)
 
     monkeypatch.setattr(handlers, "results", results_meanwhile)
-    assert handlers.show(session, 3.0, "", "", 0.1, "en") == (gr.skip(), gr.skip(), gr.skip(), gr.skip())
+    assert handlers.show(session, 3.0, "", "", 0.1, "en") == (gr.skip(), gr.skip())
     assert session.view == View(heat_class="dog")
+
+
+def test_a_class_picked_while_a_question_waits_in_line_stays_picked(models, picture: str):
+    models |= {"resnet18": ready(), "resnet34": ready()}
+    session = Session()
+    list(handlers.answer(session, picture, ["resnet18"], *CHOICES, asked=1))
+    handlers.show(session, 1.0, "dog", "", 0.1, "en", asked=3)
+    *_, (_, _, cards, *_) = handlers.answer(session, picture, ["resnet18", "resnet34"], *CHOICES, asked=2)
+    assert cards.count('aria-pressed="true"') == cards.count('data-class="dog"') == 2
+    assert handlers.show(session, 1.0, "", "", 0.1, "en", asked=2) == (gr.skip(), gr.skip())
 
 
 def test_a_view_is_whole_although_a_model_answers_while_it_is_drawn(models, picture: str, monkeypatch):

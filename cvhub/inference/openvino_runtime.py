@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -38,7 +38,7 @@ OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
 # would answer something.
 SIDES = "sides.json"
 # Raised when conversion writes something else than before, so that older files in the cache are not used.
-CONVERSION = 5
+CONVERSION = 6
 
 
 class OpenVINORuntime:
@@ -215,9 +215,12 @@ def _convert(folder: Path, part: str, target: Path) -> None:
     from cvhub.inference.torch_runtime import load_plain_module
 
     example = torch.from_numpy(example_inputs(folder, part, batch=2))
-    model = convert_module(load_plain_module(folder, part), example)
+    module = load_plain_module(folder, part)
+    model = convert_module(module, example)
     openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
-    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in model.get_ops() if is_depthwise(node)})
+    ends = _ends(model, getattr(module.config, "precise_outputs", ()))
+    precise = [*filter(is_depthwise, model.get_ops()), *ends]
+    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in precise})
     fresh = load_plain_module(folder, part)  # tracing may have changed the first
     for name, larger in ((OWN_SIZE, False), (OTHER_SIZE, True)):
         inputs = example_inputs(folder, part, 3, larger)
@@ -246,6 +249,23 @@ def convert_module(module: Any, example: Any) -> openvino.Model:
 def is_depthwise(node: openvino.Node) -> bool:
     """Whether it is a convolution with one filter a channel: weights (groups, 1, 1, k, k)."""
     return node.get_type_name() == "GroupConvolution" and list(node.get_input_shape(1))[1:3] == [1, 1]
+
+
+def _ends(model: openvino.Model, outputs: Sequence[str]) -> list[openvino.Node]:
+    """What makes these outputs of the last convolutions before them: how a head's map is enlarged."""
+    ends: dict[str, openvino.Node] = {}
+    reached = [output.get_node() for output in model.outputs if output.get_names() & set(outputs)]
+    while reached:
+        for given in reached.pop().input_values():
+            node = given.get_node()
+            if node.get_friendly_name() not in ends and not _is_convolution(node):
+                ends[node.get_friendly_name()] = node
+                reached.append(node)
+    return list(ends.values())
+
+
+def _is_convolution(node: openvino.Node) -> bool:
+    return "Convolution" in node.get_type_name()
 
 
 def _keep_precise(file: Path, names: set[str]) -> None:

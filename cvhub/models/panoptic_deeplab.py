@@ -53,6 +53,8 @@ class CvPanopticDeepLabConfig(CvSegmenterConfig):
         *("head_channels", "kernel_size"),
     )
     processor: ClassVar[tuple[str, str]] = ("dense_processing", "CvPanopticProcessor")
+    # bf16 has 8 bits: places would be rounded to whole pixels, and of a hill's pixels several would be its peak.
+    precise_outputs: ClassVar[tuple[str, ...]] = ("centres", "offsets")
 
     thing_ids: list[int] | tuple[int, ...] = (1,)
     atrous_rates: list[int] | tuple[int, ...] = (6, 12, 18)

@@ -31,9 +31,12 @@ class CvSegmenterConfig(CvImageConfig):
     - `single_logit`: two classes told apart by one logit, the odds of the second; else each class has its own.
     - `loss`: one of `LOSSES` in losses_dense.py; pixels labelled `ignore_index` cost nothing.
     - `auxiliary_weights`: what the loss of each auxiliary head counts.
+
+    `precise_outputs`: those that are made of their head's map in fp32, whatever a net is computed in.
     """
 
     processor: ClassVar[tuple[str, str]] = ("dense_processing", "CvSemanticProcessor")
+    precise_outputs: ClassVar[tuple[str, ...]] = ()
 
     backbone: Any = None
     single_logit: bool = False

@@ -67,6 +67,11 @@
       return [session, performance.now() - cvhub.removed < 200 ? null : picture, ...rest];
     },
 
+    // The last value of a question says when it was asked: of two that wait for their turn, the later counts.
+    stamped(values) {
+      return [...values.slice(0, -1), performance.now()];
+    },
+
     save(text, name, type) {
       if (!text) return;
       const link = document.createElement("a");

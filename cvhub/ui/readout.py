@@ -14,11 +14,13 @@ from cvhub.ui.strings import Say, speaker
 TOP_K = 5
 CLASS_ACTIVATION = "<i>M</i><sub>c</sub> = Σ<sub>k</sub> <i>w</i><sub>c,k</sub> <i>f</i><sub>k</sub>"
 GRAD_CAM = "max(0, Σ<sub>k</sub> <i>α</i><sub>c,k</sub> <i>f</i><sub>k</sub>)"
-# What an element with bars runs when it is loaded: a click on a bar says which class it is.
+# What an element with bars runs when it is loaded: a click on a bar tells server and scripts its class.
 PICK_CLASS = """
 element.addEventListener("click", (event) => {
   const bar = event.target.closest("button[data-class]");
-  if (bar) trigger("click", { label: bar.dataset.class });
+  if (!bar) return;
+  cvhub.picked = bar.dataset.class;
+  trigger("click", { label: bar.dataset.class });
 });
 """
 

@@ -61,6 +61,7 @@ class View:
     true_class: str = ""  # a label; empty: the first class of the models' mean
     epsilon: float = 0.1
     language: str = "en"
+    asked: float = 0.0  # when it was wished for, in milliseconds of the page
 
 
 @dataclass
@@ -75,6 +76,11 @@ class Session:
     colours: dict[str, int] = field(default_factory=dict)  # each model's place in the palette
     turn: int = 0  # counts the questions, so that a newer one silences those before it
     view: View = View()  # the newest that was wished for, perhaps while a model was still answering
+
+    def look(self, view: View) -> None:
+        """A view was wished for, and counts from now on, unless it waited in line and a later one came before it."""
+        if view.asked >= self.view.asked:
+            self.view = view
 
     def answered(self) -> list[Answer]:
         return [answer for answer in self.answers.values() if answer.answered]

@@ -1,5 +1,6 @@
 """What the Classify tab does when something is chosen. Each handler is an endpoint too, for `gradio_client`."""
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from html import escape
@@ -28,7 +29,8 @@ from cvhub.ui.strings import Say, speaker
 log = logging.getLogger(__name__)
 
 Update = dict[str, Any]
-Shown = tuple[str | Update, str | Update, Update, Update]  # cards, loss readout, the two lists of classes
+Shown = tuple[str | Update, str | Update]  # cards, loss readout
+Lists = tuple[Update, Update]  # of classes: whose heat maps, and the true one
 
 
 def model_choices(session: Session, models: list[str]) -> list[tuple[str, str]]:
@@ -74,16 +76,19 @@ def answer(
     true_class: str,
     epsilon: float,
     language: str,
-) -> Iterator[tuple[Session, str | Update, *Shown]]:
+    asked: float = 0,
+) -> Iterator[tuple[Session, str | Update, *Shown, *Lists]]:
     """Ask the chosen models about the picture; what is known is shown at once, the rest as it comes.
 
     A new picture takes back the choice of classes, which belonged to the old one. A newer question ends this one; a
-    newer view, such as a class picked while a model loads, is what the rest is shown under.
+    newer view, such as a class picked while a model loads or this waited in line, is what the rest is shown under.
     """
     say = speaker(language)
+    session.look(View(temperature, heat_class or "", true_class or "", epsilon, language, asked))
+    lists: Lists = (gr.skip(), gr.skip())
     if session.picture not in (None, picture):
-        heat_class = true_class = ""
-    session.view = View(temperature, heat_class or "", true_class or "", epsilon, language)
+        session.view = dataclasses.replace(session.view, heat_class="", true_class="")
+        lists = (gr.update(value=""), gr.update(value=""))
     prepare(session, picture, models or [], runtime, precision)
     turn = session.turn
     try:
@@ -93,17 +98,17 @@ def answer(
         for _ in ask_missing(session, image, say):
             if session.turn != turn:
                 return
-            yield session, style, *show_newest(session, image)
-            style = gr.skip()
+            yield session, style, *show_newest(session, image), *lists
+            style, lists = gr.skip(), (gr.skip(), gr.skip())
         if session.turn == turn:
-            yield session, style, *show_newest(session, image)
+            yield session, style, *show_newest(session, image), *lists
     except CvhubError as error:
         session.answers.clear()
-        yield session, gr.skip(), *blank(translated(str(error), language), session.view)
+        yield session, gr.skip(), *blank(translated(str(error), language)), *lists
     except Exception as error:  # the page would wait for ever
         log.exception("the answers could not be shown")
         session.answers.clear()
-        yield session, gr.skip(), *blank(say("unexpected_view", kind=type(error).__name__), session.view)
+        yield session, gr.skip(), *blank(say("unexpected_view", kind=type(error).__name__)), *lists
 
 
 def prepare(session: Session, picture: str | None, models: list[str], runtime: str, precision: str) -> None:
@@ -141,15 +146,15 @@ def show_view(session: Session, view: View) -> Shown:
     """What the session's answers look like under a view."""
     answers = list(session.answers.values())
     readouts = loss_table(answers, view) + accuracy_plots(answers, view)
-    return results(answers, view), readouts, gr.update(value=view.heat_class), gr.update(value=view.true_class)
+    return results(answers, view), readouts
 
 
-def blank(sentence: str, view: View) -> Shown:
+def blank(sentence: str) -> Shown:
     """One sentence where the answers would stand."""
-    return message(escape(sentence)), "", gr.update(value=view.heat_class), gr.update(value=view.true_class)
+    return message(escape(sentence)), ""
 
 
-def list_classes(session: Session, language: str) -> tuple[Update, Update]:
+def list_classes(session: Session, language: str) -> Lists:
     """The choices of the two lists of classes, for who opens one: there may be thousands, which few look at."""
     say = speaker(language)
     classes = [(label, label) for label in dict.fromkeys(each for one in session.answered() for each in one.labels)]
@@ -158,24 +163,24 @@ def list_classes(session: Session, language: str) -> tuple[Update, Update]:
 
 
 def show(
-    session: Session, temperature: float, heat_class: str, true_class: str, epsilon: float, language: str
+    session: Session,
+    temperature: float,
+    heat_class: str,
+    true_class: str,
+    epsilon: float,
+    language: str,
+    asked: float = 0,
 ) -> Shown:
     """The kept answers under another temperature, class, ε or language: no forward pass. Nothing, where a newer view
     was asked for before this one was drawn."""
-    session.view = view = View(temperature, heat_class or "", true_class or "", epsilon, language)
-    if session.answers:
+    view = View(temperature, heat_class or "", true_class or "", epsilon, language, asked)
+    session.look(view)
+    if session.answers and session.view is view:
         add_heats(session, view, speaker(language))
         shown = show_view(session, view)
         if session.view is view:
             return shown
-    return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-
-
-def pick_class(
-    event: gr.EventData, session: Session, temperature: float, true_class: str, epsilon: float, language: str
-) -> Shown:
-    """A bar was clicked: show the heat map of its class, in every model's card."""
-    return show(session, temperature, event.label, true_class, epsilon, language)
+    return gr.skip(), gr.skip()
 
 
 def add_checkpoint(

@@ -149,6 +149,7 @@ class ClassifyTab:
             self.json_button = add(gr.Button, {"value": "save_json"}, size="sm", elem_id="save-json")
             self.link_button = add(gr.Button, {"value": "copy_link"}, size="sm", elem_id="copy-link")
             self.note = gr.HTML("", elem_id="note")
+        self.asked = gr.Number(0, visible=False)  # when a view is asked for, which the page's script fills in
         self.outgoing = gr.Textbox(visible=False)  # text on its way to a file or the clipboard
         self.api_button = gr.Button(visible=False)  # what /classify hangs on: an endpoint for programs
         self.top_k = gr.Number(5, precision=0, visible=False)
@@ -162,15 +163,16 @@ class ClassifyTab:
     @property
     def shown(self) -> list[Component]:
         """What `handlers.Shown` fills."""
-        return [self.results, self.losses, self.heat_class, self.true_class]
+        return [self.results, self.losses]
 
     @property
     def asking(self) -> dict[str, Any]:
         """The event in which the chosen models are asked."""
         return {
             "fn": handlers.answer,
-            "inputs": [self.session, self.picture, self.models, self.runtime, self.precision, *self.view],
-            "outputs": [self.session, self.style, *self.shown],
+            "inputs": [self.session, self.picture, self.models, self.runtime, self.precision, *self.view, self.asked],
+            "outputs": [self.session, self.style, *self.shown, self.heat_class, self.true_class],
+            "js": "(...values) => cvhub.stamped(values)",
             "show_progress": "minimal",
             "show_progress_on": [self.waiting],
             **IN_LINE,
@@ -180,6 +182,7 @@ class ClassifyTab:
         """What leads to what. `opened` is the event in which a page opens, its language known."""
         frame, view, shown, asking = self.frame, self.view, self.shown, self.asking
         at_once: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+        with_picture: dict[str, Any] = asking | {"js": "(...values) => cvhub.withoutRemoved(cvhub.stamped(values))"}
 
         opened.then(
             handlers.open_link,
@@ -196,8 +199,7 @@ class ClassifyTab:
                 *(self.picture.input, self.models.input, self.runtime.input, self.precision.input),
                 self.models.key_up,  # what Enter adds and Backspace takes away comes without an "input"
             ],
-            **asking,
-            js="(...values) => cvhub.withoutRemoved(values)",
+            **with_picture,
             trigger_mode="always_last",
             api_name="answer",
         )
@@ -206,23 +208,19 @@ class ClassifyTab:
         self.sample.input(
             handlers.take_sample, [self.sample, self.models, self.session], [self.picture, self.models], **at_once
         ).then(**asking, api_name="answer_sample", api_visibility="undocumented")
+        # A bar's class is chosen in the page, before anything is asked: whatever is asked next is asked about it.
+        self.results.click(None, None, self.heat_class, js="() => cvhub.picked")
         gr.on(
             [
                 *(self.temperature.input, self.heat_class.input, self.true_class.input, self.epsilon.input),
-                frame.language.change,
+                *(self.results.click, frame.language.change),
             ],
             handlers.show,
-            [self.session, *view],
+            [self.session, *view, self.asked],
             shown,
+            js="(...values) => cvhub.stamped(values)",
             trigger_mode="always_last",
             api_name="show",
-            **at_once,
-        )
-        self.results.click(
-            handlers.pick_class,
-            [self.session, self.temperature, self.true_class, self.epsilon, frame.language],
-            shown,
-            api_visibility="private",
             **at_once,
         )
         gr.on(

@@ -70,7 +70,9 @@ class ZeroShotPart:
         seen.event.then(**asking)
         again: dict[str, Any] = asking | {"fn": handlers.name_again}
         files = [self.files.upload, self.files.clear, self.files.delete]
-        chosen = [self.picture.input, self.temperature.input, self.word.input]
+        # A bar's word is chosen in the page, before anything is asked, so that none is lost while an answer is awaited.
+        self.view.click(None, None, self.word, js="() => cvhub.picked")
+        chosen = [self.picture.input, self.temperature.input, self.word.input, self.view.click]
         chosen.append(self.model.change)  # which another tab may have chosen
         gr.on([*chosen, *files], **asking, **ANEW)
         # A text's "input" tells of keys alone: not of what is pasted, deleted, or composed as Chinese is.
@@ -80,7 +82,6 @@ class ZeroShotPart:
         self.sample.input(controls.take_sample, self.sample, self.picture, **AT_ONCE).then(**asking)
         self.kind.input(handlers.take_templates, [self.kind, language], self.templates, **AT_ONCE)
         self.templates.change(handlers.kind_of, self.templates, self.kind, **AT_ONCE)
-        self.view.click(handlers.pick_word, None, self.word, **AT_ONCE).then(**asking)
         language.change(prompts.retell_both, [*texts, language], texts, **AT_ONCE).then(**again)
         self.api_button.click(
             handlers.zero_shot,

@@ -190,11 +190,6 @@ def word_choices(session: WordsSession, asked: Question, say: Say) -> Update:
     return gr.update(choices=choices, value=asked.word)
 
 
-def pick_word(event: gr.EventData) -> str:
-    """A bar was clicked: its label is the word whose heat map is wanted."""
-    return str(event.label)
-
-
 def take_templates(kind: str | None, language: str) -> str | Update:
     """The templates of a kind, one a line."""
     return templates(kind, language) if kind else gr.skip()
