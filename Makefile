@@ -1,7 +1,7 @@
 # make app   the page, on http://127.0.0.1:7860     make check        ruff, formatting, pyright
 # make test  the tests                              make bench        speed, beside the peers
 # make docs  the documentation, in build/docs/site  make screenshots  the pictures in docs/
-# make fuzz  12,000 damaged and hostile inputs       make faults       kills, full disks, failing Hubs
+# make fuzz  13,000 damaged and hostile inputs       make faults       kills, full disks, failing Hubs
 # make release-check  what stands between this commit and a release; leaves the wheel in dist/
 # Everything runs in .venv, which is made on first use. PYTHON names the interpreter to make it with.
 
