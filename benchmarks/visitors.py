@@ -43,7 +43,7 @@ class Visitor(User):
     @task
     def heat_map(self) -> None:
         """What the page itself asks for: the answer as it shows it, with the heat map of the likeliest class."""
-        view = [1.0, "", "", 0.0, "en"]
+        view = [1.0, "", "", 0.0, "en", 0]
         self.ask("heat map", "answer", lambda photo: [photo, [CLASSIFIER], "auto", "auto", *view])
 
     @task

@@ -144,7 +144,7 @@ def test_an_event_can_not_be_given_the_machines_files(client: httpx.Client, tmp_
 def test_answers_belong_to_their_session(client: httpx.Client) -> None:
     picture = file_data(upload(client, (SAMPLES / "tile.jpg").read_bytes()))
     choices = [1.0, "", "", 0.1, "en"]
-    ask(client, "answer", [None, picture, [MODEL], "torch", "fp32", *choices], "ann")
+    ask(client, "answer", [None, picture, [MODEL], "torch", "fp32", *choices, 0], "ann")
     ours, theirs = (ask(client, "export_json", [None, *choices], session)[-1] for session in ("ann", "bob"))
     assert MODEL in json.dumps(ours)
     assert MODEL not in json.dumps(theirs)
