@@ -90,6 +90,15 @@ def test_a_segmenter_takes_pictures_of_any_size_in_8_bits(unet: Path, pictures: 
         assert 1e-6 < relative(b.logits, a.logits) < 0.25
 
 
+def test_alexnets_normalisation_which_adds_one_number_is_quantised_too(pictures: Path, tmp_path: Path) -> None:
+    """Its biases are corrected as all others are, of which there is one a channel."""
+    folder = test_inference.save(tmp_path / "tiny", test_inference.tiny("alexnet", num_labels=12))
+    calibrate(str(folder), opened(pictures), "photos")
+    exact, rounded = (Classifier(str(folder), "auto", precision) for precision in ("fp32", "int8"))
+    (a,), (b,) = (net.predict([photo(7)]) for net in (exact, rounded))
+    assert 1e-6 < relative(b.logits, a.logits) < 0.25
+
+
 def test_convolutions_are_computed_in_8_bits(resnet: Path, pictures: Path, tmp_path: Path) -> None:
     calibrate(str(resnet), opened(pictures), "photos")
     (file,) = (tmp_path / "cache").glob("openvino/*/int8/*/model.xml")
