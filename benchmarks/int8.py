@@ -13,7 +13,7 @@ from benchmarks.timing import take_turns
 
 CLASSIFIERS = ("alexnet", "vgg", "googlenet", "resnet", "mobilenet_v1", "mobilenet_v2")
 MODELS = (*(f"eurosat_{family}" for family in CLASSIFIERS), "efficientnet_lite0")
-SEGMENTERS = ("nuclei_unet", "nuclei_panoptic", "pets_deeplab")
+SEGMENTERS = ("nuclei_unet", "nuclei_panoptic", "scenes_panoptic", "pets_deeplab")
 BATCH = 16
 PHOTOS = 4  # to calibrate on
 

@@ -19,7 +19,7 @@ from cvhub.errors import CvhubError
 from cvhub.evaluation.calibration import calibration_pictures
 from cvhub.evaluation.truth import Truth, write_truth
 from cvhub.explain.figures.relu6 import FOLDER, read_rounded
-from cvhub.inference import quantisation
+from cvhub.inference import openvino_runtime, quantisation
 from cvhub.inference.classify import Classifier
 from cvhub.inference.images import decoded
 from cvhub.inference.pool import default_pool
@@ -88,6 +88,37 @@ def test_a_segmenter_takes_pictures_of_any_size_in_8_bits(unet: Path, pictures: 
         a, b = (net.segment(photo(7, size)) for net in (exact, rounded))
         assert b.mask.shape == (size[1], size[0])
         assert 1e-6 < relative(b.logits, a.logits) < 0.25
+
+
+def test_with_amx_each_size_has_a_program_in_8_bits(
+    unet: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for all sizes would kill the process there, at most of them."""
+    monkeypatch.setattr(openvino_runtime, "may_have_amx", lambda: True)
+    monkeypatch.setattr(openvino_runtime, "MOST_SIZES", 2)
+    calibrate(str(unet), opened(pictures), "photos")
+    exact, rounded = (Segmenter(str(unet), "auto", precision) for precision in ("fp32", "int8"))
+    program, made = openvino_runtime._Program, []
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments[-1])
+        return program(*arguments)
+
+    monkeypatch.setattr(openvino_runtime, "_Program", counted)
+    for size in ((64, 96), (64, 128), (64, 96), (96, 64), (64, 128)):
+        a, b = (net.segment(photo(7, size)) for net in (exact, rounded))
+        assert relative(b.logits, a.logits) < 0.25
+    sizes = [made_for for made_for in made if isinstance(made_for, tuple)]  # fp32 has one for all sizes
+    assert sizes == [(3, 96, 64), (3, 128, 64), (3, 64, 96), (3, 128, 64)]
+
+
+def test_alexnets_normalisation_which_adds_one_number_is_quantised_too(pictures: Path, tmp_path: Path) -> None:
+    """Its biases are corrected as all others are, of which there is one a channel."""
+    folder = test_inference.save(tmp_path / "tiny", test_inference.tiny("alexnet", num_labels=12))
+    calibrate(str(folder), opened(pictures), "photos")
+    exact, rounded = (Classifier(str(folder), "auto", precision) for precision in ("fp32", "int8"))
+    (a,), (b,) = (net.predict([photo(7)]) for net in (exact, rounded))
+    assert 1e-6 < relative(b.logits, a.logits) < 0.25
 
 
 def test_convolutions_are_computed_in_8_bits(resnet: Path, pictures: Path, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
 # The fewest pixels a side may have, and by multiples of how many it may be larger; torch refuses others, and OpenVINO
 # would answer something.
 SIDES = "sides.json"
+MOST_SIZES = 8  # for which an int8 network's programs are kept
 # Raised when conversion writes something else than before, so that older files in the cache are not used.
 CONVERSION = 6
 
@@ -73,12 +76,17 @@ class OpenVINORuntime:
 
 
 class Programs:
-    """One program for pictures of the processor's size, known beforehand and so a tenth faster; one for all others."""
+    """One program for pictures of the processor's size, known beforehand and so a tenth faster; one for all others.
+
+    In int8 on processors with AMX there is one for each size of the others, of which the last are kept: where sizes are
+    not known beforehand OpenVINO crashes there, and the process with it (openvino issue 37577).
+    """
 
     def __init__(self, converted: Path, compiled: Path, precision: str):
         self._converted, self._compiled, self._precision = converted, compiled, precision
         self._program = _Program(converted, compiled, precision, OWN_SIZE)
         self._program_for_other_sizes: _Program | None = None
+        self._programs_by_size: OrderedDict[tuple[int, ...], _Program] = OrderedDict()
         self._smallest_input, self._size_step = json.loads((converted / SIDES).read_text(encoding="utf-8"))
         self._loading = threading.Lock()
         self.gives_features = "features" in self._program.outputs
@@ -88,8 +96,8 @@ class Programs:
         if x.ndim == 4:
             self._check_channels(x.shape)
             self._check_sides(*x.shape[2:])
-        program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes()
         try:
+            program = self._program if x.shape[1:] == self._program.shape else self._for_other_sizes(x.shape[1:])
             return program.run(x)
         except RuntimeError as error:
             raise CvhubError(f"OpenVINO can't run inputs of shape {x.shape}: {one_line(error)}.") from error
@@ -108,26 +116,46 @@ class Programs:
         if any((side - smallest) % step for side in (height, width)):
             raise CvhubError(f"the pixels are {height}x{width}, this network takes sides of {smallest} + n·{step}.")
 
-    def _for_other_sizes(self) -> "_Program":
+    def _for_other_sizes(self, shape: tuple[int, ...]) -> "_Program":
         with self._loading:
+            if not (self._converted / OTHER_SIZE).exists():
+                raise CvhubError(f"this network takes inputs of shape {self._program.shape} and no others.")
+            if self._precision == "int8" and may_have_amx():
+                return self._for_size(shape)
             if self._program_for_other_sizes is None:
-                if not (self._converted / OTHER_SIZE).exists():
-                    raise CvhubError(f"this network takes inputs of shape {self._program.shape} and no others.")
                 self._program_for_other_sizes = _Program(self._converted, self._compiled, self._precision, OTHER_SIZE)
             return self._program_for_other_sizes
+
+    def _for_size(self, shape: tuple[int, ...]) -> "_Program":
+        if shape not in self._programs_by_size:
+            # Of no size OpenVINO keeps what it compiled: there may be any number of them.
+            self._programs_by_size[shape] = _Program(self._converted, None, self._precision, OTHER_SIZE, shape)
+            while len(self._programs_by_size) > MOST_SIZES:
+                self._programs_by_size.popitem(last=False)
+        self._programs_by_size.move_to_end(shape)
+        return self._programs_by_size[shape]
 
 
 class _Program:
     """A compiled network with one request, which threads use in turn: a second one would fight for the same cores.
 
-    `reference` OWN_SIZE makes it for that size alone. `compiled` is where OpenVINO keeps what it compiles.
+    `reference` OWN_SIZE makes it for that size alone, `size` (C, H, W) for this one. `compiled` is where OpenVINO keeps
+    what it compiles, unless None.
     """
 
-    def __init__(self, converted: Path, compiled: Path, precision: str, reference: str):
+    def __init__(
+        self,
+        converted: Path,
+        compiled: Path | None,
+        precision: str,
+        reference: str,
+        size: tuple[int, ...] | None = None,
+    ):
         with np.load(converted / reference) as answered:
             self.shape, self.dtype = answered["inputs"].shape[1:], answered["inputs"].dtype
             known = set(answered.files)
-        shape = [-1, *self.shape] if reference == OWN_SIZE else None
+        size = self.shape if reference == OWN_SIZE else size
+        shape = [-1, *size] if size else None
         self._compile = functools.partial(_compile, converted / "model.xml", compiled, precision, shape)
         program = self._compile()
         # What is compiled into one may have several names, some of which come from the tracing.
@@ -147,7 +175,7 @@ class _Program:
             return {name: results[name] for name in self.outputs}
 
 
-def _compile(file: Path, compiled: Path, precision: str, shape: list[int] | None) -> openvino.CompiledModel:
+def _compile(file: Path, compiled: Path | None, precision: str, shape: list[int] | None) -> openvino.CompiledModel:
     """The network in `file`, for inputs of `shape` or of any; `compiled` keeps what took the time."""
     model = core().read_model(file)
     if shape:
@@ -155,14 +183,12 @@ def _compile(file: Path, compiled: Path, precision: str, shape: list[int] | None
     return compile_model(model, compiled, precision)
 
 
-def compile_model(model: openvino.Model, compiled: Path, precision: str) -> openvino.CompiledModel:
+def compile_model(model: openvino.Model, compiled: Path | None, precision: str) -> openvino.CompiledModel:
     if precision == "int8":  # of what isn't in 8 bits
         precision = "bf16" if has_native_bf16() else "fp32"
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": HINTS[precision],
-        "CACHE_DIR": str(compiled),
-    }
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
+    if compiled is not None:
+        settings["CACHE_DIR"] = str(compiled)
     threads = os.environ.get("OMP_NUM_THREADS", "")  # which torch heeds, and OpenVINO by itself doesn't
     if threads.isdecimal():
         settings["INFERENCE_NUM_THREADS"] = threads
@@ -176,6 +202,13 @@ def core() -> openvino.Core:
 
 def has_native_bf16() -> bool:
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@functools.cache
+def may_have_amx() -> bool:
+    """Whether the processor multiplies matrices of 8 bits by itself: Linux tells, elsewhere each of x86 may."""
+    told = Path("/proc/cpuinfo")
+    return "amx_int8" in told.read_text() if told.exists() else platform.machine() in ("x86_64", "AMD64")
 
 
 def kept_in(folder: Path, part: str = "") -> Path:
