@@ -23,7 +23,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTConfig, 
 
 from cvhub.cache import cache_dir
 from cvhub.errors import CvhubError
-from cvhub.inference import classify, openvino_runtime, pool, torch_runtime
+from cvhub.inference import classify, openvino_conversion, openvino_runtime, pool, torch_runtime
 from cvhub.inference.classify import Classification, Classifier, softmax
 from cvhub.inference.passes import Passes
 from cvhub.inference.pool import ModelPool, Predictor, default_pool
@@ -375,7 +375,7 @@ def test_conversion_that_fails_leaves_the_loggers_as_they_were() -> None:
     root = logging.getLogger()
     before = root.level, root.filters[:]
     with pytest.raises(RuntimeUnavailable, match="no such net"):
-        openvino_runtime.convert_module(Net(), torch.ones(1))
+        openvino_conversion.convert_module(Net(), torch.ones(1))
     assert (root.level, root.filters) == before
 
 

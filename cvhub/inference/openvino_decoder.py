@@ -22,14 +22,8 @@ from transformers.modeling_outputs import CausalLMOutputWithCrossAttentions
 
 from cvhub.cache import build_once, cache_dir
 from cvhub.errors import CvhubError, one_line
-from cvhub.inference.openvino_runtime import (
-    TOLERANCE,
-    compile_model,
-    convert_module,
-    core,
-    fingerprint,
-    has_native_bf16,
-)
+from cvhub.inference.openvino_conversion import convert_module
+from cvhub.inference.openvino_runtime import TOLERANCE, compile_model, core, fingerprint, has_native_bf16
 from cvhub.inference.runtime import RuntimeUnavailable, choose_precision
 from cvhub.load import load_config, load_model
 from cvhub.models.blip_text import CvBlipTextDecoder, CvBlipTextPreTrainedModel

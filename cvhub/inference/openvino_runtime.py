@@ -1,23 +1,17 @@
-"""Runs a network with OpenVINO, which this file, `openvino_decoder` and `quantisation` import.
+"""Runs a network with OpenVINO, which the files `openvino_…` and `quantisation` of this folder import.
 
 A network is converted once, compared once with torch before it answers anybody, and kept in the cache as OpenVINO's own
 files, its compiled form too: from then on neither torch nor transformers is needed.
 """
 
-import contextlib
 import functools
 import hashlib
 import json
-import logging
 import os
 import platform
 import threading
-import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import openvino
@@ -25,7 +19,8 @@ import openvino
 import cvhub.models
 from cvhub.cache import build_once, cache_dir
 from cvhub.errors import CvhubError, one_line
-from cvhub.inference.runtime import CHOSEN, RuntimeUnavailable, choose_precision, example_inputs
+from cvhub.inference.openvino_conversion import CONVERSION, OTHER_SIZE, OWN_SIZE, SIDES, write_converted
+from cvhub.inference.runtime import CHOSEN, RuntimeUnavailable, choose_precision
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 # On which pictures `quantisation` calibrated what it made of a network.
@@ -33,15 +28,7 @@ CALIBRATION = "calibration.json"
 # Allowed difference from torch's fp32, ‖a − b‖ / ‖b‖. On noise, bf16's 8 bits cost EfficientNet-Lite0 up to 0.04 and
 # tiny untrained nets 0.1; answers that have nothing to do with each other differ by 1.4.
 TOLERANCE = {"fp32": 1e-4, "bf16": 0.25}
-# What torch answered, at the processor's size and at another, odd one, so that padding shows and size arithmetic that
-# froze in conversion. A network that takes one size only has no second file.
-OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
-# The fewest pixels a side may have, and by multiples of how many it may be larger; torch refuses others, and OpenVINO
-# would answer something.
-SIDES = "sides.json"
 MOST_SIZES = 8  # for which an int8 network's programs are kept
-# Raised when conversion writes something else than before, so that older files in the cache are not used.
-CONVERSION = 6
 
 
 class OpenVINORuntime:
@@ -58,7 +45,7 @@ class OpenVINORuntime:
             compiled = self.converted / "compiled"
         else:
             kept = kept_in(folder, part)
-            self.converted = build_once(kept / "converted", functools.partial(_convert, folder, part))
+            self.converted = build_once(kept / "converted", functools.partial(write_converted, folder, part))
             compiled = _compile_once(self.converted, "fp32")  # judges the conversion, whatever the precision
         if self.precision == "bf16":
             try:
@@ -239,108 +226,6 @@ def fingerprint(folder: Path) -> str:
         with file.open("rb") as opened:
             digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()[:20]
-
-
-def _convert(folder: Path, part: str, target: Path) -> None:
-    """Writes the network, or its part, as OpenVINO's file, and what torch answers at two sizes."""
-    import torch
-
-    from cvhub.inference.torch_runtime import load_plain_module
-
-    example = torch.from_numpy(example_inputs(folder, part, batch=2))
-    module = load_plain_module(folder, part)
-    model = convert_module(module, example)
-    openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
-    ends = _ends(model, getattr(module.config, "precise_outputs", ()))
-    precise = [*filter(is_depthwise, model.get_ops()), *ends]
-    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in precise})
-    fresh = load_plain_module(folder, part)  # tracing may have changed the first
-    for name, larger in ((OWN_SIZE, False), (OTHER_SIZE, True)):
-        inputs = example_inputs(folder, part, 3, larger)
-        try:
-            with torch.inference_mode():
-                outputs = fresh(torch.from_numpy(inputs))
-        except (RuntimeError, ValueError):
-            continue  # a network that takes one size only
-        answers = {output: values.numpy() for output, values in outputs.items()}
-        np.savez(target / name, allow_pickle=False, inputs=inputs, **answers)
-    sides = [getattr(fresh.config, name, 1) for name in ("smallest_input", "size_step")]
-    (target / SIDES).write_text(json.dumps(sides), encoding="utf-8")
-
-
-def convert_module(module: Any, example: Any) -> openvino.Model:
-    """A torch module as OpenVINO's, as it is traced on a tensor or several."""
-    try:
-        with _alone_and_quiet():
-            return openvino.convert_model(module, example_input=example)
-    except CvhubError:
-        raise
-    except Exception as error:  # converters raise anything
-        raise RuntimeUnavailable(f"OpenVINO can't convert this network: {one_line(error)}.") from error
-
-
-def is_depthwise(node: openvino.Node) -> bool:
-    """Whether it is a convolution with one filter a channel: weights (groups, 1, 1, k, k)."""
-    return node.get_type_name() == "GroupConvolution" and list(node.get_input_shape(1))[1:3] == [1, 1]
-
-
-def _ends(model: openvino.Model, outputs: Sequence[str]) -> list[openvino.Node]:
-    """What makes these outputs of the last convolutions before them: how a head's map is enlarged."""
-    ends: dict[str, openvino.Node] = {}
-    reached = [output.get_node() for output in model.outputs if output.get_names() & set(outputs)]
-    while reached:
-        for given in reached.pop().input_values():
-            node = given.get_node()
-            if node.get_friendly_name() not in ends and not _is_convolution(node):
-                ends[node.get_friendly_name()] = node
-                reached.append(node)
-    return list(ends.values())
-
-
-def _is_convolution(node: openvino.Node) -> bool:
-    return "Convolution" in node.get_type_name()
-
-
-def _keep_precise(file: Path, names: set[str]) -> None:
-    """Marks layers of OpenVINO's file as computed in fp32 whatever the precision; its Python offers no other way.
-
-    Depthwise convolutions are so few of the operations that bf16 gains little there, and sum so few terms that its
-    rounding shows: kept in fp32, EfficientNet-Lite0 names the class that fp32 does for 496 of 500 photos, else for 489.
-    """
-    tree = ElementTree.parse(file)
-    for layer in tree.iterfind("layers/layer"):
-        if layer.get("name") in names:
-            info = layer.find("rt_info")
-            if info is None:
-                info = ElementTree.Element("rt_info")
-                layer.insert(1, info)  # after <data>
-            ElementTree.SubElement(info, "attribute", name="precise", version="0")
-    tree.write(file)
-
-
-_tracing = threading.Lock()
-
-
-@contextlib.contextmanager
-def _alone_and_quiet() -> Iterator[None]:
-    """One conversion at a time, and the process's logging as it was before.
-
-    Tracing warns of each size that it records, and looks at what makes transformers warn of losses. OpenVINO sets the
-    root logger to errors alone while it converts: two at once, or one that fails, would leave it there, and with it all
-    of cvhub's warnings.
-    """
-    loggers = logging.getLogger(), logging.getLogger("transformers")
-    with _tracing:
-        kept = [(logger.level, logger.filters[:], logger.handlers[:]) for logger in loggers]
-        loggers[1].setLevel(logging.ERROR)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
-        finally:
-            for logger, (level, filters, handlers) in zip(loggers, kept, strict=True):
-                logger.setLevel(level)
-                logger.filters, logger.handlers = filters, handlers
 
 
 def _compile_once(converted: Path, precision: str) -> Path:

@@ -25,17 +25,8 @@ from PIL import Image
 from cvhub.cache import build_once, write_file
 from cvhub.errors import CvhubError, one_line
 from cvhub.inference.classify import Classifier
-from cvhub.inference.openvino_runtime import (
-    CALIBRATION,
-    OTHER_SIZE,
-    OWN_SIZE,
-    SIDES,
-    OpenVINORuntime,
-    Programs,
-    core,
-    is_depthwise,
-    kept_in,
-)
+from cvhub.inference.openvino_conversion import OTHER_SIZE, OWN_SIZE, SIDES, is_depthwise
+from cvhub.inference.openvino_runtime import CALIBRATION, OpenVINORuntime, Programs, core, kept_in
 from cvhub.inference.pool import build_predictor
 from cvhub.inference.runtime import CHOSEN
 from cvhub.inference.segment import Segmenter
