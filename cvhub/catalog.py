@@ -184,7 +184,7 @@ CATALOG: tuple[Entry, ...] = (
     _ours("pets_deeplab", "DeepLabV3+ (pets)", "deeplab", "pets", 2, 3_417_810, 67.2, 60, iou=0.9513, dice=0.975, miou=0.9649, pixel_accuracy=0.9849),
     _segmenter("deeplabv3_mobilenet_v2_hf", "DeepLabV3 on MobileNetV2, 513 px (transformers)", "deeplab", "google/deeplabv3_mobilenet_v2_1.0_513", "pascal-voc", 21, 2_113_557, "other", depth_multiplier=1.0, output_stride=8, image_size=513),
     _ours("drawings_clip", "CLIP (drawings)", "clip", "emoji and clipart", 0, 3_724_289, 62.9, 300, "zero-shot-image-classification", **{"recall@5": 0.4583, "image_to_text_recall@5": 0.4567, "text_to_image_recall@5": 0.46}),
-    _ours("drawings_blip", "BLIP (drawings)", "blip", "emoji and clipart", 0, 3_128_656, 31.9, 300, "image-text-to-text", exact=0.0867, cider=1.5296),
+    _ours("drawings_blip", "BLIP (drawings)", "blip", "emoji and clipart", 0, 3_128_656, 79.4, 300, "image-text-to-text", exact=0.09, cider=1.4701),
     _clip("clip_vit_b32", "CLIP ViT-B/32", "openai/clip-vit-base-patch32", "webimagetext", 151_277_313, text_config=LEGACY_TEXT),
     _clip("clip_vit_b16", "CLIP ViT-B/16", "openai/clip-vit-base-patch16", "webimagetext", 149_620_737, text_config=LEGACY_TEXT, vision_config={"patch_size": 16}),
     _clip("clip_vit_l14", "CLIP ViT-L/14", "openai/clip-vit-large-patch14", "webimagetext", 427_616_513, projection_dim=768, text_config=LEGACY_TEXT | TEXT_768, vision_config=VISION_L14),

@@ -22,6 +22,7 @@ from cvhub.explain.figures.relu6 import FOLDER, read_rounded
 from cvhub.inference import openvino_runtime, quantisation
 from cvhub.inference.classify import Classifier
 from cvhub.inference.images import decoded
+from cvhub.inference.openvino_conversion import _ends, kept_precise
 from cvhub.inference.pool import default_pool
 from cvhub.inference.quantisation import MOST_PICTURES, calibrate, spread
 from cvhub.inference.runtime import offered_precisions
@@ -129,6 +130,19 @@ def test_convolutions_are_computed_in_8_bits(resnet: Path, pictures: Path, tmp_p
     precisions = [one["runtimePrecision"] for one in told if one["layerType"] == "Convolution"]
     assert len(precisions) == 20
     assert sum(precision in ("u8", "i8") for precision in precisions) >= 19  # one stays in bf16 where there is bf16
+
+
+def test_what_enlarges_places_and_peaks_stays_in_32_bits(pictures: Path, tmp_path: Path) -> None:
+    """Centres and offsets of 256 values each would be whole pixels off; what is written anew had lost its marks."""
+    folder = test_segment.save(tmp_path / "net", "panoptic_deeplab")
+    calibrate(str(folder), opened(pictures), "photos")
+    (file,) = (tmp_path / "cache").glob("openvino/*/int8/*/model.xml")
+    ends = _ends(openvino.Core().read_model(file), ("centres", "offsets"))
+    layers = [node for node in ends if node.get_type_name() in ("Convolution", "MatMul")]
+    assert len(layers) == 6  # of both the last convolution, rows and columns
+    given = [value.get_node().get_type_name() for layer in layers for value in layer.input_values()]
+    assert "FakeQuantize" not in given
+    assert {layer.get_friendly_name() for layer in layers} <= kept_precise(file)
 
 
 def test_ranges_reach_the_greatest_value_of_any_picture(resnet: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from cvhub.errors import CvhubError, one_line
 from cvhub.inference.runtime import RuntimeUnavailable, example_inputs
 
 # Raised when conversion writes something else than before, so that older files in the cache are not used.
-CONVERSION = 6
+CONVERSION = 7
 # What torch answered, at the processor's size and at another, odd one, so that padding shows and size arithmetic that
 # froze in conversion. A network that takes one size only has no second file.
 OWN_SIZE, OTHER_SIZE = "own_size.npz", "other_size.npz"
@@ -38,7 +38,7 @@ def write_converted(folder: Path, part: str, target: Path) -> None:
     openvino.save_model(model, target / "model.xml", compress_to_fp16=False)
     ends = _ends(model, getattr(module.config, "precise_outputs", ()))
     precise = [*filter(is_depthwise, model.get_ops()), *ends]
-    _keep_precise(target / "model.xml", {node.get_friendly_name() for node in precise})
+    keep_precise(target / "model.xml", {node.get_friendly_name() for node in precise})
     fresh = load_plain_module(folder, part)  # tracing may have changed the first
     for name, larger in ((OWN_SIZE, False), (OTHER_SIZE, True)):
         inputs = example_inputs(folder, part, 3, larger)
@@ -70,23 +70,20 @@ def is_depthwise(node: openvino.Node) -> bool:
 
 
 def _ends(model: openvino.Model, outputs: Sequence[str]) -> list[openvino.Node]:
-    """What makes these outputs of the last convolutions before them: how a head's map is enlarged."""
+    """The last convolutions before these outputs, and all after them: how a head's map is enlarged."""
     ends: dict[str, openvino.Node] = {}
     reached = [output.get_node() for output in model.outputs if output.get_names() & set(outputs)]
     while reached:
         for given in reached.pop().input_values():
             node = given.get_node()
-            if node.get_friendly_name() not in ends and not _is_convolution(node):
+            if node.get_friendly_name() not in ends:
                 ends[node.get_friendly_name()] = node
-                reached.append(node)
+                if "Convolution" not in node.get_type_name():
+                    reached.append(node)
     return list(ends.values())
 
 
-def _is_convolution(node: openvino.Node) -> bool:
-    return "Convolution" in node.get_type_name()
-
-
-def _keep_precise(file: Path, names: set[str]) -> None:
+def keep_precise(file: Path, names: set[str]) -> None:
     """Marks layers of OpenVINO's file as computed in fp32 whatever the precision; its Python offers no other way.
 
     Depthwise convolutions are so few of the operations that bf16 gains little there, and sum so few terms that its
@@ -101,6 +98,12 @@ def _keep_precise(file: Path, names: set[str]) -> None:
                 layer.insert(1, info)  # after <data>
             ElementTree.SubElement(info, "attribute", name="precise", version="0")
     tree.write(file)
+
+
+def kept_precise(file: Path) -> set[str]:
+    """The layers of OpenVINO's file that are marked so. What OpenVINO reads and writes again has lost the marks."""
+    layers = ElementTree.parse(file).iterfind("layers/layer")
+    return {layer.attrib["name"] for layer in layers if layer.find("rt_info/attribute[@name='precise']") is not None}
 
 
 _tracing = threading.Lock()

@@ -25,7 +25,14 @@ from PIL import Image
 from cvhub.cache import build_once, write_file
 from cvhub.errors import CvhubError, one_line
 from cvhub.inference.classify import Classifier
-from cvhub.inference.openvino_conversion import OTHER_SIZE, OWN_SIZE, SIDES, is_depthwise
+from cvhub.inference.openvino_conversion import (
+    OTHER_SIZE,
+    OWN_SIZE,
+    SIDES,
+    is_depthwise,
+    keep_precise,
+    kept_precise,
+)
 from cvhub.inference.openvino_runtime import CALIBRATION, OpenVINORuntime, Programs, core, kept_in
 from cvhub.inference.pool import build_predictor
 from cvhub.inference.runtime import CHOSEN
@@ -38,7 +45,7 @@ COMPARED = 32  # of the pictures, on which 8 bits are judged
 TOLERANCE = 0.5
 
 # Raised when quantisation makes something else than before, so that older programs in the cache are not used.
-QUANTISATION = 2
+QUANTISATION = 3
 
 Opens = Callable[[], AbstractContextManager[Image.Image]]
 Pixels = Callable[[], np.ndarray]  # (C, H, W) float32 of a picture
@@ -101,8 +108,10 @@ def _pixels(predictor: Classifier | Segmenter, opens: Opens) -> np.ndarray:
 
 def _write(exact: OpenVINORuntime, pictures: Sequence[Pixels], told: dict[str, Any], target: Path) -> None:
     """All that a runtime needs, as it is of fp32: the program, its sides, and arrays of the shapes that it takes."""
-    made = _quantised(core().read_model(exact.converted / "model.xml"), pictures)
+    precise = kept_precise(exact.converted / "model.xml")
+    made = _quantised(core().read_model(exact.converted / "model.xml"), precise, pictures)
     openvino.save_model(made, target / "model.xml", compress_to_fp16=False)
+    keep_precise(target / "model.xml", precise - _rounded(made))
     for name in (OWN_SIZE, OTHER_SIZE, SIDES):
         if (exact.converted / name).exists():
             shutil.copyfile(exact.converted / name, target / name)
@@ -110,7 +119,7 @@ def _write(exact: OpenVINORuntime, pictures: Sequence[Pixels], told: dict[str, A
     _judge(exact, Programs(target, target / "compiled", "int8"), list(spread(pictures, COMPARED)))
 
 
-def _quantised(model: openvino.Model, pictures: Sequence[Pixels]) -> openvino.Model:
+def _quantised(model: openvino.Model, precise: set[str], pictures: Sequence[Pixels]) -> openvino.Model:
     nncf = _import_nncf()
     _write_biases_out(model)
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters
@@ -129,7 +138,7 @@ def _quantised(model: openvino.Model, pictures: Sequence[Pixels]) -> openvino.Mo
                 preset=nncf.QuantizationPreset.MIXED,  # maps of both signs, as before a ReLU6, have ranges that differ
                 subset_size=len(pictures),
                 model_type=nncf.ModelType.TRANSFORMER if _attends(model) else None,
-                ignored_scope=nncf.IgnoredScope(names=_first_layers(model)),
+                ignored_scope=nncf.IgnoredScope(names=_first_layers(model) + _last_layers(model, precise)),
                 advanced_parameters=settings,
             )
     except CvhubError:
@@ -176,6 +185,26 @@ def _first_layers(model: openvino.Model) -> list[str]:
     """
     layers = [op for op in model.get_ordered_ops() if "Convolution" in op.get_type_name()][:2]
     return [op.get_friendly_name() for i, op in enumerate(layers) if i == 0 or is_depthwise(op)]
+
+
+def _rounded(model: openvino.Model) -> set[str]:
+    """The convolutions whose weights are in 8 bits."""
+    return {op.get_friendly_name() for op in model.get_ops() if "Convolution" in op.get_type_name() and _in_8_bits(op)}
+
+
+def _in_8_bits(convolution: openvino.Node) -> bool:
+    node = convolution.input_value(1).get_node()
+    while node.get_input_size():  # they are shifted, scaled and shaped on their way
+        if node.get_type_name() == "FakeQuantize":
+            return True
+        node = node.input_value(0).get_node()
+    return node.get_element_type().size == 1
+
+
+def _last_layers(model: openvino.Model, precise: set[str]) -> list[str]:
+    """Of the layers kept precise the last convolutions, and what enlarges their maps, which would round them first."""
+    ends = [op for op in model.get_ops() if op.get_type_name() in ("Convolution", "MatMul")]
+    return [name for name in (op.get_friendly_name() for op in ends) if name in precise]
 
 
 def _judge(exact: OpenVINORuntime, coarse: Programs, pictures: Sequence[Pixels]) -> None:
